@@ -1,0 +1,132 @@
+/* db: every result with its provenance, in one SQLite file. The only room that changes rows. Crash-safe: WAL,
+ * and one transaction per finished batch; what a call has committed survives SIGKILL and power loss.
+ *
+ * What is stored once: texts by hash, responses by a key of everything that determines them (so that a second
+ * run with other tasks or metrics reuses them, and two models can never share one). What hangs on a run: its
+ * settings, files, tasks, documents, requests, metrics, results. */
+#ifndef ZEVAL_DB_DB_H
+#define ZEVAL_DB_DB_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* PRAGMA user_version of the newest schema. */
+#define DB_SCHEMA_VERSION 1
+
+typedef struct Db Db;
+
+typedef enum DbMode {
+    DB_READ, /* for reports; the file must exist */
+    DB_WRITE /* creates the file if need be, migrates an older schema, and takes the run lock: a second writer
+                is refused with a sentence that names the process that has it. The lock dies with its process.
+              */
+} DbMode;
+
+/* Fails on a file that is not a database, is another program's, or has a newer schema than this build knows.
+ */
+int db_open(Db **out, const char *path, DbMode mode, Error *error);
+void db_close(Db *db);
+/* The connection, for SELECTs. */
+sqlite3 *db_handle(Db *db);
+const char *db_path(const Db *db);
+
+/* Groups the calls between them into one transaction; without them each call is one of its own. On any
+ * failure inside, call db_rollback. */
+int db_begin(Db *db, Error *error);
+int db_commit(Db *db, Error *error);
+void db_rollback(Db *db);
+
+/* What makes a run: the fingerprint covers everything that determines its results, so starting the same run
+ * again finds the row and goes on with it. */
+typedef struct DbRun {
+    const char *fingerprint; /* SHA-256 hex of all settings and file hashes */
+    const char *model_name;  /* as the user named it */
+    const char *model_path;
+    const char *model_sha256; /* over the model's files */
+    const char *family, *architecture;
+    int64_t n_parameters;
+    int64_t state_bytes_per_token, state_bytes_fixed;
+    const char *dtype, *backend;
+    int64_t numerics_version;
+    const char *compat; /* profile of lm-eval that is followed: "main" */
+    int64_t max_length; /* tokens; longer requests are cut on the left */
+    bool add_bos;
+    int64_t fewshot_seed;
+    double limit;              /* 0: none */
+    const char *build;         /* version and commit of this program */
+    const char *settings_json; /* everything the user set, for people */
+} DbRun;
+
+/* Finds the run of that fingerprint or inserts it; *run_id is its id, *complete tells whether it was
+ * finished. */
+int db_run_start(Db *db, const DbRun *run, int64_t *run_id, bool *complete, Error *error);
+/* Marks it finished. */
+int db_run_finish(Db *db, int64_t run_id, Error *error);
+
+/* role: "model", "tokenizer", "task", "dataset". Idempotent. */
+int db_run_file(Db *db, int64_t run_id, const char *role, const char *name, const char *sha256, int64_t bytes,
+                Error *error);
+
+typedef struct DbTask {
+    const char *name, *alias, *version, *output_type;
+    const char *dataset_path, *dataset_name, *split;
+    int64_t num_fewshot, n_documents, n_documents_total;
+} DbTask;
+/* Idempotent, as all of the following are. */
+int db_run_task(Db *db, int64_t run_id, const DbTask *task, Error *error);
+/* `children` are names of tasks or groups; position keeps their order. */
+int db_run_group(Db *db, int64_t run_id, const char *name, const char *alias, const char *version,
+                 bool weight_by_size, const char *const *children, size_t n_children, Error *error);
+
+typedef struct DbDocument {
+    const char *task;
+    int64_t doc_id;
+    const char *json, *target;
+    int64_t gold;
+    const char *prompt_sha256; /* of the first request's context */
+} DbDocument;
+int db_document(Db *db, int64_t run_id, const DbDocument *document, Error *error);
+
+typedef struct DbRequest {
+    const char *task;
+    int64_t doc_id, idx;
+    const char *request_type;
+    const char *context, *continuation;
+    const char *choice;       /* the choice's own text, NULL if the task has none */
+    const char *response_key; /* SHA-256 hex: model files, tokens, dtype, backend, numerics version */
+    int64_t n_context_tokens, n_continuation_tokens;
+    int64_t n_truncated; /* tokens cut off on the left */
+} DbRequest;
+int db_request(Db *db, int64_t run_id, const DbRequest *request, Error *error);
+
+typedef struct DbResponse {
+    double loglikelihood;
+    bool is_greedy;
+} DbResponse;
+/* 1 if the key has a response (then *out is set), 0 if not, -1 on failure. */
+int db_response_find(Db *db, const char *key, DbResponse *out, Error *error);
+/* Inserts; a key that is already there keeps its first response. */
+int db_response_put(Db *db, const char *key, const DbResponse *response, Error *error);
+/* How many of a run's requests have a response. */
+int db_run_progress(Db *db, int64_t run_id, int64_t *n_requests, int64_t *n_done, Error *error);
+
+/* A metric's value for one document. filter is "none" where the task has no filters. */
+int db_document_metric(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *metric,
+                       const char *filter, double value, Error *error);
+
+typedef struct DbResult {
+    const char *name; /* task or group */
+    const char *metric, *filter;
+    double value;
+    double stderr_value; /* NAN: not available */
+    int64_t n;           /* documents */
+    bool higher_is_better;
+    bool is_group;
+} DbResult;
+int db_result(Db *db, int64_t run_id, const DbResult *result, Error *error);
+
+#endif

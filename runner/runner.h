@@ -1,0 +1,109 @@
+/* runner: loads a checkpoint and computes log-probabilities. A Model is immutable once loaded; an Engine runs
+ * it on a backend; a State is what the layers remember of a token sequence and can be forked at no cost in
+ * tokens.
+ *
+ * The one hot call is engine_score: a batch of segments of many sequences in, log-probabilities of the wanted
+ * targets out. Numeric promise: on the CPU a segment's results are the same bits whatever else is in the
+ * batch, however the sequence was cut into segments and however many threads there are. */
+#ifndef ZEVAL_RUNNER_RUNNER_H
+#define ZEVAL_RUNNER_RUNNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "runner/tokenizer/tokenizer.h"
+
+/* Bumped whenever any score may change in its bits: stored scores of another version are not reused. */
+#define ENGINE_NUMERICS_VERSION 1
+
+typedef enum Dtype { DTYPE_FLOAT32, DTYPE_BFLOAT16, DTYPE_FLOAT16 } Dtype;
+const char *dtype_name(Dtype dtype); /* "float32", "bfloat16", "float16" */
+int dtype_parse(const char *name, Dtype *out, Error *error);
+
+/* What a layer mixes the sequence with. */
+typedef enum MixerKind { MIXER_ATTENTION, MIXER_MLA, MIXER_MAMBA2 } MixerKind;
+const char *mixer_name(MixerKind kind); /* "attention", "mla", "mamba2" */
+
+/* Facts of a loaded model; lives as long as the engine. */
+typedef struct ModelInfo {
+    const char *family;       /* "llama", "zebra-llama", ... */
+    const char *architecture; /* the config's own word: "LlamaForCausalLM" */
+    int64_t n_layers, hidden_size, vocab_size;
+    int64_t max_position_embeddings; /* 0 if the config names none */
+    int64_t n_parameters;            /* elements of all distinct weights, a tied head counted once */
+    Dtype weights_dtype;             /* of the embedding, as stored */
+    const MixerKind *mixers;         /* [n_layers] */
+    size_t state_bytes_per_token;    /* what a sequence's caches grow by with each token */
+    size_t state_bytes_fixed;        /* what it takes besides, whatever its length */
+    const char *const *weight_files; /* [n_weight_files] paths of the checkpoint's files that were read */
+    size_t n_weight_files;
+    int32_t bos_token_id, eos_token_id; /* the config's; -1 if absent */
+} ModelInfo;
+
+typedef struct Engine Engine;
+
+typedef struct EngineOptions {
+    const char *model_folder; /* config.json, weights; tokenizer files are not read here */
+    Dtype dtype;              /* of the arithmetic; float32 is the reference */
+    const char *backend;      /* "cpu" (NULL means that too) */
+    int n_threads;            /* 0: one per processor */
+} EngineOptions;
+
+/* Opens a checkpoint folder: recognises the family from the files, maps the weights, checks every tensor's
+ * presence, shape and dtype against the config. On failure *out is NULL and the error names file and field or
+ * tensor. */
+int engine_open(Engine **out, const EngineOptions *options, Error *error);
+void engine_close(Engine *engine);
+const ModelInfo *engine_info(const Engine *engine);
+Dtype engine_dtype(const Engine *engine);
+const char *engine_backend(const Engine *engine);
+/* "avx512", "avx2", "portable": which kernels the CPU backend chose. */
+const char *engine_instruction_set(const Engine *engine);
+
+/* An immutable snapshot of a sequence after some tokens, reference-counted. Attention and latent caches are
+ * lists of shared blocks; recurrent states belong to one snapshot. NULL stands for the empty sequence. States
+ * must be released before their engine is closed. Retain and release are not thread-safe against each other.
+ */
+typedef struct State State;
+State *state_retain(State *state);
+void state_release(State *state); /* NULL is allowed */
+/* Tokens the sequence has so far. */
+int64_t state_position(const State *state);
+/* Bytes this snapshot alone holds / bytes of cache blocks it shares with others. */
+size_t state_bytes_own(const State *state);
+
+/* A wanted target: the log-probability of `token` following the segment's first `position`+1 tokens (that is,
+ * read off the output at index `position` of the segment). */
+typedef struct Target {
+    int32_t position;
+    int32_t token;
+} Target;
+
+typedef struct TargetResult {
+    double logprob; /* natural log-softmax over the vocabulary, computed in float32, summed wider */
+    int32_t argmax; /* most likely token there; the lowest id among equals */
+} TargetResult;
+
+/* One run of consecutive tokens of one sequence. */
+typedef struct Segment {
+    State *parent;         /* what came before; NULL for the empty sequence. Borrowed, unless move_parent. */
+    const int32_t *tokens; /* [n_tokens], n_tokens >= 1, each in [0, vocab_size) */
+    size_t n_tokens;
+    const Target *targets; /* [n_targets], positions ascending */
+    size_t n_targets;
+    TargetResult *results; /* [n_targets], written */
+    float *logits;         /* NULL, or [n_tokens - logits_from, vocab_size] float32, written */
+    size_t logits_from;
+    bool move_parent; /* the call takes over the caller's reference to `parent` and may extend it in place;
+                         on failure the reference is gone too */
+    bool want_state;
+    State *state; /* out if want_state: the sequence after the last token, owned by the caller; else NULL */
+} Segment;
+
+/* Runs a batch of independent segments (no segment's parent is another one's result). All or nothing: on
+ * failure no state is handed out. Fails on a token id outside the vocabulary and on memory exhaustion. */
+int engine_score(Engine *engine, Segment *segments, size_t n_segments, Error *error);
+
+#endif

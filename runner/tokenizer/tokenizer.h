@@ -1,0 +1,77 @@
+/* Tokenizers in the HF `tokenizer.json` format: text to the reference's ids and back. Immutable after load;
+ * every function that takes a const Tokenizer may be called from several threads at once. */
+#ifndef ZEVAL_RUNNER_TOKENIZER_TOKENIZER_H
+#define ZEVAL_RUNNER_TOKENIZER_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+typedef struct Tokenizer Tokenizer;
+
+/* A growable list of token ids. Zero-initialise with {0}. */
+typedef struct TokenIds {
+    int32_t *ids;
+    size_t n, capacity;
+} TokenIds;
+void token_ids_append(TokenIds *list, int32_t id);
+void token_ids_free(TokenIds *list);
+
+/* Opens a tokenizer.json (plain or gzip), or a folder that holds one. A tokenizer_config.json beside it,
+ * where there is one, gives the BOS and EOS strings, add_bos_token and add_eos_token, and model_max_length. A
+ * part of the file that is not understood (a normalizer, pre-tokenizer, model, decoder, post-processor type)
+ * is refused by name. */
+int tokenizer_open(Tokenizer **out, const char *file_or_folder, Error *error);
+void tokenizer_close(Tokenizer *tokenizer);
+/* The files that were read, for hashing: tokenizer.json, then tokenizer_config.json if it was there. */
+size_t tokenizer_file_count(const Tokenizer *tokenizer);
+const char *tokenizer_file(const Tokenizer *tokenizer, size_t i);
+
+typedef enum SpecialPolicy {
+    SPECIAL_NONE, /* add nothing around the text */
+    SPECIAL_ADD   /* run the post-processor: BOS, EOS as the file says */
+} SpecialPolicy;
+
+/* Appends the ids of text to out. Special-token strings inside the text are always parsed as such, as the
+ * reference does. Invalid UTF-8 is taken as the reference takes it after replacement by U+FFFD; NUL bytes are
+ * data. Fails only if a Split pattern exceeds its match limits or the text holds an unknown character and
+ * there is no unknown token. */
+int tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t bytes, SpecialPolicy policy,
+                     TokenIds *out, Error *error);
+
+/* Appends the text of ids to out, as the file's decoder makes it. An id that is not in the vocabulary is an
+ * error. */
+int tokenizer_decode(const Tokenizer *tokenizer, const int32_t *ids, size_t n, bool skip_special, Buffer *out,
+                     Error *error);
+
+/* The id of an added or vocabulary token, -1 if there is none; the token's own string, NULL if the id is
+ * unknown. */
+int32_t tokenizer_token_id(const Tokenizer *tokenizer, const char *token);
+const char *tokenizer_token_text(const Tokenizer *tokenizer, int32_t id);
+/* One more than the largest id. */
+int64_t tokenizer_vocab_size(const Tokenizer *tokenizer);
+
+/* -1 / NULL when the tokenizer has none. */
+int32_t tokenizer_bos_id(const Tokenizer *tokenizer);
+int32_t tokenizer_eos_id(const Tokenizer *tokenizer);
+const char *tokenizer_bos_text(const Tokenizer *tokenizer);
+/* True if SPECIAL_ADD puts BOS first. */
+bool tokenizer_adds_bos(const Tokenizer *tokenizer);
+/* tokenizer_config.json's model_max_length; 0 if absent or the library's "infinite" sentinel. */
+int64_t tokenizer_model_max_length(const Tokenizer *tokenizer);
+
+/* Streaming decode: push ids one at a time; each call appends only text that later ids cannot change, never
+ * half a character. finish appends what was held back. Zero-initialise with {0}; free with token_stream_free.
+ */
+typedef struct TokenStream {
+    TokenIds ids;
+    size_t printed; /* bytes of the decoded text already handed out */
+} TokenStream;
+int token_stream_push(TokenStream *stream, const Tokenizer *tokenizer, int32_t id, Buffer *out, Error *error);
+int token_stream_finish(TokenStream *stream, const Tokenizer *tokenizer, Buffer *out, Error *error);
+void token_stream_free(TokenStream *stream);
+
+#endif

@@ -1,0 +1,126 @@
+/* tasks: documents become requests. Reads lm-evaluation-harness task files (YAML), renders their templates (a
+ * Jinja subset), reads data sets from ORG/NAME/CONFIG/SPLIT folders and draws few-shot examples. Knows
+ * nothing of models. Everything is deterministic: few-shot indices are drawn once, in document order, when a
+ * task opens. */
+#ifndef ZEVAL_TASKS_TASKS_H
+#define ZEVAL_TASKS_TASKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+typedef enum OutputType {
+    OUTPUT_MULTIPLE_CHOICE,
+    OUTPUT_LOGLIKELIHOOD,
+    OUTPUT_LOGLIKELIHOOD_ROLLING,
+    OUTPUT_GENERATE_UNTIL
+} OutputType;
+const char *output_type_name(OutputType type); /* "multiple_choice", ... */
+
+/* One request to a model. context and continuation are UTF-8, NUL-terminated. */
+typedef struct TaskRequest {
+    OutputType type; /* multiple_choice tasks make OUTPUT_LOGLIKELIHOOD requests */
+    int idx;         /* number of the request within its document */
+    const char *context;
+    const char *continuation; /* loglikelihood */
+} TaskRequest;
+
+/* A document and what is asked about it. */
+typedef struct TaskDocument {
+    int64_t doc_id;     /* index in the evaluated split */
+    const char *json;   /* the document, one line of JSON in column order */
+    const char *target; /* the target as a string, as lm-eval logs it */
+    int64_t gold; /* index of the right choice; -100 if it names no choice; -1 if the task has no choices */
+    const char *const *choices; /* [n_choices], without delimiter; what acc_norm measures the length of */
+    size_t n_choices;
+    const TaskRequest *requests; /* [n_requests] */
+    size_t n_requests;
+} TaskDocument;
+
+typedef struct TaskMetric {
+    const char *name;        /* "acc", "acc_norm" */
+    const char *aggregation; /* "mean" */
+    bool higher_is_better;
+} TaskMetric;
+
+/* A file that a task was made from. */
+typedef struct TaskFile {
+    const char *role; /* "task" or "dataset" */
+    const char *name; /* task: path as found, dataset: "ORG/NAME/CONFIG/SPLIT.jsonl.gz" */
+    const char *sha256;
+    int64_t bytes;
+} TaskFile;
+
+typedef struct Task Task;
+typedef struct TaskInfo {
+    const char *name, *alias;
+    const char *version; /* metadata.version as text; "Yaml" if the file names none */
+    OutputType output_type;
+    const char *dataset_path, *dataset_name; /* dataset_name "" if none */
+    const char *split;                       /* the evaluated split's name in the data set */
+    int num_fewshot;
+    size_t n_documents_total; /* in the split */
+    size_t n_documents;       /* after --limit */
+    const TaskMetric *metrics;
+    size_t n_metrics;
+    const TaskFile *files;
+    size_t n_files;
+} TaskInfo;
+
+const TaskInfo *task_info(const Task *task);
+/* Builds document number i (0 <= i < n_documents) in `arena`; all pointers live as long as the arena. May be
+ * called in any order and from several threads with different arenas. */
+int task_document(const Task *task, size_t i, Arena *arena, TaskDocument *out, Error *error);
+
+/* A group with an aggregate of its own (mmlu, mmlu_stem, ...): its leaves are tasks of the same set. */
+typedef struct TaskGroup {
+    const char *name, *alias, *version;
+    const char *metric; /* "acc" */
+    bool weight_by_size;
+    const char *const *children; /* [n_children] names of direct members, tasks or groups */
+    size_t n_children;
+    const Task *const *leaves; /* [n_leaves] every task below it, in order */
+    size_t n_leaves;
+} TaskGroup;
+
+typedef struct TaskOptions {
+    const char *const *names; /* task, group and tag names, wildcards, paths of .yaml files */
+    size_t n_names;
+    const char *data_root; /* folder that holds ORG/NAME/CONFIG/SPLIT.jsonl[.gz]; NULL: embedded data only */
+    const char *include_path; /* folder with more task files, searched before the built-in ones; NULL: none */
+    int num_fewshot;          /* -1: the task's own */
+    double limit; /* 0: all; below 1: that fraction (rounded up); else the first int(limit) documents */
+    uint64_t fewshot_seed; /* lm-eval's default is 1234 */
+    Log *log;
+} TaskOptions;
+
+/* Opens every task that the names stand for, each once, in order of first mention; a name that stands for
+ * nothing is ERROR_USAGE and suggests near ones. Reads and checks task files and data sets; an empty data
+ * set, an unknown key, a template error: one sentence with file and place. */
+typedef struct TaskSet TaskSet;
+int task_set_open(TaskSet **out, const TaskOptions *options, Error *error);
+void task_set_close(TaskSet *set);
+size_t task_set_count(const TaskSet *set);
+const Task *task_set_task(const TaskSet *set, size_t i);
+/* Groups that aggregate, children before parents. */
+size_t task_set_group_count(const TaskSet *set);
+const TaskGroup *task_set_group(const TaskSet *set, size_t i);
+
+/* One line of `zeval tasks`: everything a name can be. */
+typedef struct TaskListing {
+    const char *name;
+    const char *kind;        /* "task", "group", "tag" */
+    const char *output_type; /* of a task */
+    const char *dataset;     /* "ORG/NAME CONFIG" of a task */
+    size_t n_members;        /* of a group or tag */
+    const char *file;
+} TaskListing;
+/* Lists the built-in task files and those in include_path (may be NULL), sorted by name, allocated in arena.
+ */
+int task_list(const char *include_path, Arena *arena, TaskListing **out, size_t *n, Error *error);
+
+#endif

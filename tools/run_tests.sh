@@ -1,0 +1,21 @@
+#!/bin/sh
+# Runs the cmocka test programs named as arguments; closes with "N passed, N failed, N skipped" and fails if any did.
+set -u
+passed=0 failed=0 skipped=0 broken=''
+for program in "$@"; do
+    echo "== ${program##*/}"
+    log=$(mktemp)
+    "$program" >"$log" 2>&1
+    status=$?
+    grep -v '^\[ RUN      \]\|^\[       OK \]' "$log"
+    p=$(grep -c '^\[       OK \]' "$log"); s=$(grep -c '^\[  SKIPPED \] [^0-9]' "$log")
+    f=$(grep -c '^\[  FAILED  \] [^0-9]' "$log")
+    [ $status -ne 0 ] && [ "$f" -eq 0 ] && f=1
+    [ $status -ne 0 ] && broken="$broken ${program##*/}"
+    # cmocka repeats each failed and skipped name in its summary
+    passed=$((passed + p)); skipped=$((skipped + s)); failed=$((failed + f))
+    rm -f "$log"
+done
+[ -n "$broken" ] && echo "failed programs:$broken"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ -z "$broken" ]
