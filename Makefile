@@ -2,7 +2,9 @@
 #   CC=clang      another compiler          BUILD=dir     another output folder
 #   WERROR=       warnings stay warnings    SANITIZE=address,undefined   instrumented build
 
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 BUILD   ?= build
 PREFIX  ?= /usr/local
 WERROR  ?= -Werror

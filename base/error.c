@@ -38,8 +38,15 @@ int error_prefix(Error *error, const char *format, ...) {
     va_end(arguments);
     if (length < 0)
         return -1;
-    size_t used = (size_t)length < sizeof whole ? (size_t)length : sizeof whole - 1;
-    snprintf(whole + used, sizeof whole - used, ": %s", error->message);
+    size_t used = strlen(whole);
+    const char *parts[] = {": ", error->message};
+    for (int i = 0; i < 2; i++) {
+        size_t room = sizeof whole - 1 - used, length = strlen(parts[i]);
+        length = length < room ? length : room;
+        memcpy(whole + used, parts[i], length);
+        used += length;
+    }
+    whole[used] = '\0';
     memcpy(error->message, whole, sizeof whole);
     return -1;
 }
