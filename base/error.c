@@ -41,10 +41,10 @@ int error_prefix(Error *error, const char *format, ...) {
     size_t used = strlen(whole);
     const char *parts[] = {": ", error->message};
     for (int i = 0; i < 2; i++) {
-        size_t room = sizeof whole - 1 - used, length = strlen(parts[i]);
-        length = length < room ? length : room;
-        memcpy(whole + used, parts[i], length);
-        used += length;
+        size_t room = sizeof whole - 1 - used, bytes = strlen(parts[i]);
+        bytes = bytes < room ? bytes : room;
+        memcpy(whole + used, parts[i], bytes);
+        used += bytes;
     }
     whole[used] = '\0';
     memcpy(error->message, whole, sizeof whole);
