@@ -1,0 +1,37 @@
+/* Requests as token sequences: lm-evaluation-harness's pair encoding and left truncation
+ * (lm_eval/api/model.py TemplateLM._encode_pair, lm_eval/models/huggingface.py HFLM._loglikelihood_tokens).
+ */
+#ifndef ZEVAL_EVAL_ENCODE_H
+#define ZEVAL_EVAL_ENCODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "eval/eval.h"
+#include "runner/tokenizer/tokenizer.h"
+
+typedef struct Encoder {
+    const Tokenizer *tokenizer;
+    bool add_bos;         /* put BOS before a context that does not begin with it */
+    int32_t prefix_token; /* stands for an empty context: BOS, else EOS */
+    int64_t max_length;
+} Encoder;
+
+/* Settles BOS policy, prefix token and maximum length. The vocabulary must fit the model's. */
+int encoder_init(Encoder *encoder, const Tokenizer *tokenizer, const ModelInfo *model, BosPolicy bos,
+                 int64_t max_length, Error *error);
+
+/* A request as tokens: ids[0, n_context) and then the continuation. The last token is never fed. */
+typedef struct EncodedRequest {
+    TokenIds tokens;
+    size_t n_context;   /* after truncation, at least 1 */
+    size_t n_truncated; /* context tokens cut off on the left */
+} EncodedRequest;
+
+/* Replaces *out (zero-initialise it first, free with encoded_request_free). The input, everything but the
+ * last token, is cut on the left to max_length; a continuation longer than that is an error. */
+int encode_pair(const Encoder *encoder, const char *context, const char *continuation, EncodedRequest *out,
+                Error *error);
+void encoded_request_free(EncodedRequest *request);
+
+#endif

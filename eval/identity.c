@@ -1,0 +1,82 @@
+/* See identity.h. */
+#include "eval/identity.h"
+
+#include <string.h>
+
+static void add_text(Sha256 *hash, const char *text) {
+    sha256_update_field(hash, text, strlen(text));
+}
+
+static void add_int(Sha256 *hash, int64_t value) {
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    add_text(hash, text);
+}
+
+static void add_task(Sha256 *hash, const TaskInfo *task) {
+    add_text(hash, task->name);
+    add_text(hash, task->version);
+    add_int(hash, task->num_fewshot);
+    add_int(hash, (int64_t)task->n_documents);
+    for (size_t i = 0; i < task->n_files; i++) {
+        add_text(hash, task->files[i].role);
+        add_text(hash, task->files[i].sha256);
+    }
+}
+
+void identity_fingerprint(const RunParts *parts, char hex[SHA256_HEX]) {
+    Sha256 *hash = sha256_begin();
+    add_text(hash, "zeval run 1");
+    add_text(hash, parts->options->model);
+    add_text(hash, parts->model.sha256);
+    add_text(hash, parts->tokenizer_files.sha256);
+    add_text(hash, dtype_name(parts->options->dtype));
+    add_text(hash, parts->backend);
+    add_int(hash, ENGINE_NUMERICS_VERSION);
+    add_int(hash, parts->encoder.add_bos);
+    add_int(hash, parts->encoder.prefix_token);
+    add_int(hash, parts->encoder.max_length);
+    add_int(hash, (int64_t)parts->options->tasks.fewshot_seed);
+    for (size_t i = 0; i < task_set_count(parts->tasks); i++)
+        add_task(hash, task_info(task_set_task(parts->tasks, i)));
+    for (size_t i = 0; i < task_set_group_count(parts->tasks); i++)
+        add_text(hash, task_set_group(parts->tasks, i)->name);
+    sha256_end(hash, hex);
+}
+
+void identity_response_key(const RunParts *parts, const EncodedRequest *request, char hex[SHA256_HEX]) {
+    Sha256 *hash = sha256_begin();
+    add_text(hash, "zeval response 1");
+    add_text(hash, parts->model.sha256);
+    add_text(hash, dtype_name(parts->options->dtype));
+    add_text(hash, parts->backend);
+    add_int(hash, ENGINE_NUMERICS_VERSION);
+    add_int(hash, (int64_t)request->n_context);
+    sha256_update_field(hash, request->tokens.ids, request->tokens.n * sizeof *request->tokens.ids);
+    sha256_end(hash, hex);
+}
+
+char *identity_settings_json(const RunParts *parts) {
+    const TaskOptions *tasks = &parts->options->tasks;
+    Buffer json = {0};
+    buffer_append_text(&json, "{\"tasks\": [");
+    for (size_t i = 0; i < tasks->n_names; i++) {
+        buffer_append_text(&json, i ? ", " : "");
+        text_append_json(&json, tasks->names[i], strlen(tasks->names[i]));
+    }
+    buffer_append_text(&json, "], \"num_fewshot\": ");
+    if (tasks->num_fewshot < 0)
+        buffer_append_text(&json, "null");
+    else
+        buffer_printf(&json, "%d", tasks->num_fewshot);
+    buffer_append_text(&json, ", \"limit\": ");
+    if (tasks->limit > 0)
+        buffer_printf(&json, "%.17g", tasks->limit);
+    else
+        buffer_append_text(&json, "null");
+    buffer_printf(&json, ", \"fewshot_seed\": %llu, \"dtype\": \"%s\", \"backend\": \"%s\"",
+                  (unsigned long long)tasks->fewshot_seed, dtype_name(parts->options->dtype), parts->backend);
+    buffer_printf(&json, ", \"add_bos\": %s, \"max_length\": %lld}",
+                  parts->encoder.add_bos ? "true" : "false", (long long)parts->encoder.max_length);
+    return buffer_take(&json);
+}

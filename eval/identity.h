@@ -1,0 +1,32 @@
+/* What determines a result: the fingerprint of a run and the key of a response. */
+#ifndef ZEVAL_EVAL_IDENTITY_H
+#define ZEVAL_EVAL_IDENTITY_H
+
+#include "base/base.h"
+#include "db/db.h"
+#include "eval/encode.h"
+#include "eval/eval.h"
+#include "zoo/zoo.h"
+
+/* Everything opened for a run. */
+typedef struct RunParts {
+    const EvalOptions *options;
+    TaskSet *tasks;
+    Tokenizer *tokenizer;
+    Engine *engine;
+    Encoder encoder;
+    ZooModel model; /* hashed model files */
+    ZooModel tokenizer_files;
+    char backend[64]; /* backend and instruction set: "cpu/avx512" */
+} RunParts;
+
+/* SHA-256 over settings, model, tokenizer, task and data files: the same for a run that would store the same
+ * rows. */
+void identity_fingerprint(const RunParts *parts, char hex[SHA256_HEX]);
+/* SHA-256 over what determines one response and nothing else: model files, arithmetic, token ids, where the
+ * continuation begins. */
+void identity_response_key(const RunParts *parts, const EncodedRequest *request, char hex[SHA256_HEX]);
+/* The settings as one JSON object, for people. New string. */
+char *identity_settings_json(const RunParts *parts);
+
+#endif

@@ -1,0 +1,166 @@
+/* See parts.h. */
+#include "eval/parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Configuration files that a family may be read from: each that is there is part of what the model is. */
+static const char *const config_files[] = {"config.json", "hybrid_config.json", "MLA_config.json",
+                                           "mla_layer_config.json", "mamba_config.json"};
+
+static int identify_model(RunParts *parts, const char *folder, Error *error) {
+    const ModelInfo *info = engine_info(parts->engine);
+    enum { N_CONFIG = sizeof config_files / sizeof *config_files };
+    const char **paths = mem_alloc_zero(info->n_weight_files + N_CONFIG, sizeof *paths);
+    char *owned[N_CONFIG];
+    size_t n = 0, n_owned = 0;
+    for (size_t i = 0; i < N_CONFIG; i++) {
+        char *path = path_join(folder, config_files[i]);
+        owned[n_owned++] = path;
+        if (file_exists(path))
+            paths[n++] = path;
+    }
+    for (size_t i = 0; i < info->n_weight_files; i++)
+        paths[n++] = info->weight_files[i];
+    int result = zoo_identify(&parts->model, parts->options->model, folder, paths, n, error);
+    while (n_owned > 0)
+        free(owned[--n_owned]);
+    free(paths);
+    return result;
+}
+
+static int identify_tokenizer(RunParts *parts, const char *folder, Error *error) {
+    size_t n = tokenizer_file_count(parts->tokenizer);
+    const char **paths = mem_alloc_zero(n, sizeof *paths);
+    for (size_t i = 0; i < n; i++)
+        paths[i] = tokenizer_file(parts->tokenizer, i);
+    int result = zoo_identify(&parts->tokenizer_files, "tokenizer", folder, paths, n, error);
+    free(paths);
+    return result;
+}
+
+static int open_model(RunParts *parts, const char *folder, Error *error) {
+    const EvalOptions *options = parts->options;
+    EngineOptions engine = {.model_folder = folder,
+                            .dtype = options->dtype,
+                            .backend = options->backend,
+                            .n_threads = options->n_threads};
+    if (tokenizer_open(&parts->tokenizer, folder, error) || engine_open(&parts->engine, &engine, error))
+        return -1;
+    snprintf(parts->backend, sizeof parts->backend, "%s/%s", engine_backend(parts->engine),
+             engine_instruction_set(parts->engine));
+    if (encoder_init(&parts->encoder, parts->tokenizer, engine_info(parts->engine), options->bos,
+                     options->max_length, error))
+        return -1;
+    return identify_model(parts, folder, error) || identify_tokenizer(parts, folder, error) ? -1 : 0;
+}
+
+int parts_open(RunParts *parts, const EvalOptions *options, Error *error) {
+    char *folder;
+    *parts = (RunParts){.options = options};
+    if (zoo_resolve(options->model, &folder, error))
+        return -1;
+    int result = task_set_open(&parts->tasks, &options->tasks, error);
+    if (result == 0)
+        result = open_model(parts, folder, error);
+    free(folder);
+    return result;
+}
+
+void parts_close(RunParts *parts) {
+    zoo_model_free(&parts->model);
+    zoo_model_free(&parts->tokenizer_files);
+    engine_close(parts->engine);
+    tokenizer_close(parts->tokenizer);
+    task_set_close(parts->tasks);
+}
+
+static int describe_files(const RunParts *parts, Db *db, int64_t id, Error *error) {
+    const struct {
+        const char *role;
+        const ZooModel *files;
+    } sets[] = {{"model", &parts->model}, {"tokenizer", &parts->tokenizer_files}};
+    for (size_t s = 0; s < 2; s++)
+        for (size_t i = 0; i < sets[s].files->n_files; i++) {
+            const ZooFile *file = &sets[s].files->files[i];
+            if (db_run_file(db, id, sets[s].role, file->name, file->sha256, file->bytes, error))
+                return -1;
+        }
+    return 0;
+}
+
+static int describe_task(const TaskInfo *task, Db *db, int64_t id, Error *error) {
+    DbTask row = {.name = task->name,
+                  .alias = task->alias,
+                  .version = task->version,
+                  .output_type = output_type_name(task->output_type),
+                  .dataset_path = task->dataset_path,
+                  .dataset_name = task->dataset_name,
+                  .split = task->split,
+                  .num_fewshot = task->num_fewshot,
+                  .n_documents = (int64_t)task->n_documents,
+                  .n_documents_total = (int64_t)task->n_documents_total};
+    if (db_run_task(db, id, &row, error))
+        return -1;
+    for (size_t i = 0; i < task->n_files; i++) {
+        const TaskFile *file = &task->files[i];
+        if (db_run_file(db, id, file->role, file->name, file->sha256, file->bytes, error))
+            return -1;
+    }
+    return 0;
+}
+
+static int describe_everything(const RunParts *parts, Db *db, int64_t id, Error *error) {
+    if (describe_files(parts, db, id, error))
+        return -1;
+    for (size_t i = 0; i < task_set_count(parts->tasks); i++)
+        if (describe_task(task_info(task_set_task(parts->tasks, i)), db, id, error))
+            return -1;
+    for (size_t i = 0; i < task_set_group_count(parts->tasks); i++) {
+        const TaskGroup *group = task_set_group(parts->tasks, i);
+        if (db_run_group(db, id, group->name, group->alias, group->version, group->weight_by_size,
+                         group->children, group->n_children, error))
+            return -1;
+    }
+    return 0;
+}
+
+int parts_describe(const RunParts *parts, Db *db, int64_t *run_id, bool *complete, Error *error) {
+    const EvalOptions *options = parts->options;
+    const ModelInfo *info = engine_info(parts->engine);
+    char fingerprint[SHA256_HEX];
+    identity_fingerprint(parts, fingerprint);
+    char *settings = identity_settings_json(parts);
+    DbRun run = {.fingerprint = fingerprint,
+                 .model_name = options->model,
+                 .model_path = parts->model.folder,
+                 .model_sha256 = parts->model.sha256,
+                 .family = info->family,
+                 .architecture = info->architecture,
+                 .n_parameters = info->n_parameters,
+                 .state_bytes_per_token = (int64_t)info->state_bytes_per_token,
+                 .state_bytes_fixed = (int64_t)info->state_bytes_fixed,
+                 .dtype = dtype_name(options->dtype),
+                 .backend = parts->backend,
+                 .numerics_version = ENGINE_NUMERICS_VERSION,
+                 .compat = "main",
+                 .max_length = parts->encoder.max_length,
+                 .add_bos = parts->encoder.add_bos,
+                 .fewshot_seed = (int64_t)options->tasks.fewshot_seed,
+                 .limit = options->tasks.limit,
+                 .build = options->build,
+                 .settings_json = settings};
+    int result = db_begin(db, error);
+    if (result == 0) {
+        result = db_run_start(db, &run, run_id, complete, error);
+        if (result == 0 && !*complete)
+            result = describe_everything(parts, db, *run_id, error);
+        if (result == 0)
+            result = db_commit(db, error);
+        else
+            db_rollback(db);
+    }
+    free(settings);
+    return result;
+}
