@@ -1,0 +1,150 @@
+/* Runs and what hangs on them as a whole: files, tasks, groups, results. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "db/internal.h"
+
+static int run_find(Db *db, const char *fingerprint, int64_t *run_id, bool *complete, Error *error) {
+    sqlite3_stmt *statement = db_statement(db, STATEMENT_RUN_FIND, VALUES(value_text(fingerprint)), error);
+    if (!statement)
+        return -1;
+    int code = sqlite3_step(statement), result = 0;
+    if (code == SQLITE_ROW) {
+        *run_id = sqlite3_column_int64(statement, 0);
+        *complete = sqlite3_column_int(statement, 1) != 0;
+        result = 1;
+    } else if (code != SQLITE_DONE) {
+        result = db_fail(db, code, error);
+    }
+    sqlite3_reset(statement);
+    return result;
+}
+
+static int run_insert(Db *db, const DbRun *run, int64_t *run_id, Error *error) {
+    int result = db_execute(
+        db, STATEMENT_RUN_INSERT,
+        VALUES(value_text(run->fingerprint), value_text(run->model_name), value_text(run->model_path),
+               value_text(run->model_sha256), value_text(run->family), value_text(run->architecture),
+               value_integer(run->n_parameters), value_integer(run->state_bytes_per_token),
+               value_integer(run->state_bytes_fixed), value_text(run->dtype), value_text(run->backend),
+               value_integer(run->numerics_version), value_text(run->compat), value_integer(run->max_length),
+               value_integer(run->add_bos), value_integer(run->fewshot_seed), value_real(run->limit),
+               value_text(run->build), value_text(run->settings_json)),
+        error);
+    *run_id = sqlite3_last_insert_rowid(db->connection);
+    return result;
+}
+
+int db_run_start(Db *db, const DbRun *run, int64_t *run_id, bool *complete, Error *error) {
+    *complete = false;
+    int found = run_find(db, run->fingerprint, run_id, complete, error);
+    if (found != 0)
+        return found < 0 ? -1 : 0;
+    return run_insert(db, run, run_id, error);
+}
+
+int db_run_finish(Db *db, int64_t run_id, Error *error) {
+    return db_execute(db, STATEMENT_RUN_FINISH, VALUES(value_integer(run_id)), error);
+}
+
+int db_run_file(Db *db, int64_t run_id, const char *role, const char *name, const char *sha256, int64_t bytes,
+                Error *error) {
+    return db_execute(db, STATEMENT_FILE_PUT,
+                      VALUES(value_integer(run_id), value_text(role), value_text(name), value_text(sha256),
+                             value_integer(bytes)),
+                      error);
+}
+
+int db_run_task(Db *db, int64_t run_id, const DbTask *task, Error *error) {
+    return db_execute(db, STATEMENT_TASK_PUT,
+                      VALUES(value_integer(run_id), value_text(task->name), value_text(task->alias),
+                             value_text(task->version), value_text(task->output_type),
+                             value_text(task->dataset_path), value_text(task->dataset_name),
+                             value_text(task->split), value_integer(task->num_fewshot),
+                             value_integer(task->n_documents), value_integer(task->n_documents_total)),
+                      error);
+}
+
+static int put_members(Db *db, int64_t group_id, const char *const *children, size_t n_children,
+                       Error *error) {
+    if (db_execute(db, STATEMENT_GROUP_CLEAR, VALUES(value_integer(group_id)), error) != 0)
+        return -1;
+    for (size_t i = 0; i < n_children; i++)
+        if (db_execute(db, STATEMENT_GROUP_MEMBER,
+                       VALUES(value_integer(group_id), value_integer((int64_t)i), value_text(children[i])),
+                       error) != 0)
+            return -1;
+    return 0;
+}
+
+static int put_group(Db *db, int64_t run_id, const char *name, const char *alias, const char *version,
+                     bool weight_by_size, const char *const *children, size_t n_children, Error *error) {
+    if (db_execute(db, STATEMENT_GROUP_PUT,
+                   VALUES(value_integer(run_id), value_text(name), value_text(alias), value_text(version),
+                          value_integer(weight_by_size)),
+                   error) != 0)
+        return -1;
+    int64_t group_id = 0;
+    if (db_query_integer(db, STATEMENT_GROUP_FIND, VALUES(value_integer(run_id), value_text(name)), &group_id,
+                         error) < 0)
+        return -1;
+    return put_members(db, group_id, children, n_children, error);
+}
+
+int db_run_group(Db *db, int64_t run_id, const char *name, const char *alias, const char *version,
+                 bool weight_by_size, const char *const *children, size_t n_children, Error *error) {
+    bool opened;
+    if (scope_open(db, &opened, error) != 0)
+        return -1;
+    int result = put_group(db, run_id, name, alias, version, weight_by_size, children, n_children, error);
+    return scope_close(db, opened, result, error);
+}
+
+int db_run_progress(Db *db, int64_t run_id, int64_t *n_requests, int64_t *n_done, Error *error) {
+    sqlite3_stmt *statement = db_statement(db, STATEMENT_RUN_PROGRESS, VALUES(value_integer(run_id)), error);
+    if (!statement)
+        return -1;
+    int code = sqlite3_step(statement);
+    int result = code == SQLITE_ROW ? 0 : db_fail(db, code, error);
+    if (result == 0) {
+        *n_requests = sqlite3_column_int64(statement, 0);
+        *n_done = sqlite3_column_int64(statement, 1);
+    }
+    sqlite3_reset(statement);
+    return result;
+}
+
+int db_result(Db *db, int64_t run_id, const DbResult *result, Error *error) {
+    return db_execute(db, STATEMENT_RESULT_PUT,
+                      VALUES(value_integer(run_id), value_text(result->name), value_text(result->metric),
+                             value_text(result->filter), value_real(result->value),
+                             value_real(result->stderr_value), value_integer(result->n),
+                             value_integer(result->higher_is_better), value_integer(result->is_group)),
+                      error);
+}
+
+static void remember_task(Db *db, int64_t run_id, const char *task, int64_t task_id) {
+    free(db->recent.task);
+    db->recent.task = mem_strdup(task);
+    db->recent.run_id = run_id;
+    db->recent.task_id = task_id;
+}
+
+int db_task_id(Db *db, int64_t run_id, const char *task, int64_t *task_id, Error *error) {
+    if (db->recent.task && db->recent.run_id == run_id && text_equal(db->recent.task, task)) {
+        *task_id = db->recent.task_id;
+        return 0;
+    }
+    int found = db_query_integer(db, STATEMENT_TASK_FIND, VALUES(value_integer(run_id), value_text(task)),
+                                 task_id, error);
+    if (found < 0)
+        return -1;
+    if (found == 0)
+        return error_set(error,
+                         "results database '%s': run %lld has no task '%s'; expected the task to be stored "
+                         "before its documents",
+                         db->path, (long long)run_id, task);
+    remember_task(db, run_id, task, *task_id);
+    return 0;
+}

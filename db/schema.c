@@ -1,0 +1,198 @@
+/* The schema and its history. steps[v] brings a file from version v to v + 1; a released step never changes.
+ * Each step runs in one transaction together with the version number, so a file has a schema whole or not at
+ * all. docs/DATABASE.md describes the tables for people. */
+#include "base/error.h"
+#include "db/internal.h"
+
+/* PRAGMA application_id: "zevl", which also lets file(1) tell our databases from others. */
+#define APPLICATION_ID 0x7a65766c
+
+static const char version_1[] =
+    "CREATE TABLE runs ("
+    " run_id INTEGER PRIMARY KEY,"
+    " fingerprint TEXT NOT NULL UNIQUE,"
+    " model_name TEXT, model_path TEXT, model_sha256 TEXT, family TEXT, architecture TEXT,"
+    " n_parameters INTEGER, state_bytes_per_token INTEGER, state_bytes_fixed INTEGER,"
+    " dtype TEXT, backend TEXT, numerics_version INTEGER, compat TEXT,"
+    " max_length INTEGER, add_bos INTEGER, fewshot_seed INTEGER, sample_limit REAL,"
+    " build TEXT, settings TEXT,"
+    " started_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')), finished_at TEXT);"
+
+    "CREATE TABLE run_files ("
+    " run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,"
+    " role TEXT NOT NULL, name TEXT NOT NULL, sha256 TEXT, bytes INTEGER,"
+    " PRIMARY KEY (run_id, role, name)) WITHOUT ROWID;"
+
+    "CREATE TABLE tasks ("
+    " task_id INTEGER PRIMARY KEY,"
+    " run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,"
+    " name TEXT NOT NULL, alias TEXT, version TEXT, output_type TEXT,"
+    " dataset_path TEXT, dataset_name TEXT, split TEXT,"
+    " num_fewshot INTEGER, n_documents INTEGER, n_documents_total INTEGER,"
+    " UNIQUE (run_id, name));"
+
+    "CREATE TABLE task_groups ("
+    " group_id INTEGER PRIMARY KEY,"
+    " run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,"
+    " name TEXT NOT NULL, alias TEXT, version TEXT, weight_by_size INTEGER NOT NULL,"
+    " UNIQUE (run_id, name));"
+
+    "CREATE TABLE group_members ("
+    " group_id INTEGER NOT NULL REFERENCES task_groups ON DELETE CASCADE,"
+    " position INTEGER NOT NULL, child TEXT NOT NULL,"
+    " PRIMARY KEY (group_id, position)) WITHOUT ROWID;"
+
+    "CREATE TABLE texts ("
+    " text_id INTEGER PRIMARY KEY,"
+    " sha256 BLOB NOT NULL UNIQUE,"
+    " text TEXT NOT NULL);"
+
+    "CREATE TABLE documents ("
+    " task_id INTEGER NOT NULL REFERENCES tasks ON DELETE CASCADE,"
+    " doc_id INTEGER NOT NULL,"
+    " json_id INTEGER REFERENCES texts, target_id INTEGER REFERENCES texts,"
+    " gold INTEGER, prompt_sha256 TEXT,"
+    " PRIMARY KEY (task_id, doc_id)) WITHOUT ROWID;"
+
+    "CREATE TABLE requests ("
+    " task_id INTEGER NOT NULL, doc_id INTEGER NOT NULL, idx INTEGER NOT NULL,"
+    " request_type TEXT,"
+    " context_id INTEGER REFERENCES texts, continuation_id INTEGER REFERENCES texts,"
+    " choice_id INTEGER REFERENCES texts,"
+    " response_key BLOB,"
+    " n_context_tokens INTEGER, n_continuation_tokens INTEGER, n_truncated INTEGER,"
+    " PRIMARY KEY (task_id, doc_id, idx),"
+    " FOREIGN KEY (task_id, doc_id) REFERENCES documents ON DELETE CASCADE) WITHOUT ROWID;"
+
+    /* Not tied to runs: a later run with the same key takes its answer from here. */
+    "CREATE TABLE responses ("
+    " key BLOB PRIMARY KEY NOT NULL,"
+    " loglikelihood REAL, is_greedy INTEGER NOT NULL) WITHOUT ROWID;"
+
+    "CREATE TABLE document_metrics ("
+    " task_id INTEGER NOT NULL, doc_id INTEGER NOT NULL,"
+    " metric TEXT NOT NULL, filter TEXT NOT NULL, value REAL,"
+    " PRIMARY KEY (task_id, doc_id, metric, filter),"
+    " FOREIGN KEY (task_id, doc_id) REFERENCES documents ON DELETE CASCADE) WITHOUT ROWID;"
+
+    "CREATE TABLE results ("
+    " run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,"
+    " name TEXT NOT NULL, metric TEXT NOT NULL, filter TEXT NOT NULL,"
+    " value REAL, stderr REAL, n INTEGER, higher_is_better INTEGER, is_group INTEGER NOT NULL,"
+    " PRIMARY KEY (run_id, name, metric, filter)) WITHOUT ROWID;"
+
+    "CREATE VIEW v_runs AS"
+    " SELECT run_id, model_name AS model, family, dtype, backend, sample_limit, started_at, finished_at,"
+    "  (SELECT count(*) FROM tasks t WHERE t.run_id = r.run_id) AS n_tasks,"
+    "  (SELECT count(*) FROM tasks t JOIN requests q USING (task_id) WHERE t.run_id = r.run_id) AS "
+    "n_requests,"
+    "  (SELECT count(*) FROM tasks t JOIN requests q USING (task_id)"
+    "    JOIN responses a ON a.key = q.response_key WHERE t.run_id = r.run_id) AS n_done"
+    " FROM runs r;"
+
+    "CREATE VIEW v_results AS"
+    " SELECT s.run_id, r.model_name AS model, r.dtype, s.name, s.is_group,"
+    "  coalesce(t.version, g.version) AS version, t.num_fewshot, s.filter, s.metric,"
+    "  s.value, s.stderr, s.n, s.higher_is_better"
+    " FROM results s JOIN runs r USING (run_id)"
+    " LEFT JOIN tasks t ON t.run_id = s.run_id AND t.name = s.name AND NOT s.is_group"
+    " LEFT JOIN task_groups g ON g.run_id = s.run_id AND g.name = s.name AND s.is_group;"
+
+    "CREATE VIEW v_documents AS"
+    " SELECT t.run_id, t.name AS task, d.doc_id, d.gold, y.text AS target, x.text AS document,"
+    "  d.prompt_sha256, d.task_id"
+    " FROM documents d JOIN tasks t USING (task_id)"
+    " LEFT JOIN texts x ON x.text_id = d.json_id LEFT JOIN texts y ON y.text_id = d.target_id;"
+
+    "CREATE VIEW v_requests AS"
+    " SELECT t.run_id, t.name AS task, q.doc_id, q.idx, q.request_type, c.text AS context,"
+    "  n.text AS continuation, o.text AS choice, a.loglikelihood, a.is_greedy,"
+    "  q.n_context_tokens, q.n_continuation_tokens, q.n_truncated, lower(hex(q.response_key)) AS "
+    "response_key,"
+    "  q.task_id"
+    " FROM requests q JOIN tasks t USING (task_id)"
+    " LEFT JOIN texts c ON c.text_id = q.context_id LEFT JOIN texts n ON n.text_id = q.continuation_id"
+    " LEFT JOIN texts o ON o.text_id = q.choice_id LEFT JOIN responses a ON a.key = q.response_key;"
+
+    "CREATE VIEW v_metrics AS"
+    " SELECT t.run_id, t.name AS task, m.doc_id, m.metric, m.filter, m.value, m.task_id"
+    " FROM document_metrics m JOIN tasks t USING (task_id);";
+
+static const char *const steps[DB_SCHEMA_VERSION] = {version_1};
+
+static int read_integer(Db *db, const char *sql, int64_t *out, Error *error) {
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db->connection, sql, -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        *out = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return code == SQLITE_ROW ? 0 : db_fail(db, code, error);
+}
+
+static int run_step(Db *db, int version, Error *error) {
+    char *sql =
+        sqlite3_mprintf("BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
+                        steps[version], APPLICATION_ID, version + 1);
+    int code = sql ? sqlite3_exec(db->connection, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+    sqlite3_free(sql);
+    if (code == SQLITE_OK)
+        return 0;
+    db_fail(db, code, error);
+    db_rollback(db);
+    return -1;
+}
+
+/* Sets *version to the file's schema version; 0 for a file that holds nothing yet. */
+static int read_version(Db *db, int64_t *version, Error *error) {
+    int64_t application = 0, n_objects = 0;
+    if (read_integer(db, "PRAGMA application_id", &application, error) != 0 ||
+        read_integer(db, "PRAGMA user_version", version, error) != 0 ||
+        read_integer(db, "SELECT count(*) FROM sqlite_schema", &n_objects, error) != 0)
+        return -1;
+    if (n_objects == 0 && application == 0 && *version == 0)
+        return 0;
+    if (application != APPLICATION_ID)
+        return error_set(error,
+                         "'%s' is an SQLite database of another program (application id %lld, expected %d): "
+                         "give --db another file",
+                         db->path, (long long)application, APPLICATION_ID);
+    if (*version > DB_SCHEMA_VERSION)
+        return error_set(
+            error,
+            "results database '%s' was made by a newer zeval: its schema is version %lld and this "
+            "build knows versions up to %d; update zeval, or give --db another file",
+            db->path, (long long)*version, DB_SCHEMA_VERSION);
+    if (*version < 1)
+        return error_set(error,
+                         "results database '%s' is damaged: its schema version is %lld, expected 1 to %d",
+                         db->path, (long long)*version, DB_SCHEMA_VERSION);
+    return 0;
+}
+
+int schema_check(Db *db, DbMode mode, Error *error) {
+    int64_t version = 0;
+    if (read_version(db, &version, error) != 0)
+        return -1;
+    if (mode == DB_READ && version == 0)
+        return error_set(error,
+                         "results database '%s' is empty: `zeval run --db %s ...` stores results in it",
+                         db->path, db->path);
+    if (mode == DB_READ && version < DB_SCHEMA_VERSION)
+        return error_set(error,
+                         "results database '%s' has schema version %lld and this build reads version %d: any "
+                         "`zeval run --db %s ...` brings it up to date",
+                         db->path, (long long)version, DB_SCHEMA_VERSION, db->path);
+    return 0;
+}
+
+int schema_migrate(Db *db, Error *error) {
+    int64_t version = 0;
+    if (read_version(db, &version, error) != 0)
+        return -1;
+    for (int step = (int)version; step < DB_SCHEMA_VERSION; step++)
+        if (run_step(db, step, error) != 0)
+            return -1;
+    return 0;
+}
