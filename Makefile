@@ -20,7 +20,7 @@ endif
 endif
 
 CFLAGS   ?= -g
-CPPFLAGS += -I. -D_GNU_SOURCE $(shell pkg-config --cflags $(PACKAGES))
+CPPFLAGS += -I. -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8 $(shell pkg-config --cflags $(PACKAGES))
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla $(WERROR)
 LIBS     := $(shell pkg-config --libs $(PACKAGES)) -lm -lpthread
 ifneq ($(SANITIZE),)

@@ -20,9 +20,7 @@ static int parse_failure(const char *text, size_t bytes, const char *stopped, co
             column = 1;
         }
     }
-    if (end >= bytes)
-        return error_set(error, "%s:%zu:%zu: the JSON text ends too early", where, line, column);
-    return error_set(error, "%s:%zu:%zu: this is not JSON", where, line, column);
+    return error_set(error, "%s:%zu:%zu: the JSON is wrong or incomplete here", where, line, column);
 }
 
 int json_parse(cJSON **out, const char *text, size_t bytes, const char *where, Error *error) {

@@ -27,7 +27,7 @@ static void add_task(Sha256 *hash, const TaskInfo *task) {
 void identity_fingerprint(const RunParts *parts, char hex[SHA256_HEX]) {
     Sha256 *hash = sha256_begin();
     add_text(hash, "zeval run 1");
-    add_text(hash, parts->options->model);
+    add_text(hash, parts->model.name);
     add_text(hash, parts->model.sha256);
     add_text(hash, parts->tokenizer_files.sha256);
     add_text(hash, dtype_name(parts->options->dtype));

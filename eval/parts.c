@@ -9,7 +9,7 @@
 static const char *const config_files[] = {"config.json", "hybrid_config.json", "MLA_config.json",
                                            "mla_layer_config.json", "mamba_config.json"};
 
-static int identify_model(RunParts *parts, const char *folder, Error *error) {
+static int identify_model(RunParts *parts, const char *name, const char *folder, Error *error) {
     const ModelInfo *info = engine_info(parts->engine);
     enum { N_CONFIG = sizeof config_files / sizeof *config_files };
     const char **paths = mem_alloc_zero(info->n_weight_files + N_CONFIG, sizeof *paths);
@@ -23,7 +23,7 @@ static int identify_model(RunParts *parts, const char *folder, Error *error) {
     }
     for (size_t i = 0; i < info->n_weight_files; i++)
         paths[n++] = info->weight_files[i];
-    int result = zoo_identify(&parts->model, parts->options->model, folder, paths, n, error);
+    int result = zoo_identify(&parts->model, name, folder, paths, n, error);
     while (n_owned > 0)
         free(owned[--n_owned]);
     free(paths);
@@ -40,6 +40,15 @@ static int identify_tokenizer(RunParts *parts, const char *folder, Error *error)
     return result;
 }
 
+/* Results are told apart by what a model is called, not by where this machine keeps it: of a path, the last
+ * part. */
+static char *display_name(const char *model) {
+    char *absolute = strchr(model, '/') ? realpath(model, NULL) : NULL;
+    char *name = mem_strdup(absolute ? path_name(absolute) : model);
+    free(absolute);
+    return name;
+}
+
 static int open_model(RunParts *parts, const char *folder, Error *error) {
     const EvalOptions *options = parts->options;
     EngineOptions engine = {.model_folder = folder,
@@ -53,7 +62,10 @@ static int open_model(RunParts *parts, const char *folder, Error *error) {
     if (encoder_init(&parts->encoder, parts->tokenizer, engine_info(parts->engine), options->bos,
                      options->max_length, error))
         return -1;
-    return identify_model(parts, folder, error) || identify_tokenizer(parts, folder, error) ? -1 : 0;
+    char *name = display_name(options->model);
+    int result = identify_model(parts, name, folder, error) || identify_tokenizer(parts, folder, error);
+    free(name);
+    return result ? -1 : 0;
 }
 
 int parts_open(RunParts *parts, const EvalOptions *options, Error *error) {
@@ -133,7 +145,7 @@ int parts_describe(const RunParts *parts, Db *db, int64_t *run_id, bool *complet
     identity_fingerprint(parts, fingerprint);
     char *settings = identity_settings_json(parts);
     DbRun run = {.fingerprint = fingerprint,
-                 .model_name = options->model,
+                 .model_name = parts->model.name,
                  .model_path = parts->model.folder,
                  .model_sha256 = parts->model.sha256,
                  .family = info->family,

@@ -1,0 +1,85 @@
+/* zeval run */
+#include "cli/commands.h"
+#include "cli/scoring.h"
+#include "cli/selection.h"
+
+typedef struct RunArguments {
+    Selection selection;
+    Verbosity verbosity;
+    const char *model, *db, *dtype, *backend, *bos;
+    int64_t threads, max_length, batch_tokens;
+    bool json;
+} RunArguments;
+
+static int parse_bos(const char *name, BosPolicy *out, Error *error) {
+    static const char *const names[] = {[BOS_DEFAULT] = "default", [BOS_ADD] = "add", [BOS_NONE] = "none"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (text_equal(name, names[i])) {
+            *out = (BosPolicy)i;
+            return 0;
+        }
+    return error_set_kind(error, ERROR_USAGE, "--bos: found \"%s\", expected default, add or none", name);
+}
+
+static int run(const RunArguments *arguments, Error *error) {
+    Log log = verbosity_log(&arguments->verbosity);
+    EvalOptions options = {.model = arguments->model,
+                           .tasks = selection_task_options(&arguments->selection, &log),
+                           .db_path = arguments->db,
+                           .backend = arguments->backend,
+                           .n_threads = (int)arguments->threads,
+                           .max_length = arguments->max_length,
+                           .batch_tokens = (size_t)arguments->batch_tokens,
+                           .build = version_text(),
+                           .stop = interrupts_catch(),
+                           .progress = verbosity_progress(&arguments->verbosity),
+                           .log = &log};
+    if (dtype_parse(arguments->dtype, &options.dtype, error) ||
+        parse_bos(arguments->bos, &options.bos, error))
+        return -1;
+    return scoring_run(&options, arguments->json ? SCORING_JSON : SCORING_TABLE, NULL, error);
+}
+
+int command_run(int argc, char **argv, Error *error) {
+    RunArguments a = {.selection = SELECTION_DEFAULTS,
+                      .db = "results.db",
+                      .dtype = "float32",
+                      .backend = "cpu",
+                      .bos = "default"};
+    const Option options[] = {
+        {"model", "NAME", OPTION_TEXT, &a.model, 0, 0, true,
+         "checkpoint folder (config.json, *.safetensors, tokenizer.json),\nor \"demo\" for the built-in one"},
+        SELECTION_OPTIONS(a.selection),
+        {"db", "FILE", OPTION_TEXT, &a.db, 0, 0, false,
+         "database that keeps the results (default results.db)"},
+        {"dtype", "NAME", OPTION_TEXT, &a.dtype, 0, 0, false,
+         "type of the arithmetic: float32 (default), the reference;\nweights stay as they are stored"},
+        {"backend", "NAME", OPTION_TEXT, &a.backend, 0, 0, false, "cpu (default)"},
+        {"threads", "N", OPTION_INT, &a.threads, 1, 1024, false, "threads (default: one per processor)"},
+        {"max-length", "N", OPTION_INT, &a.max_length, 2, 1e9, false,
+         "longest input in tokens; longer ones are cut on the left and\ncounted (default: the model's "
+         "max_position_embeddings)"},
+        {"bos", "POLICY", OPTION_TEXT, &a.bos, 0, 0, false,
+         "BOS before each context: default (as the tokenizer does), add, none"},
+        {"batch-tokens", "N", OPTION_INT, &a.batch_tokens, 1, 1e7, false,
+         "tokens per engine call (default 4096); scores do not depend on it"},
+        {"json", NULL, OPTION_FLAG, &a.json, 0, 0, false, "print the results as JSON instead of a table"},
+        VERBOSITY_OPTIONS(a.verbosity),
+        {0}};
+    const Usage usage = {
+        .command = "run",
+        .synopsis = "--model NAME --tasks LIST [options]",
+        .about =
+            "Scores a model on tasks. Every prompt, answer and score is committed to the database as it\n"
+            "comes: a run that was stopped or killed goes on where it was when the same command is given\n"
+            "again, and a finished one costs nothing. Answers are reused wherever model, tokens and\n"
+            "arithmetic are the same. The table goes to standard output, the rest to standard error.",
+        .examples = "  zeval run --model ./Llama-3.2-1B --tasks arc_easy,piqa --data ./datasets\n"
+                    "  zeval run --model demo --tasks demo --limit 20\n"
+                    "  zeval run --model ./m --tasks mmlu --num-fewshot 5 --data ./datasets --db mmlu.db",
+        .options = options};
+    int parsed = options_parse(&usage, argc, argv, error);
+    int result = parsed ? parsed : run(&a, error);
+    option_list_free(&a.selection.tasks);
+    return result < 0 ? -1 : 0;
+}

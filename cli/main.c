@@ -1,0 +1,97 @@
+/* zeval: finds the subcommand, runs it, prints the error once, and turns it into the exit code. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+
+static const struct {
+    const char *name;
+    CommandFunction *function;
+    const char *summary;
+} commands[] = {
+    {"demo", command_demo, "score the built-in model on the built-in tasks: no network, no files"},
+    {"run", command_run, "score a model on tasks and keep every result in a database"},
+    {"report", command_report, "show results from a database: Markdown, HTML or JSON"},
+    {"runs", command_runs, "list the runs in a database and how far each got"},
+    {"tasks", command_tasks, "list the tasks, groups and tags that can be named"},
+    {"requests", command_requests, "print every request of tasks as JSON Lines, without a model"},
+    {"tokenize", command_tokenize, "turn JSON Lines of {\"text\"} into {\"ids\"}"},
+    {"logits", command_logits, "write a model's logits for given token ids to a .npy file"},
+    {"generate", command_generate, "continue a prompt"},
+    {"doctor", command_doctor, "say what this machine and this build can do"},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+/* Signal handlers can reach nothing else. */
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal_number) {
+    if (interrupted)
+        _exit(128 + signal_number);
+    interrupted = 1;
+}
+
+const volatile sig_atomic_t *interrupts_catch(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return &interrupted;
+}
+
+static void print_help(FILE *stream) {
+    fprintf(stream,
+            "zeval scores language models, hybrids and Transformers, on LM-harness tasks, and keeps where\n"
+            "each number came from.\n\nUsage: zeval COMMAND [options]\n\nCommands:\n");
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(stream,
+            "\n`zeval COMMAND --help` explains a command; `zeval --version` names this build.\n"
+            "New here? Start with `zeval demo`.\n"
+            "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 done but a check did not hold, 130 stopped.\n");
+}
+
+static int exit_code(ErrorKind kind) {
+    static const int codes[] = {
+        [ERROR_NONE] = 0, [ERROR_FAILED] = 1, [ERROR_USAGE] = 2, [ERROR_CHECK] = 3, [ERROR_STOPPED] = 130};
+    return codes[kind];
+}
+
+static CommandFunction *find_command(const char *name, Error *error) {
+    const char *names[N_COMMANDS + 1] = {0};
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].function;
+        names[i] = commands[i].name;
+    }
+    const char *near = nearest_name(name, names);
+    error_set_kind(error, ERROR_USAGE, "there is no command \"%s\"%s%s%s; `zeval --help` lists them", name,
+                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    Error error = {0};
+    if (argc < 2) {
+        print_help(stderr);
+        return exit_code(ERROR_USAGE);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts(version_text());
+        return 0;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    CommandFunction *command = find_command(argv[1], &error);
+    int failed = !command || command(argc - 1, argv + 1, &error);
+    if (!failed && (fflush(stdout) != 0 || ferror(stdout)))
+        failed = error_set(&error, "cannot write the output: %s", strerror(errno));
+    if (!failed)
+        return 0;
+    fprintf(stderr, "zeval: %s\n", error.message);
+    return exit_code(error.kind == ERROR_NONE ? ERROR_FAILED : error.kind);
+}

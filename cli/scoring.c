@@ -1,0 +1,54 @@
+/* See scoring.h. */
+#include "cli/scoring.h"
+
+#include "base/base.h"
+#include "reports/reports.h"
+
+static void say_what_was_done(const EvalOptions *options, const EvalSummary *summary) {
+    if (summary->was_complete) {
+        log_info(options->log, "run %lld is in %s already, complete: nothing to score",
+                 (long long)summary->run_id, options->db_path);
+        return;
+    }
+    log_info(options->log, "run %lld: %lld requests, %lld scored now, %lld found in %s",
+             (long long)summary->run_id, (long long)summary->n_requests, (long long)summary->n_scored,
+             (long long)summary->n_reused, options->db_path);
+    if (summary->tokens_computed > 0)
+        log_info(options->log, "%lld tokens computed for %lld asked (%.2f times fewer by sharing prefixes)",
+                 (long long)summary->tokens_computed, (long long)summary->tokens_asked,
+                 (double)summary->tokens_asked / (double)summary->tokens_computed);
+    if (summary->n_truncated > 0)
+        log_warning(options->log,
+                    "%lld of %lld requests were longer than max_length and were cut on the left",
+                    (long long)summary->n_truncated, (long long)summary->n_requests);
+}
+
+static int write_page(Db *db, const ReportOptions *report, const char *path, Error *error) {
+    Buffer page = {0};
+    int result = report_html(db, report, &page, error);
+    if (result == 0)
+        result = file_write_atomic(path, page.data, page.size, error);
+    buffer_free(&page);
+    return result;
+}
+
+int scoring_run(const EvalOptions *options, ScoringOutput output, const char *html_path, Error *error) {
+    EvalSummary summary;
+    Db *db = NULL;
+    Buffer text = {0};
+    if (eval_run(options, &summary, error))
+        return -1;
+    say_what_was_done(options, &summary);
+    ReportOptions report = {.run_id = summary.run_id};
+    int result = db_open(&db, options->db_path, DB_READ, error);
+    if (result == 0)
+        result = output == SCORING_JSON ? report_json(db, &report, &text, error)
+                                        : report_markdown(db, &report, &text, error);
+    if (result == 0)
+        fwrite(text.data, 1, text.size, stdout);
+    if (result == 0 && html_path)
+        result = write_page(db, &report, html_path, error);
+    buffer_free(&text);
+    db_close(db);
+    return result;
+}

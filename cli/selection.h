@@ -1,0 +1,53 @@
+/* Options that several commands share: which tasks, and how much to say. */
+#ifndef ZEVAL_CLI_SELECTION_H
+#define ZEVAL_CLI_SELECTION_H
+
+#include <stdio.h>
+
+#include "base/base.h"
+#include "cli/options.h"
+#include "tasks/tasks.h"
+
+typedef struct Selection {
+    OptionList tasks;
+    const char *data, *include_path;
+    int64_t num_fewshot, fewshot_seed; /* num_fewshot -1: the task's own */
+    double limit;
+} Selection;
+
+#define SELECTION_DEFAULTS                                                                                   \
+    { .num_fewshot = -1, .fewshot_seed = 1234 }
+
+/* clang-format off */
+#define SELECTION_OPTIONS(s) \
+    {"tasks", "LIST", OPTION_LIST, &(s).tasks, 0, 0, true, \
+     "tasks, groups, tags, wildcards or .yaml files, separated by commas\n(`zeval tasks` lists the built-in ones)"}, \
+    {"data", "DIR", OPTION_TEXT, &(s).data, 0, 0, false, \
+     "folder with data sets as ORG/NAME/CONFIG/SPLIT.jsonl or .jsonl.gz\n(default: $ZEVAL_DATA, else only the built-in demo data)"}, \
+    {"include-path", "DIR", OPTION_TEXT, &(s).include_path, 0, 0, false, \
+     "folder with more task files, searched before the built-in ones"}, \
+    {"num-fewshot", "N", OPTION_INT, &(s).num_fewshot, 0, 1000, false, \
+     "examples before each question (default: the task's own)"}, \
+    {"fewshot-seed", "N", OPTION_INT, &(s).fewshot_seed, 0, 4294967295.0, false, \
+     "seed of the draw of examples (default 1234, lm-eval's)"}, \
+    {"limit", "N", OPTION_NUMBER, &(s).limit, 1e-9, 1e12, false, \
+     "only the first N documents of each task; below 1, that fraction"}
+/* clang-format on */
+
+/* The tasks room's options; they borrow from `selection`. */
+TaskOptions selection_task_options(const Selection *selection, Log *log);
+
+typedef struct Verbosity {
+    bool quiet, verbose;
+} Verbosity;
+
+#define VERBOSITY_OPTIONS(v)                                                                                 \
+    {"quiet", NULL, OPTION_FLAG, &(v).quiet, 0, 0, false, "no progress line, no warnings"}, {                \
+        "verbose", NULL, OPTION_FLAG, &(v).verbose, 0, 0, false, "say more about what is done"               \
+    }
+
+Log verbosity_log(const Verbosity *verbosity);
+/* Where the progress line goes: stderr, or NULL when quiet. */
+FILE *verbosity_progress(const Verbosity *verbosity);
+
+#endif
