@@ -1,0 +1,17 @@
+/* The groups of the eval test program. Each returns the number of failed tests. */
+#ifndef ZEVAL_TESTS_EVAL_TESTS_H
+#define ZEVAL_TESTS_EVAL_TESTS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+int run_scoring_tests(void);
+int run_plan_tests(void);
+int run_encode_tests(void);
+int run_run_tests(void);
+
+#endif
