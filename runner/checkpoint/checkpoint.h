@@ -1,0 +1,38 @@
+/* The weights of a checkpoint folder: model.safetensors, or the shards that model.safetensors.index.json
+ * names. Whoever loads a model asks for tensors by name; what nobody asked for is reported at the end. */
+#ifndef ZEVAL_RUNNER_CHECKPOINT_CHECKPOINT_H
+#define ZEVAL_RUNNER_CHECKPOINT_CHECKPOINT_H
+
+#include "runner/checkpoint/safetensors.h"
+#include "runner/weight.h"
+
+typedef struct Checkpoint {
+    char *folder;
+    SafetensorsFile *files;
+    size_t n_files;
+    Tensor **tensors; /* of all files, sorted by name */
+    size_t n_tensors;
+} Checkpoint;
+
+int checkpoint_open(Checkpoint *out, const char *folder, Error *error);
+void checkpoint_close(Checkpoint *checkpoint);
+
+/* NULL if there is none. */
+Tensor *checkpoint_find(const Checkpoint *checkpoint, const char *name);
+
+/* A matrix of rows x cols, used where it is mapped. Missing, another shape, or not F32/F16/BF16: an error
+ * with the name, what was found and what was expected. */
+int checkpoint_weight(Checkpoint *checkpoint, const char *name, int64_t rows, int64_t cols, Weight *out,
+                      Error *error);
+/* A tensor of the given shape, widened to float32 in new memory (free it). */
+int checkpoint_floats(Checkpoint *checkpoint, const char *name, const int64_t *shape, int n_dims, float **out,
+                      Error *error);
+int checkpoint_vector(Checkpoint *checkpoint, const char *name, int64_t n, float **out, Error *error);
+
+/* An error if a tensor was never asked for and matches none of the NULL-terminated shell patterns in
+ * `ignored`. */
+int checkpoint_check_all_used(const Checkpoint *checkpoint, const char *const *ignored, Error *error);
+/* Elements of all tensors asked for. */
+int64_t checkpoint_used_elements(const Checkpoint *checkpoint);
+
+#endif

@@ -1,0 +1,70 @@
+/* The CPU's kernels: one table per instruction set, all made from kernels_body.h.
+ *
+ * Order of every sum, the same in each table, which is what makes a row's bits independent of its company: a
+ * linear layer's output is a chain of multiply-adds over k inside each block of K_BLOCK, the blocks added in
+ * order; an elementwise reduction has LANES partial sums (element i goes to lane i mod LANES) joined by one
+ * fixed tree. Tables with a fused multiply-add (avx2, avx512) agree bit for bit; portable rounds twice where
+ * they round once. */
+#ifndef ZEVAL_RUNNER_CPU_KERNELS_H
+#define ZEVAL_RUNNER_CPU_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runner/weight.h"
+
+enum {
+    LANES = 16,
+    K_BLOCK = 256,        /* a chain of multiply-adds is at most this long */
+    BLOCK_TOKENS = LANES, /* tokens of a cache block: one lane each in the scores */
+    ATTEND_ROWS = 8,      /* query rows that share the reading of a cache block */
+    VOCAB_TILE = 192 /* columns of the vocabulary whose logits exist at once; a multiple of every panel */
+};
+
+/* What one tile of the vocabulary contributes to a row's log-softmax. */
+typedef struct TileSummary {
+    float max;
+    int32_t argmax; /* index in the tile; the lowest among equals */
+    double sum;     /* of exp(logit - max) */
+} TileSummary;
+
+typedef struct Kernels {
+    const char *name;
+    size_t panel; /* weight rows that gemm takes at once */
+
+    /* out[k * width + j] = weight[first_row + j][first_col + k], float32, for j < rows, k < depth; zeros up
+     * to `width` = rows rounded up to the vector size, which is returned. rows <= panel. */
+    size_t (*pack)(float *out, const Weight *weight, size_t first_row, size_t rows, size_t first_col,
+                   size_t depth);
+    /* y[m][j] (+)= sum over k of x[m][k] panel[k][j] for j < cols; adds to y if `accumulate`. */
+    void (*gemm)(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows, const float *panel,
+                 size_t width, size_t cols, size_t depth, bool accumulate);
+
+    /* y = weight * x / sqrt(mean(x^2) + eps) */
+    void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float eps);
+    void (*add)(float *x, const float *y, size_t n);           /* x += y */
+    void (*silu_multiply)(float *x, const float *y, size_t n); /* x = silu(x) * y */
+    void (*silu)(float *x, size_t n);
+    /* x[i], x[half + i] rotated by angle i; cosines and sines [half] */
+    void (*rotate)(float *x, const float *cosines, const float *sines, size_t half);
+
+    /* scores[r][j] = scale * q[r] . key j of the block; keys are [width][BLOCK_TOKENS], n_rows <= ATTEND_ROWS
+     */
+    void (*attend_scores)(float *scores, size_t scores_stride, const float *const *q, size_t n_rows,
+                          const float *keys, size_t width, float scale);
+    /* scores[0..n) become exp(score - max), the rest of the last block 0; returns their sum. */
+    float (*attend_softmax)(float *scores, size_t n);
+    /* out[r] += sum over j < counts[r] of scores[r][j] * values[j]; width is a multiple of LANES. */
+    void (*attend_values)(float *out, size_t out_stride, const float *scores, size_t scores_stride,
+                          const size_t *counts, size_t n_rows, const float *values, size_t values_stride,
+                          size_t width);
+
+    TileSummary (*summarise)(const float *logits, size_t n); /* n >= 1 */
+} Kernels;
+
+/* NULL where the build's architecture has no such instructions. */
+const Kernels *kernels_portable(void);
+const Kernels *kernels_avx2(void);
+const Kernels *kernels_avx512(void);
+
+#endif

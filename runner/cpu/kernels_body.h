@@ -1,0 +1,390 @@
+/* The kernels, written once over a vector type that the including file defines:
+ *   Vec, VEC_FLOATS (divides LANES), GEMM_ROWS, GEMM_VECS (the register block), KERNELS_NAME,
+ * KERNELS_FUNCTION, vec_set1, vec_fma(a, b, c) = a*b + c, vec_max(a, b) = a > b ? a : b, vec_min(a, b) = a <
+ * b ? a : b. Lanes is the unit of every reduction: LANES floats, whatever the width of Vec, so that the order
+ * of a sum does not depend on the instruction set. */
+#include <math.h>
+
+#include "runner/cpu/kernels.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+enum { LANE_VECS = LANES / VEC_FLOATS };
+
+typedef Vec UnalignedVec __attribute__((aligned(4), may_alias));
+typedef uint32_t BitsVec __attribute__((vector_size(sizeof(Vec))));
+typedef struct Lanes {
+    Vec v[LANE_VECS];
+} Lanes;
+
+#define FOR_VECS for (int i = 0; i < LANE_VECS; i++)
+
+ALWAYS_INLINE Lanes lanes_load(const float *p) {
+    Lanes a;
+    FOR_VECS a.v[i] = *(const UnalignedVec *)(p + i * VEC_FLOATS);
+    return a;
+}
+
+ALWAYS_INLINE void lanes_store(float *p, Lanes a) {
+    FOR_VECS *(UnalignedVec *)(p + i * VEC_FLOATS) = a.v[i];
+}
+
+/* The first n < LANES elements, zeros after them. */
+ALWAYS_INLINE Lanes lanes_load_part(const float *p, size_t n) {
+    float buffer[LANES] = {0};
+    for (size_t i = 0; i < n; i++)
+        buffer[i] = p[i];
+    return lanes_load(buffer);
+}
+
+ALWAYS_INLINE void lanes_store_part(float *p, Lanes a, size_t n) {
+    float buffer[LANES];
+    lanes_store(buffer, a);
+    for (size_t i = 0; i < n; i++)
+        p[i] = buffer[i];
+}
+
+ALWAYS_INLINE Lanes lanes_set1(float x) {
+    Lanes a;
+    FOR_VECS a.v[i] = vec_set1(x);
+    return a;
+}
+
+ALWAYS_INLINE Lanes lanes_add(Lanes a, Lanes b) {
+    FOR_VECS a.v[i] += b.v[i];
+    return a;
+}
+
+ALWAYS_INLINE Lanes lanes_multiply(Lanes a, Lanes b) {
+    FOR_VECS a.v[i] *= b.v[i];
+    return a;
+}
+
+ALWAYS_INLINE Lanes lanes_fma(Lanes a, Lanes b, Lanes c) {
+    FOR_VECS c.v[i] = vec_fma(a.v[i], b.v[i], c.v[i]);
+    return c;
+}
+
+ALWAYS_INLINE Lanes lanes_max(Lanes a, Lanes b) {
+    FOR_VECS a.v[i] = vec_max(a.v[i], b.v[i]);
+    return a;
+}
+
+ALWAYS_INLINE float lanes_sum(Lanes a) {
+    float x[LANES];
+    lanes_store(x, a);
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            x[i] += x[i + width];
+    return x[0];
+}
+
+ALWAYS_INLINE float lanes_largest(Lanes a) {
+    float x[LANES];
+    lanes_store(x, a);
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            x[i] = x[i] > x[i + width] ? x[i] : x[i + width];
+    return x[0];
+}
+
+/* e^x to about 1 ulp for x in [-87.3, 88.3], the value at the nearer end outside; NaN stays NaN. Range
+ * reduction x = n ln 2 + r, then a polynomial in r (coefficients of Cephes' expf), then n goes into the
+ * exponent bits. */
+ALWAYS_INLINE Vec vec_exp(Vec x) {
+    x = vec_max(vec_set1(-87.3365478515625f), x);
+    x = vec_min(vec_set1(88.3762626647949f), x);
+    const Vec magic = vec_set1(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
+    Vec shifted = vec_fma(x, vec_set1(1.44269504088896341f), magic);
+    Vec n = shifted - magic;
+    Vec r = vec_fma(n, vec_set1(-0.693359375f), x);
+    r = vec_fma(n, vec_set1(2.12194440e-4f), r);
+    Vec p = vec_set1(1.9875691500e-4f);
+    p = vec_fma(p, r, vec_set1(1.3981999507e-3f));
+    p = vec_fma(p, r, vec_set1(8.3334519073e-3f));
+    p = vec_fma(p, r, vec_set1(4.1665795894e-2f));
+    p = vec_fma(p, r, vec_set1(1.6666665459e-1f));
+    p = vec_fma(p, r, vec_set1(5.0000001201e-1f));
+    p = vec_fma(p, r * r, r) + vec_set1(1.0f);
+    BitsVec exponent = ((BitsVec)shifted + 127u) << 23; /* the low bits of `shifted` are n */
+    return p * (Vec)exponent;
+}
+
+ALWAYS_INLINE Lanes lanes_exp(Lanes a) {
+    FOR_VECS a.v[i] = vec_exp(a.v[i]);
+    return a;
+}
+
+/* u / (1 + e^-u) */
+ALWAYS_INLINE Lanes lanes_silu(Lanes a) {
+    FOR_VECS a.v[i] = a.v[i] / (vec_set1(1.0f) + vec_exp(-a.v[i]));
+    return a;
+}
+
+/* ---- linear layers */
+
+static size_t pack(float *out, const Weight *weight, size_t first_row, size_t rows, size_t first_col,
+                   size_t depth) {
+    size_t width = (rows + VEC_FLOATS - 1) / VEC_FLOATS * VEC_FLOATS;
+    size_t element = weight->dtype == DTYPE_FLOAT32 ? 4 : 2;
+    for (size_t j = 0; j < width; j++) {
+        float *column = out + j;
+        if (j >= rows) {
+            for (size_t k = 0; k < depth; k++)
+                column[k * width] = 0.0f;
+            continue;
+        }
+        const uint8_t *source =
+            weight->data + ((first_row + j) * weight->row_stride + first_col * weight->col_stride) * element;
+        size_t stride = weight->col_stride;
+        if (weight->dtype == DTYPE_FLOAT32)
+            for (size_t k = 0; k < depth; k++)
+                column[k * width] = weight_element(source, DTYPE_FLOAT32, k * stride);
+        else if (weight->dtype == DTYPE_BFLOAT16)
+            for (size_t k = 0; k < depth; k++)
+                column[k * width] = weight_element(source, DTYPE_BFLOAT16, k * stride);
+        else
+            for (size_t k = 0; k < depth; k++)
+                column[k * width] = weight_element(source, DTYPE_FLOAT16, k * stride);
+    }
+    return width;
+}
+
+/* A block of `rows` x `vecs` vectors of outputs held in registers; both are constants where this is inlined.
+ */
+ALWAYS_INLINE void gemm_block(const int rows, const int vecs, float *y, size_t y_stride, const float *x,
+                              size_t x_stride, const float *panel, size_t cols, size_t depth,
+                              bool accumulate) {
+    Vec sum[GEMM_ROWS][GEMM_VECS];
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vecs; v++)
+            sum[r][v] = vec_set1(0.0f);
+    for (size_t k = 0; k < depth; k++) {
+        Vec b[GEMM_VECS];
+        for (int v = 0; v < vecs; v++)
+            b[v] = *(const UnalignedVec *)(panel + (k * (size_t)vecs + (size_t)v) * VEC_FLOATS);
+        for (int r = 0; r < rows; r++) {
+            Vec a = vec_set1(x[(size_t)r * x_stride + k]);
+            for (int v = 0; v < vecs; v++)
+                sum[r][v] = vec_fma(a, b[v], sum[r][v]);
+        }
+    }
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vecs; v++) {
+            float *out = y + (size_t)r * y_stride + (size_t)v * VEC_FLOATS;
+            size_t left = cols - (size_t)v * VEC_FLOATS;
+            if (left >= VEC_FLOATS) {
+                if (accumulate)
+                    sum[r][v] += *(UnalignedVec *)out;
+                *(UnalignedVec *)out = sum[r][v];
+                continue;
+            }
+            float part[VEC_FLOATS];
+            *(UnalignedVec *)part = sum[r][v];
+            for (size_t i = 0; i < left; i++)
+                out[i] = accumulate ? out[i] + part[i] : part[i];
+        }
+}
+
+#define GEMM_CASE(n)                                                                                         \
+    case n:                                                                                                  \
+        if (n <= GEMM_ROWS)                                                                                  \
+            gemm_block(n <= GEMM_ROWS ? n : 1, vecs, y, y_stride, x, x_stride, panel, cols, depth,           \
+                       accumulate);                                                                          \
+        break;
+
+ALWAYS_INLINE void gemm_columns(const int vecs, float *y, size_t y_stride, const float *x, size_t x_stride,
+                                size_t rows, const float *panel, size_t cols, size_t depth, bool accumulate) {
+    for (; rows >= GEMM_ROWS; rows -= GEMM_ROWS, x += GEMM_ROWS * x_stride, y += GEMM_ROWS * y_stride)
+        gemm_block(GEMM_ROWS, vecs, y, y_stride, x, x_stride, panel, cols, depth, accumulate);
+    switch (rows) {
+        GEMM_CASE(1)
+        GEMM_CASE(2)
+        GEMM_CASE(3)
+        GEMM_CASE(4)
+        GEMM_CASE(5)
+        GEMM_CASE(6)
+        GEMM_CASE(7)
+    default:
+        break;
+    }
+}
+
+static void gemm(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows, const float *panel,
+                 size_t width, size_t cols, size_t depth, bool accumulate) {
+    switch (width / VEC_FLOATS) {
+    case 1:
+        gemm_columns(1, y, y_stride, x, x_stride, rows, panel, cols, depth, accumulate);
+        break;
+    case 2:
+        gemm_columns(2, y, y_stride, x, x_stride, rows, panel, cols, depth, accumulate);
+        break;
+    default:
+        gemm_columns(3, y, y_stride, x, x_stride, rows, panel, cols, depth, accumulate);
+        break;
+    }
+}
+
+/* ---- elementwise */
+
+static void rms_norm(float *y, const float *x, const float *weight, size_t n, float eps) {
+    Lanes squares = lanes_set1(0.0f);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        Lanes a = lanes_load(x + i);
+        squares = lanes_fma(a, a, squares);
+    }
+    if (i < n) {
+        Lanes a = lanes_load_part(x + i, n - i);
+        squares = lanes_fma(a, a, squares);
+    }
+    float scale = 1.0f / sqrtf(lanes_sum(squares) / (float)n + eps);
+    for (i = 0; i < n; i++)
+        y[i] = weight[i] * (x[i] * scale);
+}
+
+static void add(float *x, const float *y, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        x[i] += y[i];
+}
+
+static void silu_multiply(float *x, const float *y, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        lanes_store(x + i, lanes_multiply(lanes_silu(lanes_load(x + i)), lanes_load(y + i)));
+    if (i < n)
+        lanes_store_part(
+            x + i, lanes_multiply(lanes_silu(lanes_load_part(x + i, n - i)), lanes_load_part(y + i, n - i)),
+            n - i);
+}
+
+static void silu(float *x, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        lanes_store(x + i, lanes_silu(lanes_load(x + i)));
+    if (i < n)
+        lanes_store_part(x + i, lanes_silu(lanes_load_part(x + i, n - i)), n - i);
+}
+
+static void rotate(float *x, const float *cosines, const float *sines, size_t half) {
+    for (size_t i = 0; i < half; i++) {
+        float a = x[i], b = x[half + i];
+        x[i] = a * cosines[i] - b * sines[i];
+        x[half + i] = b * cosines[i] + a * sines[i];
+    }
+}
+
+/* ---- attention */
+
+ALWAYS_INLINE void scores_of_rows(const int rows, float *scores, size_t scores_stride, const float *const *q,
+                                  const float *keys, size_t width, float scale) {
+    Lanes sum[ATTEND_ROWS];
+    for (int r = 0; r < rows; r++)
+        sum[r] = lanes_set1(0.0f);
+    for (size_t d = 0; d < width; d++) {
+        Lanes key = lanes_load(keys + d * BLOCK_TOKENS);
+        for (int r = 0; r < rows; r++)
+            sum[r] = lanes_fma(lanes_set1(q[r][d]), key, sum[r]);
+    }
+    for (int r = 0; r < rows; r++)
+        lanes_store(scores + (size_t)r * scores_stride, lanes_multiply(sum[r], lanes_set1(scale)));
+}
+
+static void attend_scores(float *scores, size_t scores_stride, const float *const *q, size_t n_rows,
+                          const float *keys, size_t width, float scale) {
+    enum { ROWS_AT_ONCE = LANE_VECS == 1 ? 8 : LANE_VECS == 2 ? 4 : 2 };
+    size_t r = 0;
+    for (; r + ROWS_AT_ONCE <= n_rows; r += ROWS_AT_ONCE)
+        scores_of_rows(ROWS_AT_ONCE, scores + r * scores_stride, scores_stride, q + r, keys, width, scale);
+    for (; r < n_rows; r++)
+        scores_of_rows(1, scores + r * scores_stride, scores_stride, q + r, keys, width, scale);
+}
+
+static float attend_softmax(float *scores, size_t n) {
+    size_t whole = n / LANES * LANES;
+    for (size_t i = n; i < whole + (n > whole ? LANES : 0); i++)
+        scores[i] = -INFINITY;
+    Lanes largest = lanes_set1(-INFINITY);
+    for (size_t i = 0; i < n; i += LANES)
+        largest = lanes_max(largest, lanes_load(scores + i));
+    Lanes minus_max = lanes_set1(-lanes_largest(largest));
+    Lanes sum = lanes_set1(0.0f);
+    for (size_t i = 0; i < n; i += LANES) {
+        Lanes weight = lanes_exp(lanes_add(lanes_load(scores + i), minus_max));
+        if (n - i < LANES) { /* masked lanes must count for nothing */
+            lanes_store_part(scores + i, weight, n - i);
+            for (size_t j = n; j < i + LANES; j++)
+                scores[j] = 0.0f;
+            weight = lanes_load(scores + i);
+        } else
+            lanes_store(scores + i, weight);
+        sum = lanes_add(sum, weight);
+    }
+    return lanes_sum(sum);
+}
+
+static void attend_values(float *out, size_t out_stride, const float *scores, size_t scores_stride,
+                          const size_t *counts, size_t n_rows, const float *values, size_t values_stride,
+                          size_t width) {
+    for (size_t r = 0; r < n_rows; r++, out += out_stride, scores += scores_stride)
+        for (size_t d = 0; d < width; d += LANES) {
+            Lanes sum = lanes_load(out + d);
+            for (size_t j = 0; j < counts[r]; j++)
+                sum = lanes_fma(lanes_set1(scores[j]), lanes_load(values + j * values_stride + d), sum);
+            lanes_store(out + d, sum);
+        }
+}
+
+/* ---- log-softmax over a tile of the vocabulary */
+
+static TileSummary summarise(const float *logits, size_t n) {
+    TileSummary summary = {logits[0], 0, 0.0};
+    size_t i = 0;
+    Lanes largest = lanes_set1(-INFINITY);
+    for (; i + LANES <= n; i += LANES)
+        largest = lanes_max(largest, lanes_load(logits + i));
+    float max = lanes_largest(largest);
+    for (; i < n; i++)
+        max = logits[i] > max ? logits[i] : max;
+    for (i = 0; i < n; i++)
+        if (logits[i] == max) {
+            summary.max = max;
+            summary.argmax = (int32_t)i;
+            break;
+        }
+    Lanes minus_max = lanes_set1(-summary.max);
+    double sums[LANES] = {0};
+    float terms[LANES];
+    for (i = 0; i + LANES <= n; i += LANES) {
+        lanes_store(terms, lanes_exp(lanes_add(lanes_load(logits + i), minus_max)));
+        for (int j = 0; j < LANES; j++)
+            sums[j] += (double)terms[j];
+    }
+    if (i < n) {
+        lanes_store(terms, lanes_exp(lanes_add(lanes_load_part(logits + i, n - i), minus_max)));
+        for (size_t j = 0; j < n - i; j++)
+            sums[j] += (double)terms[j];
+    }
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int j = 0; j < width; j++)
+            sums[j] += sums[j + width];
+    summary.sum = sums[0];
+    return summary;
+}
+
+const Kernels *KERNELS_FUNCTION(void) {
+    static const Kernels table = {.name = KERNELS_NAME,
+                                  .panel = (size_t)GEMM_VECS * VEC_FLOATS,
+                                  .pack = pack,
+                                  .gemm = gemm,
+                                  .rms_norm = rms_norm,
+                                  .add = add,
+                                  .silu_multiply = silu_multiply,
+                                  .silu = silu,
+                                  .rotate = rotate,
+                                  .attend_scores = attend_scores,
+                                  .attend_softmax = attend_softmax,
+                                  .attend_values = attend_values,
+                                  .summarise = summarise};
+    return &table;
+}

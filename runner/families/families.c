@@ -1,0 +1,196 @@
+/* Recognises a checkpoint's family and reads what all families have in common. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "runner/families/family.h"
+
+enum { CONFIG_MAX_BYTES = 16 * 1024 * 1024 };
+
+/* First match wins: a side file says more than the architecture that config.json inherited from its base. */
+static const Family *const families[] = {&family_llama};
+static const size_t n_families = sizeof families / sizeof *families;
+
+static const char *architecture_of(const cJSON *config) {
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(config, "architectures");
+    const cJSON *first = cJSON_IsArray(list) ? list->child : NULL;
+    return cJSON_IsString(first) ? first->valuestring : NULL;
+}
+
+const Family *family_of_architecture(const cJSON *config, const char *where, Error *error) {
+    const char *architecture = architecture_of(config);
+    for (size_t i = 0; i < n_families && architecture; i++)
+        if (families[i]->architecture && strcmp(architecture, families[i]->architecture) == 0)
+            return families[i];
+    Buffer known = {0};
+    for (size_t i = 0; i < n_families; i++)
+        buffer_printf(&known, "%s%s%s", i ? ", " : "",
+                      families[i]->architecture ? families[i]->architecture : "any with ",
+                      families[i]->side_file ? families[i]->side_file : "");
+    if (architecture)
+        error_set(error, "%s: the architecture is \"%.100s\", which is not supported; supported are: %s",
+                  where, architecture, known.data);
+    else
+        error_set(error, "%s: has no \"architectures\" list with a name in it; supported are: %s", where,
+                  known.data);
+    buffer_free(&known);
+    return NULL;
+}
+
+int family_read_config(ModelConfig *out, const cJSON *config, const char *where, const Family *family,
+                       const cJSON *side, const char *side_where, Error *error) {
+    memset(out, 0, sizeof *out);
+    out->family = family->name;
+    const char *architecture = architecture_of(config);
+    snprintf(out->architecture, sizeof out->architecture, "%s", architecture ? architecture : family->name);
+    return family->read(out, config, where, side, side_where, error);
+}
+
+static int parse_object(cJSON **out, const char *path, Error *error) {
+    if (json_parse_file(out, path, CONFIG_MAX_BYTES, error))
+        return -1;
+    if (cJSON_IsObject(*out))
+        return 0;
+    error_set(error, "%s: is %s, expected a JSON object", path, json_type_name(*out));
+    cJSON_Delete(*out);
+    *out = NULL;
+    return -1;
+}
+
+int model_config_read(ModelConfig *out, const char *folder, Error *error) {
+    char *path = path_join(folder, "config.json"), *side_path = NULL;
+    cJSON *config = NULL, *side = NULL;
+    const Family *family = NULL;
+    int status = -1;
+    if (!file_is_directory(folder)) {
+        error_set(error, "%s: is not a folder with a model in it", folder);
+        goto done;
+    }
+    if (parse_object(&config, path, error))
+        goto done;
+    for (size_t i = 0; i < n_families && !family; i++) {
+        if (!families[i]->side_file)
+            continue;
+        free(side_path);
+        side_path = path_join(folder, families[i]->side_file);
+        if (file_exists(side_path))
+            family = families[i];
+    }
+    if (family && parse_object(&side, side_path, error))
+        goto done;
+    if (!family)
+        family = family_of_architecture(config, path, error);
+    if (family)
+        status = family_read_config(out, config, path, family, side, side_path, error);
+done:
+    cJSON_Delete(config);
+    cJSON_Delete(side);
+    free(path);
+    free(side_path);
+    return status;
+}
+
+/* A special token's id: a number, or (Llama 3) a list whose first entry counts. */
+static int read_token_id(const cJSON *config, const char *key, int32_t *out, const char *where,
+                         Error *error) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(config, key);
+    int64_t value = -1;
+    *out = -1;
+    if (cJSON_IsArray(item))
+        item = item->child;
+    if (!item || cJSON_IsNull(item))
+        return 0;
+    if (!json_to_int(item, -1, INT32_MAX, &value))
+        return error_set(error, "%s: %s is %s, expected a token id", where, key, json_type_name(item));
+    *out = (int32_t)value;
+    return 0;
+}
+
+static int require_silu(const cJSON *config, const char *where, Error *error) {
+    const char *activation = "silu";
+    if (json_opt_string(config, "hidden_act", &activation, where, error))
+        return -1;
+    if (strcmp(activation, "silu") != 0)
+        return error_set(error, "%s: hidden_act is \"%.40s\", but only \"silu\" is supported", where,
+                         activation);
+    return 0;
+}
+
+int read_common_fields(ModelConfig *out, const cJSON *config, const char *where, Error *error) {
+    out->norm_eps = 1e-6;
+    if (json_get_int(config, "hidden_size", 1, CONFIG_MAX_WIDTH, &out->hidden_size, where, error) ||
+        json_get_int(config, "intermediate_size", 1, CONFIG_MAX_WIDTH, &out->intermediate_size, where,
+                     error) ||
+        json_get_int(config, "num_hidden_layers", 1, CONFIG_MAX_LAYERS, &out->n_layers, where, error) ||
+        json_get_int(config, "vocab_size", 1, CONFIG_MAX_VOCABULARY, &out->vocab_size, where, error) ||
+        json_opt_int(config, "max_position_embeddings", 1, CONFIG_MAX_POSITIONS,
+                     &out->max_position_embeddings, where, error) ||
+        json_opt_double(config, "rms_norm_eps", &out->norm_eps, where, error) ||
+        json_opt_bool(config, "tie_word_embeddings", &out->tied_head, where, error) ||
+        json_opt_bool(config, "mlp_bias", &out->mlp_bias, where, error) ||
+        read_token_id(config, "bos_token_id", &out->bos_token_id, where, error) ||
+        read_token_id(config, "eos_token_id", &out->eos_token_id, where, error) ||
+        require_silu(config, where, error))
+        return -1;
+    if (!(out->norm_eps >= 0 && out->norm_eps <= 1))
+        return error_set(error, "%s: rms_norm_eps is %g, expected a number from 0 to 1", where,
+                         out->norm_eps);
+    return 0;
+}
+
+/* A number that must be finite and positive. */
+static int read_positive(const cJSON *object, const char *key, double *out, const char *where, Error *error) {
+    if (json_opt_double(object, key, out, where, error))
+        return -1;
+    if (!(*out > 0 && *out < 1e18))
+        return error_set(error, "%s: %s is %g, expected a positive number", where, key, *out);
+    return 0;
+}
+
+static int read_llama3(RopeConfig *out, const cJSON *scaling, const char *where, Error *error) {
+    out->scaling = ROPE_LLAMA3;
+    out->low_freq_factor = 1;
+    out->high_freq_factor = 4;
+    out->original_positions = 8192;
+    if (read_positive(scaling, "factor", &out->factor, where, error) ||
+        read_positive(scaling, "low_freq_factor", &out->low_freq_factor, where, error) ||
+        read_positive(scaling, "high_freq_factor", &out->high_freq_factor, where, error) ||
+        read_positive(scaling, "original_max_position_embeddings", &out->original_positions, where, error))
+        return -1;
+    if (out->high_freq_factor <= out->low_freq_factor)
+        return error_set(error, "%s: rope scaling's high_freq_factor %g is not above its low_freq_factor %g",
+                         where, out->high_freq_factor, out->low_freq_factor);
+    return 0;
+}
+
+int read_rope(RopeConfig *out, const cJSON *config, int64_t width, const char *where, Error *error) {
+    *out = (RopeConfig){.width = width, .theta = 10000, .scaling = ROPE_PLAIN, .factor = 1};
+    if (width % 2)
+        return error_set(error, "%s: the rotary width of a head is %lld, expected an even number", where,
+                         (long long)width);
+    const cJSON *scaling = cJSON_GetObjectItemCaseSensitive(config, "rope_scaling");
+    const cJSON *parameters = cJSON_GetObjectItemCaseSensitive(config, "rope_parameters");
+    if (parameters && !cJSON_IsNull(parameters))
+        scaling = parameters;
+    if (read_positive(config, "rope_theta", &out->theta, where, error))
+        return -1;
+    if (!scaling || cJSON_IsNull(scaling))
+        return 0;
+    if (!cJSON_IsObject(scaling))
+        return error_set(error, "%s: rope_scaling is %s, expected an object", where, json_type_name(scaling));
+    const char *type = "default";
+    if (json_opt_string(scaling, "type", &type, where, error) ||
+        json_opt_string(scaling, "rope_type", &type, where, error) ||
+        read_positive(scaling, "rope_theta", &out->theta, where, error))
+        return -1;
+    if (strcmp(type, "default") == 0)
+        return 0;
+    if (strcmp(type, "llama3") == 0)
+        return read_llama3(out, scaling, where, error);
+    return error_set(error,
+                     "%s: rope scaling has type \"%.40s\", but only \"default\" and \"llama3\" are supported",
+                     where, type);
+}

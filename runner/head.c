@@ -1,0 +1,79 @@
+/* The output projection with log-softmax fused into it. Logits exist for one tile of the vocabulary at a
+ * time; per row and tile a maximum, where it is, and a sum are kept, and joined in the order of the tiles. */
+#include <math.h>
+#include <string.h>
+
+#include "runner/engine.h"
+
+enum { ROWS_PER_TASK = 64 };
+
+typedef struct HeadRun {
+    Engine *engine;
+    const HeadRow *rows;
+    size_t n_rows, n_tiles;
+    const float *normed;
+} HeadRun;
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* What the tile at `first` means for one row: its summary, the logits the caller asked for, its targets'
+ * logits (kept in their results' logprob until the sum is known). */
+static void take_tile(const HeadRun *run, size_t row, size_t tile, size_t first, size_t n,
+                      const float *logits) {
+    const HeadRow *wanted = &run->rows[row];
+    run->engine->summaries[row * run->n_tiles + tile] = run->engine->cpu.kernels->summarise(logits, n);
+    if (wanted->logits)
+        memcpy(wanted->logits + first, logits, n * sizeof *logits);
+    for (size_t i = 0; i < wanted->n_targets; i++) {
+        size_t token = (size_t)wanted->targets[i].token;
+        if (token >= first && token < first + n)
+            wanted->results[i].logprob = (double)logits[token - first];
+    }
+}
+
+static void head_task(void *context, size_t i, int thread) {
+    const HeadRun *run = context;
+    const Cpu *cpu = &run->engine->cpu;
+    const Weight *head = &run->engine->model.head;
+    size_t chunks = (run->n_rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK;
+    size_t tile = i / chunks, first = tile * VOCAB_TILE, n = smaller(head->rows - first, VOCAB_TILE);
+    size_t row = i % chunks * ROWS_PER_TASK, rows = smaller(run->n_rows - row, ROWS_PER_TASK);
+    float *panel = cpu->scratch[thread], *logits = panel + cpu_linear_scratch(cpu);
+    cpu_linear_columns(cpu, head, first, n, run->normed + row * head->cols, head->cols, logits, VOCAB_TILE,
+                       rows, panel);
+    for (size_t m = 0; m < rows; m++)
+        take_tile(run, row + m, tile, first, n, logits + m * VOCAB_TILE);
+}
+
+static void finish_row(const HeadRun *run, size_t row) {
+    const TileSummary *tiles = &run->engine->summaries[row * run->n_tiles];
+    size_t best = 0;
+    for (size_t t = 1; t < run->n_tiles; t++)
+        if (tiles[t].max > tiles[best].max)
+            best = t;
+    double max = (double)tiles[best].max, sum = 0;
+    for (size_t t = 0; t < run->n_tiles; t++)
+        sum += tiles[t].sum * exp((double)tiles[t].max - max);
+    double log_sum = max + log(sum);
+    for (size_t i = 0; i < run->rows[row].n_targets; i++) {
+        TargetResult *result = &run->rows[row].results[i];
+        result->logprob -= log_sum;
+        result->argmax = (int32_t)(best * VOCAB_TILE) + tiles[best].argmax;
+    }
+}
+
+void head_run(Engine *engine, const HeadRow *rows, size_t n, const float *normed) {
+    const Weight *head = &engine->model.head;
+    cpu_reserve(&engine->cpu, cpu_linear_scratch(&engine->cpu) + (size_t)ROWS_PER_TASK * VOCAB_TILE);
+    for (size_t done = 0; done < n; done += HEAD_ROWS) {
+        HeadRun run = {engine, rows + done, smaller(n - done, HEAD_ROWS),
+                       (head->rows + VOCAB_TILE - 1) / VOCAB_TILE, normed + done * head->cols};
+        size_t chunks = (run.n_rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK;
+        cpu_parallel(&engine->cpu, run.n_tiles * chunks, head->rows * head->cols * (run.n_rows + 4),
+                     head_task, &run);
+        for (size_t row = 0; row < run.n_rows; row++)
+            finish_row(&run, row);
+    }
+}

@@ -1,0 +1,199 @@
+/* Causal attention with grouped heads (MHA, GQA, MQA), half-split rotary embedding on the full head.
+ *
+ * A cache block holds, per key/value head, the keys transposed [head_dim][BLOCK_TOKENS], so that one vector
+ * load gives one channel of 16 keys, and then the values [BLOCK_TOKENS][value_stride]. A query's scores over
+ * its whole past are kept, so the softmax needs no rescaling and its sums run in the order of absolute
+ * positions. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "runner/layers/layer.h"
+
+typedef struct Attention {
+    LinearLayer q, k, v, o;
+    size_t n_heads, n_kv_heads, head_dim;
+    size_t value_stride; /* head_dim rounded up to LANES */
+    float scale;
+} Attention;
+
+static void attention_free(void *layer) {
+    Attention *attention = layer;
+    linear_free(&attention->q);
+    linear_free(&attention->k);
+    linear_free(&attention->v);
+    linear_free(&attention->o);
+    free(attention);
+}
+
+static int attention_load(void **out, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
+                          Error *error) {
+    const AttentionConfig *c = &config->attention;
+    Attention *attention = mem_alloc_zero(1, sizeof *attention);
+    attention->n_heads = (size_t)c->n_heads;
+    attention->n_kv_heads = (size_t)c->n_kv_heads;
+    attention->head_dim = (size_t)c->head_dim;
+    attention->value_stride = round_up(attention->head_dim, LANES);
+    attention->scale = (float)(1.0 / sqrt((double)c->head_dim));
+    int64_t d = config->hidden_size, q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
+    if (linear_load(&attention->q, checkpoint, prefix, "q_proj", q, d, c->bias, error) ||
+        linear_load(&attention->k, checkpoint, prefix, "k_proj", kv, d, c->bias, error) ||
+        linear_load(&attention->v, checkpoint, prefix, "v_proj", kv, d, c->bias, error) ||
+        linear_load(&attention->o, checkpoint, prefix, "o_proj", d, q, c->bias, error)) {
+        attention_free(attention);
+        return -1;
+    }
+    *out = attention;
+    return 0;
+}
+
+static size_t attention_cache_floats(const void *layer) {
+    const Attention *attention = layer;
+    return attention->n_kv_heads * (attention->head_dim + attention->value_stride);
+}
+
+static size_t attention_recurrent_floats(const void *layer) {
+    (void)layer;
+    return 0;
+}
+
+static size_t attention_workspace_floats(const void *layer) {
+    const Attention *attention = layer;
+    return 2 * attention->q.weight.rows + 2 * attention->k.weight.rows;
+}
+
+typedef struct AttentionRun {
+    const Attention *layer;
+    const Tile *tile;
+    size_t cache;           /* where this layer's part of a block begins */
+    float *q, *k, *v, *out; /* [n_rows] x their projections' widths */
+} AttentionRun;
+
+static float *keys_of(const AttentionRun *run, const CacheBlock *block, size_t kv_head) {
+    return block->data + run->cache + kv_head * run->layer->head_dim * BLOCK_TOKENS;
+}
+
+static float *values_of(const AttentionRun *run, const CacheBlock *block, size_t kv_head) {
+    const Attention *layer = run->layer;
+    return block->data + run->cache +
+           (layer->n_kv_heads * layer->head_dim + kv_head * layer->value_stride) * BLOCK_TOKENS;
+}
+
+/* Rotates a span's queries and keys and puts its keys and values into the cache. */
+static void store_span(void *context, size_t i, int thread) {
+    (void)thread;
+    const AttentionRun *run = context;
+    const Attention *layer = run->layer;
+    const Span *span = &run->tile->spans[i];
+    const Rope *rope = run->tile->rope;
+    size_t dim = layer->head_dim;
+    for (size_t t = 0; t < span->n_rows; t++) {
+        size_t row = span->row + t, position = (size_t)span->position + t, slot = position % BLOCK_TOKENS;
+        const float *cosines = rope->cosines + position * rope->half,
+                    *sines = rope->sines + position * rope->half;
+        const CacheBlock *block = span->piece->state->blocks[position / BLOCK_TOKENS];
+        for (size_t h = 0; h < layer->n_heads; h++)
+            run->tile->cpu->kernels->rotate(run->q + (row * layer->n_heads + h) * dim, cosines, sines,
+                                            rope->half);
+        for (size_t h = 0; h < layer->n_kv_heads; h++) {
+            float *k = run->k + (row * layer->n_kv_heads + h) * dim;
+            const float *v = run->v + (row * layer->n_kv_heads + h) * dim;
+            run->tile->cpu->kernels->rotate(k, cosines, sines, rope->half);
+            float *keys = keys_of(run, block, h) + slot;
+            for (size_t d = 0; d < dim; d++)
+                keys[d * BLOCK_TOKENS] = k[d];
+            float *values = values_of(run, block, h) + slot * layer->value_stride;
+            memcpy(values, v, dim * sizeof *v);
+            memset(values + dim, 0, (layer->value_stride - dim) * sizeof *v);
+        }
+    }
+}
+
+/* Up to ATTEND_ROWS queries of one sequence and one key/value head. */
+typedef struct QueryGroup {
+    size_t n;
+    const float *q[ATTEND_ROWS];
+    float *out[ATTEND_ROWS];
+    size_t n_keys[ATTEND_ROWS]; /* ascending */
+} QueryGroup;
+
+static size_t attend_scratch(const Attention *layer, size_t max_keys) {
+    return ATTEND_ROWS * (round_up(max_keys, BLOCK_TOKENS) + layer->value_stride);
+}
+
+static void attend_group(const AttentionRun *run, const State *state, size_t kv_head, const QueryGroup *group,
+                         float *scratch) {
+    const Attention *layer = run->layer;
+    const Kernels *kernels = run->tile->cpu->kernels;
+    size_t n_blocks = (group->n_keys[group->n - 1] + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
+    size_t stride = n_blocks * BLOCK_TOKENS, counts[ATTEND_ROWS];
+    float *scores = scratch, *sums = scores + ATTEND_ROWS * stride, totals[ATTEND_ROWS];
+    for (size_t b = 0; b < n_blocks; b++)
+        kernels->attend_scores(scores + b * BLOCK_TOKENS, stride, group->q, group->n,
+                               keys_of(run, state->blocks[b], kv_head), layer->head_dim, layer->scale);
+    for (size_t r = 0; r < group->n; r++)
+        totals[r] = kernels->attend_softmax(scores + r * stride, group->n_keys[r]);
+    memset(sums, 0, group->n * layer->value_stride * sizeof *sums);
+    for (size_t b = 0; b < n_blocks; b++) {
+        for (size_t r = 0; r < group->n; r++) {
+            size_t before = b * BLOCK_TOKENS,
+                   left = group->n_keys[r] > before ? group->n_keys[r] - before : 0;
+            counts[r] = left < BLOCK_TOKENS ? left : BLOCK_TOKENS;
+        }
+        kernels->attend_values(sums, layer->value_stride, scores + b * BLOCK_TOKENS, stride, counts, group->n,
+                               values_of(run, state->blocks[b], kv_head), layer->value_stride,
+                               layer->value_stride);
+    }
+    for (size_t r = 0; r < group->n; r++) {
+        float share = 1.0f / totals[r];
+        for (size_t d = 0; d < layer->head_dim; d++)
+            group->out[r][d] = sums[r * layer->value_stride + d] * share;
+    }
+}
+
+/* One span's queries of one key/value head's group of heads. */
+static void attend_span(void *context, size_t i, int thread) {
+    const AttentionRun *run = context;
+    const Attention *layer = run->layer;
+    const Span *span = &run->tile->spans[i / layer->n_kv_heads];
+    size_t kv_head = i % layer->n_kv_heads, per_kv = layer->n_heads / layer->n_kv_heads;
+    QueryGroup group = {0};
+    for (size_t t = 0; t < span->n_rows; t++)
+        for (size_t h = 0; h < per_kv; h++) {
+            size_t offset = ((span->row + t) * layer->n_heads + kv_head * per_kv + h) * layer->head_dim;
+            group.q[group.n] = run->q + offset;
+            group.out[group.n] = run->out + offset;
+            group.n_keys[group.n++] = (size_t)span->position + t + 1;
+            if (group.n == ATTEND_ROWS || (t + 1 == span->n_rows && h + 1 == per_kv)) {
+                attend_group(run, span->piece->state, kv_head, &group, run->tile->cpu->scratch[thread]);
+                group.n = 0;
+            }
+        }
+}
+
+static void attention_forward(const void *opaque, Place place, const Tile *tile, const float *x, float *y) {
+    const Attention *layer = opaque;
+    size_t rows = tile->n_rows, d = layer->q.weight.cols, width = layer->q.weight.rows,
+           kv_width = layer->k.weight.rows;
+    float *q = tile->workspace, *out = q + rows * width, *k = out + rows * width, *v = k + rows * kv_width;
+    AttentionRun run = {layer, tile, place.cache, q, k, v, out};
+    cpu_linear(tile->cpu,
+               (Linear[]){{&layer->q.weight, layer->q.bias, x, q, d, width},
+                          {&layer->k.weight, layer->k.bias, x, k, d, kv_width},
+                          {&layer->v.weight, layer->v.bias, x, v, d, kv_width}},
+               3, rows);
+    cpu_parallel(tile->cpu, tile->n_spans, rows * (width + 2 * kv_width), store_span, &run);
+    cpu_reserve(tile->cpu, attend_scratch(layer, tile->max_keys));
+    cpu_parallel(tile->cpu, tile->n_spans * layer->n_kv_heads, rows * width * tile->max_keys, attend_span,
+                 &run);
+    cpu_linear(tile->cpu, &(Linear){&layer->o.weight, layer->o.bias, out, y, width, d}, 1, rows);
+}
+
+const MixerType mixer_attention = {.kind = MIXER_ATTENTION,
+                                   .load = attention_load,
+                                   .free = attention_free,
+                                   .cache_floats = attention_cache_floats,
+                                   .recurrent_floats = attention_recurrent_floats,
+                                   .workspace_floats = attention_workspace_floats,
+                                   .forward = attention_forward};

@@ -1,0 +1,74 @@
+/* What a layer is given and what it must tell about itself. A layer sees a tile: rows of many sequences
+ * packed one after the other, cut into pieces of one sequence each. It may read and write its own part of
+ * each sequence's cache blocks and recurrent state, and nothing else. Whatever it computes for a row may
+ * depend on the row's own sequence only, in an order fixed by absolute positions. */
+#ifndef ZEVAL_RUNNER_LAYERS_LAYER_H
+#define ZEVAL_RUNNER_LAYERS_LAYER_H
+
+#include "runner/checkpoint/checkpoint.h"
+#include "runner/cpu/cpu.h"
+#include "runner/floats.h"
+#include "runner/layers/rope.h"
+#include "runner/model_config.h"
+#include "runner/state.h"
+
+/* Consecutive rows that are consecutive tokens of one sequence. */
+typedef struct Piece {
+    State *state;     /* its blocks reach to the piece's end */
+    int64_t position; /* of the first row's token */
+    size_t row, n_rows;
+} Piece;
+
+/* At most SPAN_ROWS rows of one piece: the grain of work that threads take. */
+enum { SPAN_ROWS = 16 };
+typedef struct Span {
+    const Piece *piece;
+    int64_t position;
+    size_t row, n_rows;
+} Span;
+
+typedef struct Tile {
+    Cpu *cpu;
+    const Rope *rope;
+    const Piece *pieces;
+    size_t n_pieces;
+    const Span *spans;
+    size_t n_spans;
+    size_t n_rows;
+    size_t max_keys;  /* the longest sequence's length after this tile */
+    float *workspace; /* [n_rows * the layer's workspace_floats] */
+} Tile;
+
+/* Where a layer's memory lies inside a State. */
+typedef struct Place {
+    size_t cache;     /* offset in floats in a CacheBlock's data */
+    size_t recurrent; /* offset in floats in State.recurrent */
+} Place;
+
+typedef struct MixerType {
+    MixerKind kind;
+    /* Takes its tensors, whose names begin with `prefix`, from the checkpoint. */
+    int (*load)(void **out, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
+                Error *error);
+    void (*free)(void *layer);
+    size_t (*cache_floats)(const void *layer);     /* per token */
+    size_t (*recurrent_floats)(const void *layer); /* per sequence */
+    size_t (*workspace_floats)(const void *layer); /* per row of a tile */
+    /* y[row] = mixer(x[row]) for every row; both [n_rows, hidden_size]. */
+    void (*forward)(const void *layer, Place place, const Tile *tile, const float *x, float *y);
+} MixerType;
+
+extern const MixerType mixer_attention, mixer_mla, mixer_mamba2;
+
+/* PREFIX + NAME + SUFFIX in `text`. */
+const char *tensor_name(char text[static 256], const char *prefix, const char *name);
+/* A weight and, if `with_bias`, its bias: PREFIX NAME.weight, PREFIX NAME.bias. */
+typedef struct LinearLayer {
+    Weight weight;
+    float *bias;
+} LinearLayer;
+int linear_load(LinearLayer *out, Checkpoint *checkpoint, const char *prefix, const char *name,
+                int64_t outputs, int64_t inputs, bool with_bias, Error *error);
+void linear_free(LinearLayer *layer);
+
+#endif

@@ -1,0 +1,49 @@
+/* The gated MLP. */
+#include "runner/layers/swiglu.h"
+
+int swiglu_load(Swiglu *out, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
+                Error *error) {
+    int64_t d = config->hidden_size, width = config->intermediate_size;
+    bool bias = config->mlp_bias;
+    return linear_load(&out->gate, checkpoint, prefix, "gate_proj", width, d, bias, error) ||
+                   linear_load(&out->up, checkpoint, prefix, "up_proj", width, d, bias, error) ||
+                   linear_load(&out->down, checkpoint, prefix, "down_proj", d, width, bias, error)
+               ? -1
+               : 0;
+}
+
+void swiglu_free(Swiglu *layer) {
+    linear_free(&layer->gate);
+    linear_free(&layer->up);
+    linear_free(&layer->down);
+}
+
+size_t swiglu_workspace_floats(const Swiglu *layer) {
+    return 2 * layer->gate.weight.rows;
+}
+
+typedef struct SwigluRun {
+    const Tile *tile;
+    float *gate, *up;
+    size_t width;
+} SwigluRun;
+
+static void multiply_rows(void *context, size_t i, int thread) {
+    (void)thread;
+    const SwigluRun *run = context;
+    size_t row = i * SPAN_ROWS,
+           end = row + SPAN_ROWS < run->tile->n_rows ? row + SPAN_ROWS : run->tile->n_rows;
+    run->tile->cpu->kernels->silu_multiply(run->gate + row * run->width, run->up + row * run->width,
+                                           (end - row) * run->width);
+}
+
+void swiglu_forward(const Swiglu *layer, const Tile *tile, const float *x, float *y) {
+    size_t rows = tile->n_rows, d = layer->gate.weight.cols, width = layer->gate.weight.rows;
+    SwigluRun run = {tile, tile->workspace, tile->workspace + rows * width, width};
+    cpu_linear(tile->cpu,
+               (Linear[]){{&layer->gate.weight, layer->gate.bias, x, run.gate, d, width},
+                          {&layer->up.weight, layer->up.bias, x, run.up, d, width}},
+               2, rows);
+    cpu_parallel(tile->cpu, (rows + SPAN_ROWS - 1) / SPAN_ROWS, rows * width * 8, multiply_rows, &run);
+    cpu_linear(tile->cpu, &(Linear){&layer->down.weight, layer->down.bias, run.gate, y, width, d}, 1, rows);
+}

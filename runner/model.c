@@ -1,0 +1,97 @@
+/* Puts a model together: config, checkpoint, layers, and where each layer's memory lies in a State. */
+#include "runner/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+static const MixerType *const mixer_types[] = {[MIXER_ATTENTION] = &mixer_attention};
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static int load_layer(Model *model, size_t i, Error *error) {
+    const ModelConfig *config = &model->config;
+    const TensorNames *names = &config->names;
+    Layer *layer = &model->layers[i];
+    MixerKind kind = config->mixers[i];
+    char layer_prefix[128], prefix[256], name[256];
+    snprintf(layer_prefix, sizeof layer_prefix, "%s%zu.", names->layers, i);
+    if (checkpoint_vector(&model->checkpoint, tensor_name(name, layer_prefix, names->input_norm),
+                          config->hidden_size, &layer->input_norm, error) ||
+        checkpoint_vector(&model->checkpoint, tensor_name(name, layer_prefix, names->post_norm),
+                          config->hidden_size, &layer->post_norm, error) ||
+        mixer_types[kind]->load(&layer->mixer, config, &model->checkpoint,
+                                tensor_name(prefix, layer_prefix, names->mixer[kind]), error))
+        return -1;
+    layer->type = mixer_types[kind];
+    layer->place = (Place){model->block_floats, model->recurrent_floats};
+    model->block_floats += layer->type->cache_floats(layer->mixer) * BLOCK_TOKENS;
+    model->recurrent_floats += layer->type->recurrent_floats(layer->mixer);
+    if (swiglu_load(&layer->mlp, config, &model->checkpoint, tensor_name(prefix, layer_prefix, names->mlp),
+                    error))
+        return -1;
+    model->workspace_floats = larger(model->workspace_floats, layer->type->workspace_floats(layer->mixer));
+    model->workspace_floats = larger(model->workspace_floats, swiglu_workspace_floats(&layer->mlp));
+    return 0;
+}
+
+/* An output matrix of its own if there is one; else the embedding, if the config ties them. */
+static int load_head(Model *model, Error *error) {
+    const ModelConfig *config = &model->config;
+    if (checkpoint_find(&model->checkpoint, config->names.head))
+        return checkpoint_weight(&model->checkpoint, config->names.head, config->vocab_size,
+                                 config->hidden_size, &model->head, error);
+    if (!config->tied_head)
+        return error_set(error,
+                         "%s: tensor %s is missing, and config.json does not tie it to the embedding "
+                         "(tie_word_embeddings)",
+                         model->checkpoint.folder, config->names.head);
+    model->head = model->embedding;
+    return 0;
+}
+
+static int load_all(Model *model, const char *folder, Error *error) {
+    const ModelConfig *config = &model->config;
+    if (model_config_read(&model->config, folder, error) ||
+        checkpoint_open(&model->checkpoint, folder, error) ||
+        checkpoint_weight(&model->checkpoint, config->names.embedding, config->vocab_size,
+                          config->hidden_size, &model->embedding, error) ||
+        checkpoint_vector(&model->checkpoint, config->names.final_norm, config->hidden_size,
+                          &model->final_norm, error) ||
+        load_head(model, error))
+        return -1;
+    model->n_layers = (size_t)config->n_layers;
+    model->layers = mem_alloc_zero(model->n_layers, sizeof *model->layers);
+    for (size_t i = 0; i < model->n_layers; i++)
+        if (load_layer(model, i, error))
+            return -1;
+    model->n_parameters = checkpoint_used_elements(&model->checkpoint);
+    return checkpoint_check_all_used(&model->checkpoint, config->names.ignored, error);
+}
+
+int model_open(Model *out, const char *folder, Error *error) {
+    memset(out, 0, sizeof *out);
+    if (load_all(out, folder, error) == 0)
+        return 0;
+    model_close(out);
+    return -1;
+}
+
+void model_close(Model *model) {
+    for (size_t i = 0; i < model->n_layers; i++) {
+        Layer *layer = &model->layers[i];
+        free(layer->input_norm);
+        free(layer->post_norm);
+        if (layer->type)
+            layer->type->free(layer->mixer);
+        swiglu_free(&layer->mlp);
+    }
+    free(model->layers);
+    free(model->final_norm);
+    checkpoint_close(&model->checkpoint);
+    memset(model, 0, sizeof *model);
+}

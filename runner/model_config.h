@@ -1,0 +1,66 @@
+/* What a family reads out of a checkpoint's configuration: everything needed to build the model, checked and
+ * bounded. */
+#ifndef ZEVAL_RUNNER_MODEL_CONFIG_H
+#define ZEVAL_RUNNER_MODEL_CONFIG_H
+
+#include "runner/layers/rope.h"
+#include "runner/runner.h"
+
+/* Bounds on what a configuration may ask for. */
+enum {
+    CONFIG_MAX_LAYERS = 1024,
+    CONFIG_MAX_HEADS = 4096,
+    CONFIG_MAX_HEAD_WIDTH = 4096,
+    CONFIG_MAX_WIDTH = 1 << 20, /* hidden and intermediate sizes, ranks */
+    CONFIG_MAX_VOCABULARY = 1 << 24,
+    CONFIG_MAX_POSITIONS = 1 << 30
+};
+
+typedef struct AttentionConfig {
+    int64_t n_heads, n_kv_heads, head_dim;
+    bool bias;
+} AttentionConfig;
+
+typedef struct MlaConfig {
+    int64_t n_heads, n_kv_heads;             /* kv heads: groups of kv_b_proj */
+    int64_t q_rank, kv_rank;                 /* q_rank 0: no low-rank query */
+    int64_t nope_width, rope_width, v_width; /* per head */
+    bool rank_norms;                         /* use_lora_layer_norm */
+    bool bias;
+} MlaConfig;
+
+typedef struct Mamba2Config {
+    int64_t inner, shared; /* d_inner; d_xb, the width of x and B before heads share them */
+    int64_t n_heads;       /* = groups of C and of the gated norm */
+    int64_t head_width;    /* = state width */
+    int64_t conv_width;
+} Mamba2Config;
+
+/* A family's names of the tensors outside the mixers. */
+typedef struct TensorNames {
+    const char *embedding, *final_norm, *head;
+    const char *layers;                       /* what comes before a layer's number */
+    const char *input_norm, *post_norm, *mlp; /* after the layer's prefix */
+    const char *mixer[3];                     /* prefix after the layer's, by MixerKind */
+    const char *const *ignored; /* NULL-terminated patterns of tensors that may be there unused */
+} TensorNames;
+
+typedef struct ModelConfig {
+    const char *family; /* static */
+    char architecture[128];
+    int64_t n_layers, hidden_size, intermediate_size, vocab_size, max_position_embeddings;
+    double norm_eps;
+    bool tied_head, mlp_bias;
+    int32_t bos_token_id, eos_token_id; /* -1: absent */
+    MixerKind mixers[CONFIG_MAX_LAYERS];
+    RopeConfig rope;
+    AttentionConfig attention;
+    MlaConfig mla;
+    Mamba2Config mamba2;
+    TensorNames names;
+} ModelConfig;
+
+/* Reads config.json (and the side files of its family) of a checkpoint folder. */
+int model_config_read(ModelConfig *out, const char *folder, Error *error);
+
+#endif

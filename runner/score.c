@@ -1,0 +1,231 @@
+/* The hot call: packs the batch's segments into tiles of rows and takes each tile through the whole model.
+ *
+ * A tile may hold pieces of many segments, and a long segment may be cut over many tiles; by the layers'
+ * contract neither changes any bit of a result. Nothing is allocated per token. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "runner/engine.h"
+
+/* ---- checking a batch before anything is touched */
+
+static int check_token(const Engine *engine, int32_t token, const char *what, size_t i, size_t segment,
+                       Error *error) {
+    if (token >= 0 && token < engine->info.vocab_size)
+        return 0;
+    return error_set(error, "segment %zu: %s %zu is the token id %d, outside the vocabulary [0, %lld)",
+                     segment, what, i, (int)token, (long long)engine->info.vocab_size);
+}
+
+static int check_segment(const Engine *engine, const Segment *segment, size_t index, Error *error) {
+    if (segment->n_tokens == 0)
+        return error_set(error, "segment %zu has no tokens, expected at least one", index);
+    if (segment->n_tokens > CONFIG_MAX_POSITIONS ||
+        (size_t)state_position(segment->parent) + segment->n_tokens > CONFIG_MAX_POSITIONS)
+        return error_set(error, "segment %zu makes a sequence of more than %d tokens", index,
+                         CONFIG_MAX_POSITIONS);
+    for (size_t i = 0; i < segment->n_tokens; i++)
+        if (check_token(engine, segment->tokens[i], "token", i, index, error))
+            return -1;
+    for (size_t i = 0; i < segment->n_targets; i++) {
+        int32_t position = segment->targets[i].position, before = i ? segment->targets[i - 1].position : 0;
+        if (position < before || (size_t)position >= segment->n_tokens)
+            return error_set(error, "segment %zu: target %zu has position %d, expected one from %d to %zu",
+                             index, i, (int)position, (int)before, segment->n_tokens - 1);
+        if (check_token(engine, segment->targets[i].token, "target", i, index, error))
+            return -1;
+    }
+    if (segment->logits && segment->logits_from > segment->n_tokens)
+        return error_set(error, "segment %zu: logits are wanted from position %zu of %zu", index,
+                         segment->logits_from, segment->n_tokens);
+    return 0;
+}
+
+/* ---- one tile through the model */
+
+typedef struct RowRun {
+    Engine *engine;
+    size_t n_rows;
+    const float *weight;   /* of the norm */
+    const HeadRow *gather; /* rows to take, or NULL for all in order */
+} RowRun;
+
+static size_t chunks_of(size_t rows) {
+    return (rows + SPAN_ROWS - 1) / SPAN_ROWS;
+}
+
+static void embed_rows(void *context, size_t i, int thread) {
+    (void)thread;
+    const RowRun *run = context;
+    Engine *engine = run->engine;
+    size_t d = engine->model.embedding.cols;
+    for (size_t row = i * SPAN_ROWS; row < run->n_rows && row < (i + 1) * SPAN_ROWS; row++)
+        weight_read_row(&engine->model.embedding, (size_t)engine->tokens[row], engine->hidden + row * d);
+}
+
+static void norm_rows(void *context, size_t i, int thread) {
+    (void)thread;
+    const RowRun *run = context;
+    Engine *engine = run->engine;
+    size_t d = engine->model.embedding.cols;
+    for (size_t row = i * SPAN_ROWS; row < run->n_rows && row < (i + 1) * SPAN_ROWS; row++) {
+        size_t from = run->gather ? run->gather[row].row : row;
+        engine->cpu.kernels->rms_norm(engine->normed + row * d, engine->hidden + from * d, run->weight, d,
+                                      (float)engine->model.config.norm_eps);
+    }
+}
+
+/* hidden += mixed */
+static void add_rows(void *context, size_t i, int thread) {
+    (void)thread;
+    const RowRun *run = context;
+    Engine *engine = run->engine;
+    size_t d = engine->model.embedding.cols, row = i * SPAN_ROWS;
+    size_t end = row + SPAN_ROWS < run->n_rows ? row + SPAN_ROWS : run->n_rows;
+    engine->cpu.kernels->add(engine->hidden + row * d, engine->mixed + row * d, (end - row) * d);
+}
+
+static void run_rows(Engine *engine, size_t n_rows, const float *weight, const HeadRow *gather,
+                     ThreadBody *body) {
+    RowRun run = {engine, n_rows, weight, gather};
+    cpu_parallel(&engine->cpu, chunks_of(n_rows), n_rows * engine->model.embedding.cols * 2, body, &run);
+}
+
+static void run_layers(Engine *engine, const Tile *tile) {
+    run_rows(engine, tile->n_rows, NULL, NULL, embed_rows);
+    for (size_t i = 0; i < engine->model.n_layers; i++) {
+        const Layer *layer = &engine->model.layers[i];
+        run_rows(engine, tile->n_rows, layer->input_norm, NULL, norm_rows);
+        layer->type->forward(layer->mixer, layer->place, tile, engine->normed, engine->mixed);
+        run_rows(engine, tile->n_rows, NULL, NULL, add_rows);
+        run_rows(engine, tile->n_rows, layer->post_norm, NULL, norm_rows);
+        swiglu_forward(&layer->mlp, tile, engine->normed, engine->mixed);
+        run_rows(engine, tile->n_rows, NULL, NULL, add_rows);
+    }
+}
+
+/* ---- filling tiles */
+
+typedef struct Batch {
+    Engine *engine;
+    Segment *segments;
+    State **states; /* [n_segments], positions advance as tiles are done */
+    size_t n_segments;
+    size_t segment, offset; /* the next token to be packed */
+    size_t target;          /* the next target of that segment */
+} Batch;
+
+/* The rows among [offset, offset + n) of a segment that somebody wants, the first of them being tile row
+ * `row`. */
+static size_t collect_head_rows(Batch *batch, size_t row, size_t n, HeadRow *out) {
+    const Segment *segment = &batch->segments[batch->segment];
+    size_t n_out = 0, vocab = (size_t)batch->engine->info.vocab_size;
+    for (size_t i = 0; i < n; i++) {
+        size_t position = batch->offset + i, first = batch->target;
+        while (batch->target < segment->n_targets &&
+               (size_t)segment->targets[batch->target].position == position)
+            batch->target++;
+        bool logits = segment->logits && position >= segment->logits_from;
+        if (!logits && batch->target == first)
+            continue;
+        out[n_out++] =
+            (HeadRow){row + i, logits ? segment->logits + (position - segment->logits_from) * vocab : NULL,
+                      segment->targets + first, batch->target - first, segment->results + first};
+    }
+    return n_out;
+}
+
+/* Packs the next rows; false when none are left. */
+static bool next_tile(Batch *batch, Tile *tile, size_t *n_head_rows) {
+    Engine *engine = batch->engine;
+    *tile = (Tile){.cpu = &engine->cpu,
+                   .rope = &engine->rope,
+                   .pieces = engine->pieces,
+                   .spans = engine->spans,
+                   .workspace = engine->workspace};
+    *n_head_rows = 0;
+    while (batch->segment < batch->n_segments && tile->n_rows < engine->tile_rows) {
+        const Segment *segment = &batch->segments[batch->segment];
+        State *state = batch->states[batch->segment];
+        size_t n = segment->n_tokens - batch->offset, room = engine->tile_rows - tile->n_rows;
+        n = n < room ? n : room;
+        Piece *piece = &engine->pieces[tile->n_pieces++];
+        *piece = (Piece){state, state->position, tile->n_rows, n};
+        memcpy(engine->tokens + tile->n_rows, segment->tokens + batch->offset, n * sizeof *segment->tokens);
+        for (size_t i = 0; i < n; i += SPAN_ROWS)
+            engine->spans[tile->n_spans++] = (Span){piece, piece->position + (int64_t)i, tile->n_rows + i,
+                                                    n - i < SPAN_ROWS ? n - i : SPAN_ROWS};
+        *n_head_rows += collect_head_rows(batch, tile->n_rows, n, engine->head_rows + *n_head_rows);
+        size_t keys = (size_t)piece->position + n;
+        tile->max_keys = keys > tile->max_keys ? keys : tile->max_keys;
+        tile->n_rows += n;
+        batch->offset += n;
+        if (batch->offset == segment->n_tokens) {
+            batch->segment++;
+            batch->offset = batch->target = 0;
+        }
+    }
+    return tile->n_rows > 0;
+}
+
+static int run_batch(Batch *batch, Error *error) {
+    Engine *engine = batch->engine;
+    Tile tile;
+    size_t n_head_rows;
+    while (next_tile(batch, &tile, &n_head_rows)) {
+        if (rope_extend(&engine->rope, tile.max_keys, error))
+            return -1;
+        run_layers(engine, &tile);
+        for (size_t i = 0; i < tile.n_pieces; i++)
+            tile.pieces[i].state->position += (int64_t)tile.pieces[i].n_rows;
+        if (n_head_rows == 0)
+            continue;
+        run_rows(engine, n_head_rows, engine->model.final_norm, engine->head_rows, norm_rows);
+        head_run(engine, engine->head_rows, n_head_rows, engine->normed);
+    }
+    return 0;
+}
+
+/* Takes or copies every parent. Those that are only borrowed come first, so that a parent which one segment
+ * takes over is still whole when another one's copy is made. */
+static int begin_states(Batch *batch, Error *error) {
+    for (int take = 0; take <= 1; take++)
+        for (size_t i = 0; i < batch->n_segments; i++) {
+            Segment *segment = &batch->segments[i];
+            if (segment->move_parent != take)
+                continue;
+            State *parent = segment->parent;
+            if (take)
+                segment->parent = NULL;
+            if (state_begin(&batch->states[i], &batch->engine->pool, parent, take, segment->n_tokens, error))
+                return -1;
+        }
+    return 0;
+}
+
+int engine_score(Engine *engine, Segment *segments, size_t n_segments, Error *error) {
+    Batch batch = {.engine = engine, .segments = segments, .n_segments = n_segments};
+    int status = 0;
+    for (size_t i = 0; i < n_segments; i++)
+        segments[i].state = NULL;
+    for (size_t i = 0; i < n_segments && status == 0; i++)
+        status = check_segment(engine, &segments[i], i, error);
+    batch.states = mem_alloc_zero(n_segments, sizeof(State *));
+    if (status == 0)
+        status = begin_states(&batch, error);
+    if (status == 0)
+        status = run_batch(&batch, error);
+    for (size_t i = 0; i < n_segments; i++) {
+        if (status == 0 && segments[i].want_state)
+            segments[i].state = batch.states[i];
+        else
+            state_release(batch.states[i]);
+        if (segments[i].move_parent) { /* not yet taken over where the call failed before */
+            state_release(segments[i].parent);
+            segments[i].parent = NULL;
+        }
+    }
+    free(batch.states);
+    return status;
+}

@@ -1,0 +1,185 @@
+/* States: reference counting, sharing of blocks, copying before a shared block or a recurrent state is
+ * changed. */
+#include "runner/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "runner/cpu/kernels.h"
+#include "runner/floats.h"
+
+/* Memory kept for use again, in bytes; more goes back to the system. */
+enum { KEEP_FREE_BYTES = 256 * 1024 * 1024 };
+
+static CacheBlock *block_new(StatePool *pool, Error *error) {
+    CacheBlock *block = pool->free_blocks;
+    if (block) {
+        pool->free_blocks = block->next_free;
+        pool->n_free_blocks--;
+    } else {
+        float *data = floats_try_alloc(pool->block_floats, "a block of cached tokens", error);
+        if (!data)
+            return NULL;
+        block = mem_alloc(sizeof *block);
+        block->data = data;
+    }
+    block->references = 1;
+    return block;
+}
+
+static void block_release(StatePool *pool, CacheBlock *block) {
+    if (--block->references > 0)
+        return;
+    if (pool->n_free_blocks < KEEP_FREE_BYTES / sizeof(float) / pool->block_floats) {
+        block->next_free = pool->free_blocks;
+        pool->free_blocks = block;
+        pool->n_free_blocks++;
+        return;
+    }
+    free(block->data);
+    free(block);
+}
+
+static float *recurrent_new(StatePool *pool, Error *error) {
+    if (pool->n_free_recurrent)
+        return pool->free_recurrent[--pool->n_free_recurrent];
+    return floats_try_alloc(pool->recurrent_floats, "a recurrent state", error);
+}
+
+static void recurrent_release(StatePool *pool, float *recurrent) {
+    if (!recurrent)
+        return;
+    if (pool->n_free_recurrent >= KEEP_FREE_BYTES / sizeof(float) / pool->recurrent_floats) {
+        free(recurrent);
+        return;
+    }
+    if (pool->n_free_recurrent == pool->free_recurrent_capacity) {
+        pool->free_recurrent_capacity = pool->free_recurrent_capacity * 2 + 8;
+        pool->free_recurrent =
+            mem_realloc(pool->free_recurrent, pool->free_recurrent_capacity * sizeof *pool->free_recurrent);
+    }
+    pool->free_recurrent[pool->n_free_recurrent++] = recurrent;
+}
+
+void state_pool_free(StatePool *pool) {
+    while (pool->free_blocks) {
+        CacheBlock *block = pool->free_blocks;
+        pool->free_blocks = block->next_free;
+        free(block->data);
+        free(block);
+    }
+    while (pool->n_free_recurrent)
+        free(pool->free_recurrent[--pool->n_free_recurrent]);
+    free(pool->free_recurrent);
+    memset(pool, 0, sizeof *pool);
+}
+
+State *state_retain(State *state) {
+    if (state)
+        state->references++;
+    return state;
+}
+
+void state_release(State *state) {
+    if (!state || --state->references > 0)
+        return;
+    for (size_t i = 0; i < state->n_blocks; i++)
+        block_release(state->pool, state->blocks[i]);
+    free(state->blocks);
+    recurrent_release(state->pool, state->recurrent);
+    free(state);
+}
+
+int64_t state_position(const State *state) {
+    return state ? state->position : 0;
+}
+
+size_t state_bytes_own(const State *state) {
+    if (!state)
+        return 0;
+    size_t bytes = sizeof *state + state->n_blocks * sizeof *state->blocks;
+    for (size_t i = 0; i < state->n_blocks; i++)
+        if (state->blocks[i]->references == 1)
+            bytes += state->pool->block_floats * sizeof(float);
+    if (state->recurrent)
+        bytes += state->pool->recurrent_floats * sizeof(float);
+    return bytes;
+}
+
+/* A snapshot of parent with its full blocks shared; the partly filled last one comes with own_last_block. */
+static int state_fork(State **out, StatePool *pool, const State *parent, Error *error) {
+    State *state = mem_alloc_zero(1, sizeof *state);
+    state->references = 1;
+    state->pool = pool;
+    if (parent) {
+        state->position = parent->position;
+        state->n_blocks = parent->n_blocks;
+        state->blocks = mem_alloc(parent->n_blocks * sizeof *state->blocks);
+        for (size_t i = 0; i < parent->n_blocks; i++) {
+            state->blocks[i] = parent->blocks[i];
+            state->blocks[i]->references++;
+        }
+    }
+    if (pool->recurrent_floats) {
+        state->recurrent = recurrent_new(pool, error);
+        if (!state->recurrent) {
+            state_release(state);
+            return -1;
+        }
+        if (parent)
+            memcpy(state->recurrent, parent->recurrent, pool->recurrent_floats * sizeof(float));
+        else
+            memset(state->recurrent, 0, pool->recurrent_floats * sizeof(float));
+    }
+    *out = state;
+    return 0;
+}
+
+/* Copies the last block if it is going to be written and somebody else holds it. */
+static int own_last_block(State *state, Error *error) {
+    if (state->position % BLOCK_TOKENS == 0 || state->n_blocks == 0)
+        return 0;
+    CacheBlock **last = &state->blocks[state->n_blocks - 1];
+    if ((*last)->references == 1)
+        return 0;
+    CacheBlock *copy = block_new(state->pool, error);
+    if (!copy)
+        return -1;
+    memcpy(copy->data, (*last)->data, state->pool->block_floats * sizeof(float));
+    block_release(state->pool, *last);
+    *last = copy;
+    return 0;
+}
+
+static int add_blocks(State *state, size_t n_tokens, Error *error) {
+    if (state->pool->block_floats == 0)
+        return 0;
+    size_t n = ((size_t)state->position + n_tokens + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
+    state->blocks = mem_realloc(state->blocks, n * sizeof *state->blocks);
+    while (state->n_blocks < n) {
+        CacheBlock *block = block_new(state->pool, error);
+        if (!block)
+            return -1;
+        state->blocks[state->n_blocks++] = block;
+    }
+    return 0;
+}
+
+int state_begin(State **out, StatePool *pool, State *parent, bool take, size_t n_tokens, Error *error) {
+    State *state = parent;
+    *out = NULL;
+    if (!take || !parent || parent->references > 1) {
+        int status = state_fork(&state, pool, parent, error);
+        if (take)
+            state_release(parent);
+        if (status)
+            return -1;
+    }
+    if (own_last_block(state, error) || add_blocks(state, n_tokens, error)) {
+        state_release(state);
+        return -1;
+    }
+    *out = state;
+    return 0;
+}

@@ -1,0 +1,9 @@
+/* The groups of tests of the runner room; each returns the number that failed. */
+#ifndef ZEVAL_TESTS_RUNNER_RUNNER_TESTS_H
+#define ZEVAL_TESTS_RUNNER_RUNNER_TESTS_H
+
+int run_tokenizer_tests(void);
+int run_checkpoint_tests(void);
+int run_engine_tests(void);
+
+#endif

@@ -1,0 +1,411 @@
+/* The engine against other implementations' logits, and against itself: no cut, company, fork or number of
+ * threads may change a bit. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/base.h"
+#include "tests/runner/runner_tests.h"
+#include "tests/runner/test_engine_support.h"
+
+/* The fixtures' own checkpoints; every property is tested on each. */
+static const char *const models[] = {"llama_tiny", "llama_tiny_tied_bf16", "llama_tiny_f16"};
+enum { N_MODELS = sizeof models / sizeof *models };
+
+static Engine *open_fixture(const char *name, int n_threads) {
+    char *folder = path_join("tests/fixtures/models", name);
+    Engine *engine = open_engine(folder, n_threads);
+    free(folder);
+    return engine;
+}
+
+/* ---- against other implementations */
+
+static void check_case(Engine *engine, const char *name, const FixtureCase *expected, size_t index) {
+    size_t vocab = (size_t)engine_info(engine)->vocab_size;
+    assert_int_equal(expected->logits.cols, vocab);
+    float *logits = score_logits(engine, expected->ids, expected->n_ids, NULL);
+    double largest = 0, worst = 0;
+    for (size_t i = 0; i < expected->logits.rows; i++)
+        for (size_t v = 0; v < vocab; v++) {
+            double want = expected->logits.data[i * vocab + v],
+                   got = logits[expected->positions[i] * vocab + v];
+            largest = fmax(largest, fabs(want));
+            worst = fmax(worst, isnan(got) ? INFINITY : fabs(want - got));
+        }
+    printf("%s case %zu (%zu tokens): worst difference %.1e of the largest logit\n", name, index,
+           expected->n_ids, worst / largest);
+    if (!(worst <= 1e-5 * largest))
+        fail_msg("%s case %zu: worst difference %g, largest logit %g, allowed 1e-5 of it", name, index, worst,
+                 largest);
+    free(logits);
+}
+
+static void check_fixture(const char *name) {
+    Fixture fixture = read_fixture(name);
+    Engine *engine = open_engine(fixture.model_folder, 2);
+    for (size_t i = 0; i < fixture.n_cases; i++)
+        check_case(engine, name, &fixture.cases[i], i);
+    engine_close(engine);
+    free_fixture(&fixture);
+}
+
+static void test_logits_match_other_implementations(void **state) {
+    (void)state;
+    for (size_t i = 0; i < N_MODELS; i++)
+        check_fixture(models[i]);
+}
+
+static void test_stories260k_decodes_the_published_text(void **unused) {
+    (void)unused;
+    char *folder = shared_path("models/stories260K-hf"),
+         *golden = shared_path("models/stories260K/greedy.json");
+    cJSON *root = NULL;
+    Error error = {0};
+    if (!folder || !golden) {
+        free(folder);
+        free(golden);
+        skip();
+    }
+    assert_int_equal(json_parse_file(&root, golden, 1 << 20, &error), 0);
+    const cJSON *ids = cJSON_GetObjectItem(root, "ids");
+    Engine *engine = open_engine(folder, 1);
+    State *sequence = NULL;
+    for (const cJSON *id = ids->child; id->next; id = id->next) {
+        int32_t token = (int32_t)id->valuedouble, next = (int32_t)id->next->valuedouble;
+        TargetResult result;
+        Segment segment = {.parent = sequence,
+                           .tokens = &token,
+                           .n_tokens = 1,
+                           .targets = &(Target){0, next},
+                           .n_targets = 1,
+                           .results = &result,
+                           .move_parent = true,
+                           .want_state = true};
+        assert_int_equal(engine_score(engine, &segment, 1, &error), 0);
+        assert_int_equal(result.argmax, next);
+        sequence = segment.state;
+    }
+    assert_int_equal(state_position(sequence), cJSON_GetArraySize(ids) - 1);
+    state_release(sequence);
+    engine_close(engine);
+    cJSON_Delete(root);
+    free(folder);
+    free(golden);
+}
+
+/* ---- against itself */
+
+enum { LONG = 75 }; /* several cache blocks, the last one partly filled */
+
+/* The same ids in pieces of the given sizes (the last one repeats), each moving its parent. */
+static void check_cut(Engine *engine, const int32_t *ids, const float *whole, const size_t *sizes,
+                      size_t n_sizes) {
+    size_t vocab = (size_t)engine_info(engine)->vocab_size, done = 0;
+    State *sequence = NULL;
+    for (size_t i = 0; done < LONG; i++) {
+        size_t n = sizes[i < n_sizes ? i : n_sizes - 1];
+        n = n < LONG - done ? n : LONG - done;
+        float *logits = score_logits(engine, ids + done, n, &sequence);
+        assert_same_bits(logits, whole + done * vocab, n * vocab, "a cut sequence");
+        free(logits);
+        done += n;
+    }
+    assert_int_equal(state_position(sequence), LONG);
+    state_release(sequence);
+}
+
+static void test_cuts_do_not_change_bits(void **unused) {
+    (void)unused;
+    for (size_t m = 0; m < N_MODELS; m++) {
+        Engine *engine = open_fixture(models[m], 2);
+        int32_t ids[LONG];
+        random_ids(engine, m, ids, LONG);
+        float *whole = score_logits(engine, ids, LONG, NULL);
+        check_cut(engine, ids, whole, (size_t[]){1}, 1);
+        check_cut(engine, ids, whole, (size_t[]){16}, 1);
+        check_cut(engine, ids, whole, (size_t[]){2, 1, 40, 3, 29}, 5);
+        check_cut(engine, ids, whole, (size_t[]){64, 11}, 2);
+        free(whole);
+        engine_close(engine);
+    }
+}
+
+static void test_threads_do_not_change_bits(void **unused) {
+    (void)unused;
+    enum { N = 300 };
+    for (size_t m = 0; m < N_MODELS; m++) {
+        int32_t ids[N];
+        float *first = NULL;
+        for (int threads = 1; threads <= 3; threads++) {
+            Engine *engine = open_fixture(models[m], threads);
+            random_ids(engine, 7, ids, N);
+            float *logits = score_logits(engine, ids, N, NULL);
+            if (first)
+                assert_same_bits(logits, first, N * (size_t)engine_info(engine)->vocab_size,
+                                 "another thread count");
+            else
+                first = logits;
+            if (logits != first)
+                free(logits);
+            engine_close(engine);
+        }
+        free(first);
+    }
+}
+
+/* Segments of many lengths in one batch, some with parents, each against a run of its own. */
+static void test_company_does_not_change_bits(void **unused) {
+    (void)unused;
+    enum { N = 12, MOST = 60 };
+    for (size_t m = 0; m < N_MODELS; m++) {
+        Engine *engine = open_fixture(models[m], 2);
+        size_t vocab = (size_t)engine_info(engine)->vocab_size;
+        int32_t ids[N][MOST];
+        float *alone[N], *together[N];
+        Segment segments[N] = {0};
+        Error error = {0};
+        for (size_t i = 0; i < N; i++) {
+            size_t n = 1 + i * 5, before = i % 3 ? n / 2 : 0;
+            random_ids(engine, 100 + i, ids[i], n);
+            alone[i] = score_logits(engine, ids[i], n, NULL);
+            together[i] = mem_alloc(n * vocab * sizeof(float));
+            State *parent = NULL;
+            if (before) {
+                float *logits = score_logits(engine, ids[i], before, &parent);
+                memcpy(together[i], logits, before * vocab * sizeof(float));
+                free(logits);
+            }
+            segments[i] = (Segment){.parent = parent,
+                                    .tokens = ids[i] + before,
+                                    .n_tokens = n - before,
+                                    .logits = together[i] + before * vocab,
+                                    .move_parent = i % 2 == 0};
+        }
+        State *borrowed[N];
+        for (size_t i = 0; i < N; i++)
+            borrowed[i] = segments[i].move_parent ? NULL : segments[i].parent;
+        assert_int_equal(engine_score(engine, segments, N, &error), 0);
+        for (size_t i = 0; i < N; i++) {
+            assert_same_bits(together[i], alone[i], (1 + i * 5) * vocab, "a segment in company");
+            assert_null(segments[i].state);
+            state_release(borrowed[i]);
+            free(alone[i]);
+            free(together[i]);
+        }
+        engine_close(engine);
+    }
+}
+
+/* Forks of one parent, in one batch with the one that takes the parent over, equal fresh runs; a borrowed
+ * parent can be forked again afterwards. */
+static void test_forks_equal_fresh_runs(void **unused) {
+    (void)unused;
+    enum { PREFIX = 21, TAIL = 14, FORKS = 3 };
+    for (size_t m = 0; m < N_MODELS; m++) {
+        Engine *engine = open_fixture(models[m], 2);
+        size_t vocab = (size_t)engine_info(engine)->vocab_size;
+        int32_t ids[FORKS][PREFIX + TAIL];
+        float *fresh[FORKS], *forked[FORKS];
+        Error error = {0};
+        State *parent = NULL;
+        for (size_t f = 0; f < FORKS; f++) {
+            random_ids(engine, f, ids[f], PREFIX + TAIL);
+            memcpy(ids[f], ids[0], PREFIX * sizeof(int32_t));
+            fresh[f] = score_logits(engine, ids[f], PREFIX + TAIL, NULL);
+            forked[f] = mem_alloc(TAIL * vocab * sizeof(float));
+        }
+        free(score_logits(engine, ids[0], PREFIX, &parent));
+        for (int round = 0; round < 2; round++) {
+            Segment segments[FORKS] = {0};
+            for (size_t f = 0; f < FORKS; f++)
+                segments[f] = (Segment){.parent = parent,
+                                        .tokens = ids[f] + PREFIX,
+                                        .n_tokens = TAIL,
+                                        .logits = forked[f],
+                                        .want_state = true,
+                                        .move_parent = round == 1 && f == 0};
+            assert_int_equal(engine_score(engine, segments, FORKS, &error), 0);
+            for (size_t f = 0; f < FORKS; f++) {
+                assert_same_bits(forked[f], fresh[f] + PREFIX * vocab, TAIL * vocab, "a fork");
+                assert_int_equal(state_position(segments[f].state), PREFIX + TAIL);
+                state_release(segments[f].state);
+            }
+            if (round == 0)
+                assert_int_equal(state_position(parent), PREFIX);
+        }
+        for (size_t f = 0; f < FORKS; f++) {
+            free(fresh[f]);
+            free(forked[f]);
+        }
+        engine_close(engine);
+    }
+}
+
+static void test_targets_are_the_log_softmax_of_the_logits(void **unused) {
+    (void)unused;
+    enum { N = 40 };
+    Engine *engine = open_fixture("llama_tiny", 2);
+    size_t vocab = (size_t)engine_info(engine)->vocab_size;
+    int32_t ids[N];
+    Target targets[2 * N];
+    TargetResult results[2 * N];
+    float *logits = mem_alloc(N * vocab * sizeof *logits);
+    Error error = {0};
+    random_ids(engine, 3, ids, N);
+    for (int32_t i = 0; i < 2 * N; i++)
+        targets[i] = (Target){i / 2, (int32_t)((size_t)(i * 31) % vocab)};
+    Segment segment = {.tokens = ids,
+                       .n_tokens = N,
+                       .targets = targets,
+                       .n_targets = 2 * N,
+                       .results = results,
+                       .logits = logits};
+    assert_int_equal(engine_score(engine, &segment, 1, &error), 0);
+    for (size_t i = 0; i < 2 * N; i++) {
+        const float *row = logits + (size_t)targets[i].position * vocab;
+        double sum = 0;
+        size_t best = 0;
+        for (size_t v = 0; v < vocab; v++) {
+            sum += exp((double)row[v] - (double)row[0]);
+            best = row[v] > row[best] ? v : best;
+        }
+        double expected = (double)row[targets[i].token] - (double)row[0] - log(sum);
+        if (fabs(expected - results[i].logprob) > 1e-6)
+            fail_msg("target %zu: log-probability %.9g, expected %.9g", i, results[i].logprob, expected);
+        assert_int_equal(results[i].argmax, best);
+    }
+    free(logits);
+    engine_close(engine);
+}
+
+static void test_full_blocks_are_shared_between_forks(void **unused) {
+    (void)unused;
+    Engine *engine = open_fixture("llama_tiny", 1);
+    int32_t ids[40];
+    Error error = {0};
+    State *parent = NULL;
+    random_ids(engine, 5, ids, 40);
+    free(score_logits(engine, ids, 33, &parent));
+    size_t alone = state_bytes_own(parent), block = 16 * engine_info(engine)->state_bytes_per_token;
+    assert_true(alone >= 3 * block);
+    Segment segment = {.parent = parent, .tokens = ids + 33, .n_tokens = 1, .want_state = true};
+    assert_int_equal(engine_score(engine, &segment, 1, &error), 0);
+    assert_true(state_bytes_own(parent) == alone - 2 * block);
+    assert_true(state_bytes_own(segment.state) < 2 * block);
+    state_release(segment.state);
+    assert_true(state_bytes_own(parent) == alone);
+    state_release(parent);
+    engine_close(engine);
+}
+
+/* ---- refusals */
+
+static void expect_refusal(Engine *engine, Segment segment, const char *words) {
+    Error error = {0};
+    segment.want_state = true;
+    assert_int_equal(engine_score(engine, &segment, 1, &error), -1);
+    assert_null(segment.state);
+    if (!strstr(error.message, words))
+        fail_msg("the message is \"%s\", expected \"%s\" in it", error.message, words);
+}
+
+static void test_bad_segments_are_refused(void **unused) {
+    (void)unused;
+    Engine *engine = open_fixture("llama_tiny", 1);
+    int32_t vocab = (int32_t)engine_info(engine)->vocab_size, good[] = {1, 2, 3}, bad[] = {1, vocab, 3};
+    TargetResult results[2];
+    expect_refusal(engine, (Segment){.tokens = good, .n_tokens = 0}, "no tokens");
+    expect_refusal(engine, (Segment){.tokens = bad, .n_tokens = 3}, "outside the vocabulary [0, 97)");
+    expect_refusal(engine, (Segment){.tokens = (int32_t[]){-1}, .n_tokens = 1}, "token id -1");
+    const Target targets[] = {{1, vocab}, {3, 0}, {2, 0}, {1, 0}, {-1, 0}};
+    Segment segment = {.tokens = good, .n_tokens = 3, .n_targets = 1, .results = results};
+    segment.targets = &targets[0];
+    expect_refusal(engine, segment, "target 0 is the token id 97");
+    segment.targets = &targets[1];
+    expect_refusal(engine, segment, "position 3");
+    segment.targets = &targets[4];
+    expect_refusal(engine, segment, "position -1");
+    segment.targets = &targets[2];
+    segment.n_targets = 2;
+    expect_refusal(engine, segment, "position 1, expected one from 2 to 2");
+    float logit;
+    expect_refusal(engine, (Segment){.tokens = good, .n_tokens = 3, .logits = &logit, .logits_from = 4},
+                   "logits are wanted from position 4 of 3");
+    engine_close(engine);
+}
+
+/* A failed call gives back the reference that it was to take over: LeakSanitizer sees it if not. */
+static void test_failure_releases_moved_parents(void **unused) {
+    (void)unused;
+    Engine *engine = open_fixture("llama_tiny", 1);
+    State *parent = NULL;
+    Error error = {0};
+    free(score_logits(engine, (int32_t[]){1, 2}, 2, &parent));
+    Segment segments[2] = {
+        {.parent = parent, .tokens = (int32_t[]){3}, .n_tokens = 1, .move_parent = true, .want_state = true},
+        {.tokens = (int32_t[]){-5}, .n_tokens = 1, .want_state = true}};
+    assert_int_equal(engine_score(engine, segments, 2, &error), -1);
+    assert_null(segments[0].state);
+    engine_close(engine);
+}
+
+static void test_other_arithmetic_is_refused_by_name(void **unused) {
+    (void)unused;
+    Engine *engine = NULL;
+    Error error = {0};
+    EngineOptions options = {.model_folder = "tests/fixtures/models/llama_tiny", .dtype = DTYPE_BFLOAT16};
+    assert_int_equal(engine_open(&engine, &options, &error), -1);
+    assert_null(engine);
+    assert_non_null(strstr(error.message, "bfloat16"));
+    assert_non_null(strstr(error.message, "float32"));
+    options = (EngineOptions){.model_folder = options.model_folder, .backend = "abacus"};
+    assert_int_equal(engine_open(&engine, &options, &error), -1);
+    assert_non_null(strstr(error.message, "abacus"));
+    setenv("ZEVAL_ISA", "mmx", 1);
+    options.backend = NULL;
+    assert_int_equal(engine_open(&engine, &options, &error), -1);
+    unsetenv("ZEVAL_ISA");
+    assert_non_null(strstr(error.message, "mmx"));
+}
+
+static void test_model_facts(void **unused) {
+    (void)unused;
+    Engine *engine = open_fixture("llama_tiny_tied_bf16", 1);
+    const ModelInfo *info = engine_info(engine);
+    assert_string_equal(info->family, "llama");
+    assert_string_equal(info->architecture, "LlamaForCausalLM");
+    assert_int_equal(info->weights_dtype, DTYPE_BFLOAT16);
+    assert_int_equal(info->n_weight_files, 2);
+    for (int64_t i = 0; i < info->n_layers; i++)
+        assert_int_equal(info->mixers[i], MIXER_ATTENTION);
+    assert_string_equal(engine_backend(engine), "cpu");
+    assert_int_equal(engine_dtype(engine), DTYPE_FLOAT32);
+    assert_non_null(engine_instruction_set(engine));
+    engine_close(engine);
+}
+
+int run_engine_tests(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_logits_match_other_implementations),
+        cmocka_unit_test(test_stories260k_decodes_the_published_text),
+        cmocka_unit_test(test_cuts_do_not_change_bits),
+        cmocka_unit_test(test_threads_do_not_change_bits),
+        cmocka_unit_test(test_company_does_not_change_bits),
+        cmocka_unit_test(test_forks_equal_fresh_runs),
+        cmocka_unit_test(test_targets_are_the_log_softmax_of_the_logits),
+        cmocka_unit_test(test_full_blocks_are_shared_between_forks),
+        cmocka_unit_test(test_bad_segments_are_refused),
+        cmocka_unit_test(test_failure_releases_moved_parents),
+        cmocka_unit_test(test_other_arithmetic_is_refused_by_name),
+        cmocka_unit_test(test_model_facts),
+    };
+    return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
+}

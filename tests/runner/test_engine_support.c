@@ -1,0 +1,123 @@
+#include "tests/runner/test_engine_support.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/base.h"
+
+Engine *open_engine(const char *folder, int n_threads) {
+    Engine *engine = NULL;
+    Error error = {0};
+    if (engine_open(&engine, &(EngineOptions){.model_folder = folder, .n_threads = n_threads}, &error))
+        fail_msg("%s: %s", folder, error.message);
+    return engine;
+}
+
+char *shared_path(const char *name) {
+    const char *root = getenv("ZEVAL_SHARED");
+    char *path = path_join(root ? root : "../shared", name);
+    if (file_exists(path))
+        return path;
+    printf("skipped: %s is not here\n", path);
+    free(path);
+    return NULL;
+}
+
+Matrix read_npy(const char *path) {
+    Buffer file = {0};
+    Error error = {0};
+    if (file_read(&file, path, 64 << 20, &error))
+        fail_msg("%s", error.message);
+    assert_true(file.size > 10 && memcmp(file.data, "\x93NUMPY\x01", 7) == 0);
+    size_t header = (unsigned char)file.data[8] | (size_t)(unsigned char)file.data[9] << 8;
+    const char *shape = strstr(file.data + 10, "'shape': (");
+    assert_non_null(shape);
+    assert_non_null(strstr(file.data + 10, "'<f4'"));
+    Matrix matrix = {0};
+    assert_int_equal(sscanf(shape, "'shape': (%zu, %zu)", &matrix.rows, &matrix.cols), 2);
+    size_t bytes = matrix.rows * matrix.cols * sizeof(float);
+    assert_int_equal(file.size, 10 + header + bytes);
+    matrix.data = mem_alloc(bytes);
+    memcpy(matrix.data, file.data + 10 + header, bytes);
+    buffer_free(&file);
+    return matrix;
+}
+
+static void read_case(FixtureCase *out, const cJSON *item, const char *folder) {
+    const cJSON *ids = cJSON_GetObjectItem(item, "ids"), *positions = cJSON_GetObjectItem(item, "positions");
+    out->n_ids = (size_t)cJSON_GetArraySize(ids);
+    out->ids = mem_alloc(out->n_ids * sizeof *out->ids);
+    for (size_t i = 0; i < out->n_ids; i++)
+        out->ids[i] = (int32_t)cJSON_GetArrayItem(ids, (int)i)->valuedouble;
+    char *path = path_join(folder, cJSON_GetObjectItem(item, "logits_file")->valuestring);
+    out->logits = read_npy(path);
+    free(path);
+    out->positions = mem_alloc(out->logits.rows * sizeof *out->positions);
+    assert_int_equal(out->logits.rows, positions ? (size_t)cJSON_GetArraySize(positions) : out->n_ids);
+    for (size_t i = 0; i < out->logits.rows; i++)
+        out->positions[i] = positions ? (size_t)cJSON_GetArrayItem(positions, (int)i)->valuedouble : i;
+}
+
+Fixture read_fixture(const char *name) {
+    Fixture fixture = {0};
+    Error error = {0};
+    cJSON *root = NULL;
+    char *folder = path_join("tests/fixtures/models", name), *path = path_join(folder, "logits.json");
+    if (json_parse_file(&root, path, 64 << 20, &error))
+        fail_msg("%s", error.message);
+    const cJSON *cases = cJSON_GetObjectItem(root, "cases"), *at = cJSON_GetObjectItem(root, "model_folder");
+    fixture.n_cases = (size_t)cJSON_GetArraySize(cases);
+    fixture.cases = mem_alloc_zero(fixture.n_cases, sizeof *fixture.cases);
+    for (size_t i = 0; i < fixture.n_cases; i++)
+        read_case(&fixture.cases[i], cJSON_GetArrayItem(cases, (int)i), folder);
+    fixture.model_folder = at ? mem_strdup(at->valuestring) : mem_strdup(folder);
+    cJSON_Delete(root);
+    free(path);
+    free(folder);
+    return fixture;
+}
+
+void free_fixture(Fixture *fixture) {
+    for (size_t i = 0; i < fixture->n_cases; i++) {
+        free(fixture->cases[i].ids);
+        free(fixture->cases[i].positions);
+        free(fixture->cases[i].logits.data);
+    }
+    free(fixture->cases);
+    free(fixture->model_folder);
+}
+
+float *score_logits(Engine *engine, const int32_t *ids, size_t n, State **state) {
+    Error error = {0};
+    float *logits = mem_alloc(n * (size_t)engine_info(engine)->vocab_size * sizeof *logits);
+    Segment segment = {.parent = state ? *state : NULL,
+                       .tokens = ids,
+                       .n_tokens = n,
+                       .logits = logits,
+                       .move_parent = state != NULL,
+                       .want_state = state != NULL};
+    if (engine_score(engine, &segment, 1, &error))
+        fail_msg("%s", error.message);
+    if (state)
+        *state = segment.state;
+    return logits;
+}
+
+void random_ids(const Engine *engine, uint64_t seed, int32_t *out, size_t n) {
+    Random random;
+    random_seed(&random, seed);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (int32_t)random_below(&random, (uint64_t)engine_info(engine)->vocab_size);
+}
+
+void assert_same_bits(const float *a, const float *b, size_t n, const char *what) {
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&a[i], &b[i], sizeof *a) != 0)
+            fail_msg("%s: number %zu of %zu is %.9g and %.9g", what, i, n, (double)a[i], (double)b[i]);
+}

@@ -1,0 +1,46 @@
+/* What the engine's tests share: opening models, reading fixtures, scoring one sequence. */
+#ifndef ZEVAL_TESTS_RUNNER_TEST_ENGINE_SUPPORT_H
+#define ZEVAL_TESTS_RUNNER_TEST_ENGINE_SUPPORT_H
+
+#include "runner/runner.h"
+
+/* Opens a folder on n_threads; a failure fails the test with the message. */
+Engine *open_engine(const char *folder, int n_threads);
+
+/* The folder of the real small model, or NULL with a line on stdout where it is absent. Free it. */
+char *shared_path(const char *name);
+
+/* A float32 .npy file of two dimensions. */
+typedef struct Matrix {
+    size_t rows, cols;
+    float *data;
+} Matrix;
+Matrix read_npy(const char *path);
+
+/* One case of a model fixture's logits.json. */
+typedef struct FixtureCase {
+    int32_t *ids;
+    size_t n_ids;
+    size_t *positions; /* the row numbers of `logits`, in order */
+    Matrix logits;
+} FixtureCase;
+
+typedef struct Fixture {
+    char *model_folder;
+    FixtureCase *cases;
+    size_t n_cases;
+} Fixture;
+Fixture read_fixture(const char *name);
+void free_fixture(Fixture *fixture);
+
+/* The logits of every position of one segment; [n, vocab_size], free it. *state (if not NULL) is the parent
+ * on the way in, taken over, and the state after the segment on the way out. */
+float *score_logits(Engine *engine, const int32_t *ids, size_t n, State **state);
+
+/* A pseudo-random sequence of ids within the vocabulary. */
+void random_ids(const Engine *engine, uint64_t seed, int32_t *out, size_t n);
+
+/* Fails with both values and where they are if two arrays differ in any bit. */
+void assert_same_bits(const float *a, const float *b, size_t n, const char *what);
+
+#endif
