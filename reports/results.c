@@ -1,0 +1,360 @@
+/* Loading runs and laying out their rows.
+ *
+ * Row order is lm-eval's: groups that are in no other group by name, each followed by its members by name,
+ * recursively; then the tasks in no group by name. Every entry gets one row, also in a file whose groups
+ * contain each other. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "reports/results.h"
+
+enum { MAX_DEPTH = 32, MAX_ENTRIES = 100000 };
+
+static int compare_entries(const void *a, const void *b) {
+    const ReportEntry *left = a, *right = b;
+    int order = strcmp(left->name, right->name);
+    return order ? order : (int)left->is_group - (int)right->is_group;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static ReportEntry *find_entry(const ReportRun *run, const char *name, bool is_group) {
+    ReportEntry wanted = {.name = name, .is_group = is_group};
+    return bsearch(&wanted, run->entries, run->n_entries, sizeof wanted, compare_entries);
+}
+
+const ReportEntry *report_find(const ReportRun *run, const char *name, bool is_group) {
+    return find_entry(run, name, is_group);
+}
+
+/* The number of rows a statement will give, from "SELECT count(*) ...". */
+static int count_rows(Db *db, const char *sql, int64_t parameter, size_t *out, Error *error) {
+    sqlite3_stmt *statement = report_query(db, sql, parameter, error);
+    if (!statement)
+        return -1;
+    int result = report_step(db, statement, error);
+    int64_t count = result == 1 ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    if (result < 0)
+        return -1;
+    if (count > MAX_ENTRIES)
+        return error_set(error, "results database '%s' holds %lld rows where at most %d make sense",
+                         db_path(db), (long long)count, MAX_ENTRIES);
+    *out = (size_t)count;
+    return 0;
+}
+
+static void read_task(sqlite3_stmt *statement, Arena *arena, ReportEntry *entry) {
+    *entry = (ReportEntry){.task_id = sqlite3_column_int64(statement, 0),
+                           .name = report_text(statement, 1, arena),
+                           .alias = report_text(statement, 2, arena),
+                           .version = report_text(statement, 3, arena),
+                           .output_type = report_text(statement, 4, arena),
+                           .dataset_path = report_text(statement, 5, arena),
+                           .dataset_name = report_text(statement, 6, arena),
+                           .split = report_text(statement, 7, arena),
+                           .num_fewshot = sqlite3_column_int64(statement, 8),
+                           .n_documents = sqlite3_column_int64(statement, 9),
+                           .n_documents_total = sqlite3_column_int64(statement, 10),
+                           .n_requests = sqlite3_column_int64(statement, 11),
+                           .n_truncated = sqlite3_column_int64(statement, 12),
+                           .chance = report_real(statement, 13)};
+}
+
+static int load_tasks(Db *db, ReportRun *run, Arena *arena, Error *error) {
+    sqlite3_stmt *statement = report_query(
+        db,
+        "WITH per_document AS (SELECT q.task_id, q.doc_id, count(*) AS n, total(q.n_truncated > 0) AS cut"
+        "  FROM tasks t JOIN requests q USING (task_id) WHERE t.run_id = ?1 GROUP BY q.task_id, q.doc_id),"
+        " per_task AS (SELECT task_id, sum(n) AS n, CAST(sum(cut) AS INTEGER) AS cut, avg(1.0 / n) AS chance"
+        "  FROM per_document GROUP BY task_id)"
+        "SELECT t.task_id, t.name, t.alias, t.version, t.output_type, t.dataset_path, t.dataset_name, "
+        "t.split,"
+        " t.num_fewshot, t.n_documents, t.n_documents_total, p.n, p.cut,"
+        " CASE WHEN t.output_type = 'multiple_choice' THEN p.chance END"
+        " FROM tasks t LEFT JOIN per_task p USING (task_id) WHERE t.run_id = ?1 ORDER BY t.name LIMIT 100000",
+        run->run_id, error);
+    if (!statement)
+        return -1;
+    int result;
+    while ((result = report_step(db, statement, error)) == 1) {
+        ReportEntry *entry = &run->entries[run->n_entries++];
+        read_task(statement, arena, entry);
+        run->n_documents += entry->n_documents;
+        run->n_requests += entry->n_requests;
+        run->n_truncated += entry->n_truncated;
+    }
+    sqlite3_finalize(statement);
+    return result;
+}
+
+static int load_children(Db *db, ReportEntry *group, int64_t group_id, Arena *arena, Error *error) {
+    if (count_rows(db, "SELECT count(*) FROM group_members WHERE group_id = ?1", group_id, &group->n_children,
+                   error) != 0)
+        return -1;
+    group->children = arena_alloc(arena, (group->n_children + 1) * sizeof *group->children);
+    sqlite3_stmt *statement = report_query(
+        db, "SELECT child FROM group_members WHERE group_id = ?1 ORDER BY child", group_id, error);
+    if (!statement)
+        return -1;
+    size_t n = 0;
+    int result;
+    while ((result = report_step(db, statement, error)) == 1 && n < group->n_children)
+        group->children[n++] = report_text(statement, 0, arena);
+    sqlite3_finalize(statement);
+    group->n_children = n;
+    qsort(group->children, n, sizeof *group->children, compare_names);
+    return result < 0 ? -1 : 0;
+}
+
+static int load_groups(Db *db, ReportRun *run, size_t room, Arena *arena, Error *error) {
+    sqlite3_stmt *statement = report_query(db,
+                                           "SELECT group_id, name, alias, version, weight_by_size"
+                                           " FROM task_groups WHERE run_id = ?1 ORDER BY name",
+                                           run->run_id, error);
+    if (!statement)
+        return -1;
+    int result;
+    while ((result = report_step(db, statement, error)) == 1 && run->n_entries < room) {
+        ReportEntry *entry = &run->entries[run->n_entries++];
+        *entry = (ReportEntry){.is_group = true,
+                               .name = report_text(statement, 1, arena),
+                               .alias = report_text(statement, 2, arena),
+                               .version = report_text(statement, 3, arena),
+                               .weight_by_size = sqlite3_column_int(statement, 4) != 0,
+                               .num_fewshot = -1,
+                               .chance = NAN};
+        if (load_children(db, entry, sqlite3_column_int64(statement, 0), arena, error) != 0) {
+            result = -1;
+            break;
+        }
+    }
+    sqlite3_finalize(statement);
+    return result < 0 ? -1 : 0;
+}
+
+/* Results come ordered by name, so each entry's metrics are neighbours in one array. */
+static int load_metrics(Db *db, ReportRun *run, Arena *arena, Error *error) {
+    size_t n = 0, i = 0;
+    if (count_rows(db, "SELECT count(*) FROM results WHERE run_id = ?1", run->run_id, &n, error) != 0)
+        return -1;
+    ReportMetric *metrics = arena_alloc(arena, (n + 1) * sizeof *metrics);
+    sqlite3_stmt *statement =
+        report_query(db,
+                     "SELECT name, is_group, metric, filter, value, stderr, n, higher_is_better FROM results"
+                     " WHERE run_id = ?1 ORDER BY name, is_group, metric || ',' || filter",
+                     run->run_id, error);
+    if (!statement)
+        return -1;
+    int result;
+    while ((result = report_step(db, statement, error)) == 1 && i < n) {
+        ReportEntry *entry =
+            find_entry(run, report_text(statement, 0, arena), sqlite3_column_int(statement, 1) != 0);
+        if (!entry)
+            continue;
+        ReportMetric *metric = &metrics[i++];
+        *metric = (ReportMetric){.metric = report_text(statement, 2, arena),
+                                 .filter = report_text(statement, 3, arena),
+                                 .value = report_real(statement, 4),
+                                 .stderr_value = report_real(statement, 5),
+                                 .n = sqlite3_column_int64(statement, 6),
+                                 .higher_is_better = sqlite3_column_int(statement, 7) != 0};
+        if (entry->n_metrics == 0)
+            entry->metrics = metric;
+        entry->n_metrics++;
+    }
+    sqlite3_finalize(statement);
+    return result < 0 ? -1 : 0;
+}
+
+static int load_files(Db *db, ReportRun *run, Arena *arena, Error *error) {
+    size_t n = 0;
+    if (count_rows(db, "SELECT count(*) FROM run_files WHERE run_id = ?1", run->run_id, &n, error) != 0)
+        return -1;
+    ReportFile *files = arena_alloc(arena, (n + 1) * sizeof *files);
+    sqlite3_stmt *statement = report_query(db,
+                                           "SELECT role, name, sha256, bytes FROM run_files WHERE run_id = ?1"
+                                           " ORDER BY CASE role WHEN 'model' THEN 1 WHEN 'tokenizer' THEN 2"
+                                           " WHEN 'task' THEN 3 WHEN 'dataset' THEN 4 ELSE 5 END, role, name",
+                                           run->run_id, error);
+    if (!statement)
+        return -1;
+    int result;
+    while ((result = report_step(db, statement, error)) == 1 && run->n_files < n)
+        files[run->n_files++] =
+            (ReportFile){.role = report_text(statement, 0, arena),
+                         .name = report_public_name(report_text(statement, 1, arena), arena),
+                         .sha256 = report_text(statement, 2, arena),
+                         .bytes = sqlite3_column_int64(statement, 3)};
+    sqlite3_finalize(statement);
+    run->files = files;
+    return result < 0 ? -1 : 0;
+}
+
+static void place(ReportRun *run, ReportEntry *entry, int depth) {
+    if (entry->placed)
+        return;
+    entry->placed = true;
+    run->rows[run->n_rows++] = (ReportRow){.entry = entry, .depth = depth};
+    for (size_t i = 0; entry->is_group && depth < MAX_DEPTH && i < entry->n_children; i++) {
+        ReportEntry *child = find_entry(run, entry->children[i], true);
+        if (!child)
+            child = find_entry(run, entry->children[i], false);
+        if (child)
+            place(run, child, depth + 1);
+    }
+}
+
+static bool has_parent(const ReportRun *run, const ReportEntry *entry) {
+    for (size_t g = 0; g < run->n_entries; g++) {
+        const ReportEntry *group = &run->entries[g];
+        if (group->n_children && group != entry &&
+            bsearch(&entry->name, group->children, group->n_children, sizeof *group->children, compare_names))
+            return true;
+    }
+    return false;
+}
+
+static void lay_out(ReportRun *run, Arena *arena) {
+    run->rows = arena_alloc(arena, (run->n_entries + 1) * sizeof *run->rows);
+    for (size_t i = 0; i < run->n_entries; i++)
+        if (run->entries[i].is_group && !has_parent(run, &run->entries[i]))
+            place(run, &run->entries[i], 0);
+    /* Groups that are left contain each other. */
+    for (size_t i = 0; i < run->n_entries; i++)
+        if (run->entries[i].is_group)
+            place(run, &run->entries[i], 0);
+    for (size_t i = 0; i < run->n_entries; i++)
+        place(run, &run->entries[i], 0);
+}
+
+static int load_run(Db *db, ReportRun *run, Arena *arena, Error *error) {
+    size_t n_tasks = 0, n_groups = 0;
+    if (count_rows(db, "SELECT count(*) FROM tasks WHERE run_id = ?1", run->run_id, &n_tasks, error) != 0 ||
+        count_rows(db, "SELECT count(*) FROM task_groups WHERE run_id = ?1", run->run_id, &n_groups, error) !=
+            0)
+        return -1;
+    run->entries = arena_alloc(arena, (n_tasks + n_groups + 1) * sizeof *run->entries);
+    if (load_tasks(db, run, arena, error) != 0 || load_groups(db, run, n_tasks + n_groups, arena, error) != 0)
+        return -1;
+    qsort(run->entries, run->n_entries, sizeof *run->entries, compare_entries);
+    if (load_metrics(db, run, arena, error) != 0 || load_files(db, run, arena, error) != 0)
+        return -1;
+    lay_out(run, arena);
+    return 0;
+}
+
+static void read_run(sqlite3_stmt *statement, Arena *arena, ReportRun *run) {
+    *run = (ReportRun){.run_id = sqlite3_column_int64(statement, 0),
+                       .fingerprint = report_text(statement, 1, arena),
+                       .model = report_public_name(report_text(statement, 2, arena), arena),
+                       .model_sha256 = report_text(statement, 3, arena),
+                       .family = report_text(statement, 4, arena),
+                       .architecture = report_text(statement, 5, arena),
+                       .n_parameters = sqlite3_column_int64(statement, 6),
+                       .state_bytes_per_token = sqlite3_column_int64(statement, 7),
+                       .state_bytes_fixed = sqlite3_column_int64(statement, 8),
+                       .dtype = report_text(statement, 9, arena),
+                       .backend = report_text(statement, 10, arena),
+                       .numerics_version = sqlite3_column_int64(statement, 11),
+                       .compat = report_text(statement, 12, arena),
+                       .max_length = sqlite3_column_int64(statement, 13),
+                       .add_bos = sqlite3_column_int(statement, 14) != 0,
+                       .fewshot_seed = sqlite3_column_int64(statement, 15),
+                       .limit = sqlite3_column_double(statement, 16),
+                       .build = report_text(statement, 17, arena),
+                       .settings_json = report_text(statement, 18, arena)};
+}
+
+static int no_run(Db *db, int64_t run_id, Error *error) {
+    if (run_id == 0)
+        return error_set(
+            error,
+            "results database '%s' has no finished run: `zeval run --db %s ...` makes one, and the "
+            "same command finishes one that was interrupted",
+            db_path(db), db_path(db));
+    size_t n = 0;
+    if (count_rows(db, "SELECT count(*) FROM runs WHERE run_id = ?1", run_id, &n, error) != 0)
+        return -1;
+    if (n == 0)
+        return error_set_kind(
+            error, ERROR_USAGE,
+            "results database '%s' has no run %lld: `zeval runs --db %s` lists those it has", db_path(db),
+            (long long)run_id, db_path(db));
+    return error_set(
+        error,
+        "run %lld in results database '%s' is not finished: start it again with the same settings, "
+        "and it goes on where it was",
+        (long long)run_id, db_path(db));
+}
+
+int report_load(Db *db, const ReportOptions *options, Arena *arena, ReportSet *out, Error *error) {
+    *out = (ReportSet){0};
+    size_t n = 0;
+    if (count_rows(db, "SELECT count(*) FROM runs", 0, &n, error) != 0)
+        return -1;
+    out->runs = arena_alloc(arena, (n + 1) * sizeof *out->runs);
+    sqlite3_stmt *statement = report_query(
+        db,
+        "SELECT run_id, fingerprint, model_name, model_sha256, family, architecture, n_parameters,"
+        " state_bytes_per_token, state_bytes_fixed, dtype, backend, numerics_version, compat,"
+        " max_length, add_bos, fewshot_seed, sample_limit, build, settings FROM runs"
+        " WHERE finished_at IS NOT NULL AND (?1 = 0 OR run_id = ?1) ORDER BY run_id",
+        options->run_id, error);
+    if (!statement)
+        return -1;
+    int result;
+    while ((result = report_step(db, statement, error)) == 1 && out->n_runs < n)
+        read_run(statement, arena, &out->runs[out->n_runs++]);
+    sqlite3_finalize(statement);
+    if (result < 0)
+        return -1;
+    if (out->n_runs == 0)
+        return no_run(db, options->run_id, error);
+    for (size_t i = 0; i < out->n_runs; i++)
+        if (load_run(db, &out->runs[i], arena, error) != 0)
+            return -1;
+    return 0;
+}
+
+int64_t report_num_fewshot(const ReportRun *run, const ReportEntry *entry) {
+    if (!entry->is_group)
+        return entry->num_fewshot;
+    int64_t shots = -1;
+    for (size_t i = 0; i < entry->n_children; i++) {
+        const ReportEntry *task = report_find(run, entry->children[i], false);
+        if (!task)
+            continue;
+        if (shots >= 0 && task->num_fewshot != shots)
+            return -1;
+        shots = task->num_fewshot;
+    }
+    return shots;
+}
+
+static int task_direction(const ReportEntry *task, const char *metric) {
+    for (size_t i = 0; i < task->n_metrics; i++)
+        if (text_equal(task->metrics[i].metric, metric))
+            return task->metrics[i].higher_is_better;
+    return -1;
+}
+
+int report_direction(const ReportRun *run, const ReportEntry *entry, const ReportMetric *metric) {
+    if (!entry->is_group)
+        return metric->higher_is_better;
+    int direction = -1;
+    for (size_t i = 0; i < entry->n_children; i++) {
+        const ReportEntry *task = report_find(run, entry->children[i], false);
+        int found = task ? task_direction(task, metric->metric) : -1;
+        if (found < 0)
+            continue;
+        if (direction >= 0 && found != direction)
+            return -1;
+        direction = found;
+    }
+    return direction;
+}
