@@ -7,7 +7,8 @@
 
 #include "base/memory.h"
 
-static const MixerType *const mixer_types[] = {[MIXER_ATTENTION] = &mixer_attention};
+static const MixerType *const mixer_types[] = {
+    [MIXER_ATTENTION] = &mixer_attention, [MIXER_MLA] = &mixer_mla, [MIXER_MAMBA2] = &mixer_mamba2};
 
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;

@@ -33,7 +33,6 @@ typedef struct Mamba2Config {
     int64_t inner, shared; /* d_inner; d_xb, the width of x and B before heads share them */
     int64_t n_heads;       /* = groups of C and of the gated norm */
     int64_t head_width;    /* = state width */
-    int64_t conv_width;
 } Mamba2Config;
 
 /* A family's names of the tensors outside the mixers. */
@@ -49,7 +48,7 @@ typedef struct ModelConfig {
     const char *family; /* static */
     char architecture[128];
     int64_t n_layers, hidden_size, intermediate_size, vocab_size, max_position_embeddings;
-    double norm_eps;
+    double norm_eps, final_norm_eps; /* of the layers' norms, of the last one */
     bool tied_head, mlp_bias;
     int32_t bos_token_id, eos_token_id; /* -1: absent */
     MixerKind mixers[CONFIG_MAX_LAYERS];

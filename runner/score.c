@@ -47,7 +47,8 @@ static int check_segment(const Engine *engine, const Segment *segment, size_t in
 typedef struct RowRun {
     Engine *engine;
     size_t n_rows;
-    const float *weight;   /* of the norm */
+    const float *weight; /* of the norm */
+    float eps;
     const HeadRow *gather; /* rows to take, or NULL for all in order */
 } RowRun;
 
@@ -72,7 +73,7 @@ static void norm_rows(void *context, size_t i, int thread) {
     for (size_t row = i * SPAN_ROWS; row < run->n_rows && row < (i + 1) * SPAN_ROWS; row++) {
         size_t from = run->gather ? run->gather[row].row : row;
         engine->cpu.kernels->rms_norm(engine->normed + row * d, engine->hidden + from * d, run->weight, d,
-                                      (float)engine->model.config.norm_eps);
+                                      run->eps);
     }
 }
 
@@ -86,22 +87,24 @@ static void add_rows(void *context, size_t i, int thread) {
     engine->cpu.kernels->add(engine->hidden + row * d, engine->mixed + row * d, (end - row) * d);
 }
 
-static void run_rows(Engine *engine, size_t n_rows, const float *weight, const HeadRow *gather,
-                     ThreadBody *body) {
-    RowRun run = {engine, n_rows, weight, gather};
-    cpu_parallel(&engine->cpu, chunks_of(n_rows), n_rows * engine->model.embedding.cols * 2, body, &run);
+static void run_rows(RowRun run, ThreadBody *body) {
+    cpu_parallel(&run.engine->cpu, chunks_of(run.n_rows), run.n_rows * run.engine->model.embedding.cols * 2,
+                 body, &run);
 }
 
 static void run_layers(Engine *engine, const Tile *tile) {
-    run_rows(engine, tile->n_rows, NULL, NULL, embed_rows);
+    RowRun all = {.engine = engine, .n_rows = tile->n_rows, .eps = (float)engine->model.config.norm_eps};
+    run_rows(all, embed_rows);
     for (size_t i = 0; i < engine->model.n_layers; i++) {
         const Layer *layer = &engine->model.layers[i];
-        run_rows(engine, tile->n_rows, layer->input_norm, NULL, norm_rows);
+        all.weight = layer->input_norm;
+        run_rows(all, norm_rows);
         layer->type->forward(layer->mixer, layer->place, tile, engine->normed, engine->mixed);
-        run_rows(engine, tile->n_rows, NULL, NULL, add_rows);
-        run_rows(engine, tile->n_rows, layer->post_norm, NULL, norm_rows);
+        run_rows(all, add_rows);
+        all.weight = layer->post_norm;
+        run_rows(all, norm_rows);
         swiglu_forward(&layer->mlp, tile, engine->normed, engine->mixed);
-        run_rows(engine, tile->n_rows, NULL, NULL, add_rows);
+        run_rows(all, add_rows);
     }
 }
 
@@ -181,7 +184,12 @@ static int run_batch(Batch *batch, Error *error) {
             tile.pieces[i].state->position += (int64_t)tile.pieces[i].n_rows;
         if (n_head_rows == 0)
             continue;
-        run_rows(engine, n_head_rows, engine->model.final_norm, engine->head_rows, norm_rows);
+        run_rows((RowRun){.engine = engine,
+                          .n_rows = n_head_rows,
+                          .weight = engine->model.final_norm,
+                          .eps = (float)engine->model.config.final_norm_eps,
+                          .gather = engine->head_rows},
+                 norm_rows);
         head_run(engine, engine->head_rows, n_head_rows, engine->normed);
     }
     return 0;

@@ -48,6 +48,12 @@ typedef struct Kernels {
     /* x[i], x[half + i] rotated by angle i; cosines and sines [half] */
     void (*rotate)(float *x, const float *cosines, const float *sines, size_t half);
 
+    void (*multiply_add)(float *out, const float *a, const float *b, size_t n); /* out += a * b */
+    /* One step of a state-space head, for n in [0, width) and lanes p in [0, stride), stride a multiple of
+     * LANES: state[n][p] = decay * state[n][p] + b[n] * x[p]; y[p] += c[n] * state[n][p] */
+    void (*scan_step)(float *state, float *y, const float *x, const float *b, const float *c, float decay,
+                      size_t width, size_t stride);
+
     /* scores[r][j] = scale * q[r] . key j of the block; keys are [width][BLOCK_TOKENS], n_rows <= ATTEND_ROWS
      */
     void (*attend_scores)(float *scores, size_t scores_stride, const float *const *q, size_t n_rows,

@@ -274,6 +274,32 @@ static void rotate(float *x, const float *cosines, const float *sines, size_t ha
     }
 }
 
+static void multiply_add(float *out, const float *a, const float *b, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        lanes_store(out + i, lanes_fma(lanes_load(a + i), lanes_load(b + i), lanes_load(out + i)));
+    if (i < n)
+        lanes_store_part(out + i,
+                         lanes_fma(lanes_load_part(a + i, n - i), lanes_load_part(b + i, n - i),
+                                   lanes_load_part(out + i, n - i)),
+                         n - i);
+}
+
+static void scan_step(float *state, float *y, const float *x, const float *b, const float *c, float decay,
+                      size_t width, size_t stride) {
+    Lanes decays = lanes_set1(decay);
+    for (size_t p = 0; p < stride; p += LANES) {
+        Lanes input = lanes_load(x + p), sum = lanes_load(y + p);
+        for (size_t n = 0; n < width; n++) {
+            float *cell = state + n * stride + p;
+            Lanes next = lanes_fma(input, lanes_set1(b[n]), lanes_multiply(decays, lanes_load(cell)));
+            lanes_store(cell, next);
+            sum = lanes_fma(lanes_set1(c[n]), next, sum);
+        }
+        lanes_store(y + p, sum);
+    }
+}
+
 /* ---- attention */
 
 ALWAYS_INLINE void scores_of_rows(const int rows, float *scores, size_t scores_stride, const float *const *q,
@@ -382,6 +408,8 @@ const Kernels *KERNELS_FUNCTION(void) {
                                   .silu_multiply = silu_multiply,
                                   .silu = silu,
                                   .rotate = rotate,
+                                  .multiply_add = multiply_add,
+                                  .scan_step = scan_step,
                                   .attend_scores = attend_scores,
                                   .attend_softmax = attend_softmax,
                                   .attend_values = attend_values,

@@ -11,7 +11,7 @@
 enum { CONFIG_MAX_BYTES = 16 * 1024 * 1024 };
 
 /* First match wins: a side file says more than the architecture that config.json inherited from its base. */
-static const Family *const families[] = {&family_llama};
+static const Family *const families[] = {&family_zebra_llama, &family_llama};
 static const size_t n_families = sizeof families / sizeof *families;
 
 static const char *architecture_of(const cJSON *config) {
@@ -119,6 +119,14 @@ static int require_silu(const cJSON *config, const char *where, Error *error) {
     return 0;
 }
 
+int read_norm_eps(const cJSON *object, double *out, const char *where, Error *error) {
+    if (json_opt_double(object, "rms_norm_eps", out, where, error))
+        return -1;
+    if (!(*out >= 0 && *out <= 1))
+        return error_set(error, "%s: rms_norm_eps is %g, expected a number from 0 to 1", where, *out);
+    return 0;
+}
+
 int read_common_fields(ModelConfig *out, const cJSON *config, const char *where, Error *error) {
     out->norm_eps = 1e-6;
     if (json_get_int(config, "hidden_size", 1, CONFIG_MAX_WIDTH, &out->hidden_size, where, error) ||
@@ -128,21 +136,18 @@ int read_common_fields(ModelConfig *out, const cJSON *config, const char *where,
         json_get_int(config, "vocab_size", 1, CONFIG_MAX_VOCABULARY, &out->vocab_size, where, error) ||
         json_opt_int(config, "max_position_embeddings", 1, CONFIG_MAX_POSITIONS,
                      &out->max_position_embeddings, where, error) ||
-        json_opt_double(config, "rms_norm_eps", &out->norm_eps, where, error) ||
+        read_norm_eps(config, &out->norm_eps, where, error) ||
         json_opt_bool(config, "tie_word_embeddings", &out->tied_head, where, error) ||
         json_opt_bool(config, "mlp_bias", &out->mlp_bias, where, error) ||
         read_token_id(config, "bos_token_id", &out->bos_token_id, where, error) ||
         read_token_id(config, "eos_token_id", &out->eos_token_id, where, error) ||
         require_silu(config, where, error))
         return -1;
-    if (!(out->norm_eps >= 0 && out->norm_eps <= 1))
-        return error_set(error, "%s: rms_norm_eps is %g, expected a number from 0 to 1", where,
-                         out->norm_eps);
+    out->final_norm_eps = out->norm_eps;
     return 0;
 }
 
-/* A number that must be finite and positive. */
-static int read_positive(const cJSON *object, const char *key, double *out, const char *where, Error *error) {
+int read_positive(const cJSON *object, const char *key, double *out, const char *where, Error *error) {
     if (json_opt_double(object, key, out, where, error))
         return -1;
     if (!(*out > 0 && *out < 1e18))

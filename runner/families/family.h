@@ -28,6 +28,10 @@ const Family *family_of_architecture(const cJSON *config, const char *where, Err
 
 /* Fields that several families share. */
 int read_common_fields(ModelConfig *out, const cJSON *config, const char *where, Error *error);
+/* rms_norm_eps; absent leaves *out as it is. */
+int read_norm_eps(const cJSON *object, double *out, const char *where, Error *error);
+/* A number that must be finite and positive; absent leaves *out as it is. */
+int read_positive(const cJSON *object, const char *key, double *out, const char *where, Error *error);
 /* rope_theta and rope_scaling, or the newer rope_parameters that holds both. `width` is a head's rotated
  * part. */
 int read_rope(RopeConfig *out, const cJSON *config, int64_t width, const char *where, Error *error);

@@ -16,7 +16,8 @@
 #include "tests/runner/test_engine_support.h"
 
 /* The fixtures' own checkpoints; every property is tested on each. */
-static const char *const models[] = {"llama_tiny", "llama_tiny_tied_bf16", "llama_tiny_f16"};
+static const char *const models[] = {"llama_tiny", "llama_tiny_tied_bf16", "llama_tiny_f16",
+                                     "zebra_tiny", "zebra_tiny_lora_norm", "zebra_tiny_full_kv"};
 enum { N_MODELS = sizeof models / sizeof *models };
 
 static Engine *open_fixture(const char *name, int n_threads) {
