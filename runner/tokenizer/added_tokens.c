@@ -1,0 +1,261 @@
+/* Added tokens: strings that are recognised in a text before the model sees it. Those with `normalized` are
+ * looked for in the normalized text, in their normalized form; the others in the text as it came. At each
+ * place the longest token wins; a trie of bytes finds it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner/tokenizer/tokenizer_internal.h"
+
+/* ---- the trie */
+
+static void trie_begin(Trie *trie) {
+    for (size_t i = 0; i < sizeof trie->roots / sizeof *trie->roots; i++)
+        trie->roots[i] = -1;
+}
+
+static int32_t trie_new_node(Trie *trie, uint8_t byte, int32_t next_sibling) {
+    if (trie->n == trie->capacity) {
+        trie->capacity = trie->capacity ? trie->capacity * 2 : 64;
+        trie->nodes = mem_realloc(trie->nodes, trie->capacity * sizeof *trie->nodes);
+    }
+    trie->nodes[trie->n] = (TrieNode){-1, next_sibling, -1, byte};
+    return (int32_t)trie->n++;
+}
+
+static int32_t trie_child(const Trie *trie, int32_t first, uint8_t byte) {
+    while (first >= 0 && trie->nodes[first].byte != byte)
+        first = trie->nodes[first].next_sibling;
+    return first;
+}
+
+static void trie_add(Trie *trie, const char *text, size_t bytes, int32_t token) {
+    int32_t node = -1;
+    for (size_t i = 0; i < bytes; i++) {
+        uint8_t byte = (uint8_t)text[i];
+        int32_t first = node < 0 ? trie->roots[byte] : trie->nodes[node].first_child;
+        int32_t child = trie_child(trie, first, byte);
+        if (child < 0) {
+            child = trie_new_node(trie, byte, first);
+            if (node < 0)
+                trie->roots[byte] = child;
+            else
+                trie->nodes[node].first_child = child;
+        }
+        node = child;
+    }
+    if (node >= 0)
+        trie->nodes[node].token = token;
+}
+
+/* The longest token that text begins with, -1 if none; *length is its length. */
+static int32_t trie_longest(const Trie *trie, const char *text, size_t bytes, size_t *length) {
+    int32_t found = -1, node = trie->roots[(uint8_t)text[0]];
+    for (size_t i = 0; node >= 0; node = trie_child(trie, trie->nodes[node].first_child, (uint8_t)text[i])) {
+        i++;
+        if (trie->nodes[node].token >= 0) {
+            found = trie->nodes[node].token;
+            *length = i;
+        }
+        if (i == bytes)
+            break;
+    }
+    return found;
+}
+
+/* ---- searching */
+
+/* Start of the character that ends at `end`. */
+static size_t previous_character(const char *text, size_t end) {
+    do
+        end--;
+    while (end && ((unsigned char)text[end] & 0xC0) == 0x80);
+    return end;
+}
+
+static bool word_before(const char *text, size_t at) {
+    uint32_t code;
+    if (at == 0)
+        return false;
+    size_t start = previous_character(text, at);
+    utf8_decode(text + start, at - start, &code);
+    return unicode_is_word(code);
+}
+
+static bool word_after(const char *text, size_t bytes, size_t at) {
+    uint32_t code;
+    if (at == bytes)
+        return false;
+    utf8_decode(text + at, bytes - at, &code);
+    return unicode_is_word(code);
+}
+
+static size_t skip_space_back(const char *text, size_t at, size_t lowest) {
+    while (at > lowest) {
+        uint32_t code;
+        size_t start = previous_character(text, at);
+        utf8_decode(text + start, at - start, &code);
+        if (!unicode_is_space(code))
+            break;
+        at = start;
+    }
+    return at;
+}
+
+static size_t skip_space(const char *text, size_t bytes, size_t at) {
+    while (at < bytes) {
+        uint32_t code;
+        size_t length = utf8_decode(text + at, bytes - at, &code);
+        if (!unicode_is_space(code))
+            break;
+        at += length;
+    }
+    return at;
+}
+
+void added_tokens_cut(const AddedTokens *added, const Trie *trie, const char *text, size_t bytes,
+                      bool at_start, Pieces *out) {
+    size_t done = 0;
+    for (size_t at = 0, length = 0; trie->n && at < bytes;) {
+        int32_t index = trie_longest(trie, text + at, bytes - at, &length);
+        if (index < 0) {
+            at++;
+            continue;
+        }
+        const AddedToken *token = &added->items[index];
+        size_t start = at, end = at + length;
+        at = end;
+        if (token->single_word && (word_before(text, start) || word_after(text, bytes, end)))
+            continue;
+        /* Space that the token before took stays with it. */
+        if (token->lstrip)
+            start = skip_space_back(text, start, done < start ? done : start);
+        if (token->rstrip)
+            end = skip_space(text, bytes, end);
+        if (done < start) {
+            buffer_append(&out->text, text + done, start - done);
+            pieces_close(out, -1, at_start && done == 0);
+        }
+        buffer_append(&out->text, text + start, end - start);
+        pieces_close(out, token->id, false);
+        done = end;
+    }
+    if (done < bytes) {
+        buffer_append(&out->text, text + done, bytes - done);
+        pieces_close(out, -1, at_start && done == 0);
+    }
+}
+
+const AddedToken *added_tokens_by_id(const AddedTokens *added, int32_t id) {
+    if (id < 0 || (size_t)id >= added->n_by_id || added->by_id[id] < 0)
+        return NULL;
+    return &added->items[added->by_id[id]];
+}
+
+/* ---- loading */
+
+static int read_token(AddedToken *token, const cJSON *json, Arena *arena, const char *where, Error *error) {
+    const char *content;
+    int64_t declared;
+    if (!cJSON_IsObject(json))
+        return error_set(error, "%s: an entry of \"added_tokens\" is %s, expected an object", where,
+                         json_type_name(json));
+    if (json_get_string(json, "content", &content, where, error) ||
+        json_get_int(json, "id", 0, MAX_TOKEN_ID, &declared, where, error) ||
+        json_opt_bool(json, "special", &token->special, where, error) ||
+        json_opt_bool(json, "single_word", &token->single_word, where, error) ||
+        json_opt_bool(json, "lstrip", &token->lstrip, where, error) ||
+        json_opt_bool(json, "rstrip", &token->rstrip, where, error))
+        return -1;
+    token->normalized = !token->special;
+    if (json_opt_bool(json, "normalized", &token->normalized, where, error))
+        return -1;
+    token->bytes = strlen(content);
+    token->content = arena_strndup(arena, content, token->bytes);
+    token->id = (int32_t)declared;
+    return 0;
+}
+
+static int normalize_content(Tokenizer *tokenizer, AddedToken *token, Error *error) {
+    Buffer text = {0};
+    bool at_start = true;
+    buffer_append(&text, token->content, token->bytes);
+    int result = normalizers_apply(tokenizer->normalizers, tokenizer->n_normalizers, &text, &at_start, error);
+    if (!result && (text.size != token->bytes || memcmp(text.data, token->content, text.size) != 0)) {
+        token->normalized_content = arena_strndup(&tokenizer->arena, text.size ? text.data : "", text.size);
+        token->normalized_bytes = text.size;
+    }
+    buffer_free(&text);
+    return result;
+}
+
+/* A token that the vocabulary has keeps that id; the others are numbered from the vocabulary's size on. That
+ * is the reference's rule, whatever id the entry declares. */
+static int add_token(Tokenizer *tokenizer, AddedToken token, int32_t *next_id, Error *error) {
+    AddedTokens *added = &tokenizer->added;
+    if (token.bytes == 0)
+        return 0;
+    int32_t known = string_table_find(&added->index, token.content, token.bytes);
+    if (known >= 0)
+        token.id = added->items[known].id;
+    else
+        token.id = string_table_find(&tokenizer->bpe.ids, token.content, token.bytes);
+    if (token.id < 0)
+        token.id = (*next_id)++;
+    if (token.normalized && normalize_content(tokenizer, &token, error))
+        return -1;
+    int32_t index = known >= 0 ? known : (int32_t)added->n++;
+    added->items[index] = token;
+    string_table_put(&added->index, token.content, token.bytes, index);
+    return 0;
+}
+
+static int index_tokens(AddedTokens *added, Error *error) {
+    int32_t largest = -1;
+    for (size_t i = 0; i < added->n; i++)
+        largest = added->items[i].id > largest ? added->items[i].id : largest;
+    added->n_by_id = (size_t)(largest + 1);
+    if (mem_try_alloc((void **)&added->by_id, added->n_by_id, sizeof *added->by_id, "the added tokens",
+                      error))
+        return -1;
+    for (size_t i = 0; i < added->n_by_id; i++)
+        added->by_id[i] = -1;
+    for (size_t i = 0; i < added->n; i++) {
+        const AddedToken *token = &added->items[i];
+        added->by_id[token->id] = (int32_t)i;
+        if (token->normalized_content)
+            trie_add(&added->normalized, token->normalized_content, token->normalized_bytes, (int32_t)i);
+        else
+            trie_add(token->normalized ? &added->normalized : &added->raw, token->content, token->bytes,
+                     (int32_t)i);
+    }
+    return 0;
+}
+
+int added_tokens_load(Tokenizer *tokenizer, const cJSON *list, const char *where, Error *error) {
+    AddedTokens *added = &tokenizer->added;
+    const cJSON *item;
+    size_t n = 0;
+    trie_begin(&added->raw);
+    trie_begin(&added->normalized);
+    cJSON_ArrayForEach(item, list) n++;
+    if (mem_try_alloc((void **)&added->items, n, sizeof *added->items, "the added tokens", error) ||
+        string_table_reserve(&added->index, n, error))
+        return -1;
+    int32_t next_id = (int32_t)tokenizer->bpe.ids.n;
+    cJSON_ArrayForEach(item, list) {
+        AddedToken token = {0};
+        if (read_token(&token, item, &tokenizer->arena, where, error) ||
+            add_token(tokenizer, token, &next_id, error))
+            return -1;
+    }
+    return index_tokens(added, error);
+}
+
+void added_tokens_free(AddedTokens *added) {
+    free(added->items);
+    free(added->by_id);
+    string_table_free(&added->index);
+    free(added->raw.nodes);
+    free(added->normalized.nodes);
+    *added = (AddedTokens){0};
+}

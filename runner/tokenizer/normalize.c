@@ -1,0 +1,190 @@
+/* Normalizers: what is done to the text before it is cut into words. A kind is a row of `kinds`. */
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "runner/tokenizer/tokenizer_internal.h"
+
+/* ---- Prepend */
+
+static int load_prepend(Normalizer *self, const cJSON *json, Arena *arena, const char *where, Error *error) {
+    const char *content;
+    if (json_get_string(json, "prepend", &content, where, error))
+        return -1;
+    self->content = arena_strdup(arena, content);
+    return 0;
+}
+
+static int apply_prepend(const Normalizer *self, const char *text, size_t bytes, Buffer *out, bool *at_start,
+                         Error *error) {
+    (void)at_start;
+    (void)error;
+    if (bytes)
+        buffer_append_text(out, self->content);
+    buffer_append(out, text, bytes);
+    return 0;
+}
+
+/* ---- Replace */
+
+static int load_replace(Normalizer *self, const cJSON *json, Arena *arena, const char *where, Error *error) {
+    const char *content;
+    if (token_pattern_load(&self->pattern, json, where, error) ||
+        json_get_string(json, "content", &content, where, error))
+        return -1;
+    self->content = arena_strdup(arena, content);
+    return 0;
+}
+
+static int apply_replace(const Normalizer *self, const char *text, size_t bytes, Buffer *out, bool *at_start,
+                         Error *error) {
+    Cuts cuts = {0};
+    int result = token_pattern_cut(&self->pattern, text, bytes, &cuts, error);
+    for (size_t i = 0; !result && i < cuts.n; i++) {
+        const Cut *cut = &cuts.items[i];
+        if (cut->matched)
+            buffer_append_text(out, self->content);
+        else
+            buffer_append(out, text + cut->start, cut->end - cut->start);
+    }
+    /* The reference gives a replacement the place of the last character it replaces. */
+    if (!result && cuts.n && cuts.items[0].matched && cuts.items[0].end) {
+        size_t characters = utf8_length(text, cuts.items[0].end);
+        if (!*self->content || characters > 1)
+            *at_start = false;
+    }
+    free(cuts.items);
+    return result;
+}
+
+/* ---- NFC, NFD, NFKC, NFKD */
+
+static int apply_form(const char *text, size_t bytes, utf8proc_option_t options, Buffer *out, Error *error) {
+    utf8proc_uint8_t *mapped = NULL;
+    utf8proc_ssize_t size = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)bytes, &mapped,
+                                         UTF8PROC_STABLE | options);
+    if (size < 0)
+        return error_set(error, "normalizing a text of %zu bytes failed: %s", bytes, utf8proc_errmsg(size));
+    buffer_append(out, mapped, (size_t)size);
+    free(mapped);
+    return 0;
+}
+
+#define UNICODE_FORM(name, options)                                                                          \
+    static int apply_##name(const Normalizer *self, const char *text, size_t bytes, Buffer *out,             \
+                            bool *at_start, Error *error) {                                                  \
+        (void)self;                                                                                          \
+        (void)at_start;                                                                                      \
+        return apply_form(text, bytes, options, out, error);                                                 \
+    }
+UNICODE_FORM(nfc, UTF8PROC_COMPOSE)
+UNICODE_FORM(nfd, UTF8PROC_DECOMPOSE)
+UNICODE_FORM(nfkc, UTF8PROC_COMPOSE | UTF8PROC_COMPAT)
+UNICODE_FORM(nfkd, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT)
+
+/* ---- Strip */
+
+static int load_strip(Normalizer *self, const cJSON *json, Arena *arena, const char *where, Error *error) {
+    (void)arena;
+    return json_get_bool(json, "strip_left", &self->strip_left, where, error) ||
+                   json_get_bool(json, "strip_right", &self->strip_right, where, error)
+               ? -1
+               : 0;
+}
+
+static int apply_strip(const Normalizer *self, const char *text, size_t bytes, Buffer *out, bool *at_start,
+                       Error *error) {
+    (void)error;
+    size_t start = 0, end = bytes;
+    uint32_t code;
+    while (self->strip_left && start < end) {
+        size_t length = utf8_decode(text + start, end - start, &code);
+        if (!unicode_is_space(code))
+            break;
+        start += length;
+    }
+    while (self->strip_right && start < end) {
+        size_t last = end - 1;
+        while (last > start && ((unsigned char)text[last] & 0xC0) == 0x80)
+            last--;
+        utf8_decode(text + last, end - last, &code);
+        if (!unicode_is_space(code))
+            break;
+        end = last;
+    }
+    if (start)
+        *at_start = false;
+    buffer_append(out, text + start, end - start);
+    return 0;
+}
+
+/* ---- Lowercase */
+
+static int apply_lowercase(const Normalizer *self, const char *text, size_t bytes, Buffer *out,
+                           bool *at_start, Error *error) {
+    (void)self;
+    (void)at_start;
+    (void)error;
+    for (size_t at = 0; at < bytes;) {
+        uint32_t code;
+        at += utf8_decode(text + at, bytes - at, &code);
+        if (code == 0x130) /* the one letter whose lower case is two characters */
+            buffer_append(out, "i\xCC\x87", 3);
+        else
+            unicode_append(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)code));
+    }
+    return 0;
+}
+
+/* ---- ByteLevel */
+
+static int apply_byte_level(const Normalizer *self, const char *text, size_t bytes, Buffer *out,
+                            bool *at_start, Error *error) {
+    (void)self;
+    (void)at_start;
+    (void)error;
+    for (size_t i = 0; i < bytes; i++)
+        unicode_append(out, unicode_from_byte((uint8_t)text[i]));
+    return 0;
+}
+
+static const NormalizerKind kinds[] = {
+    {"Prepend", load_prepend, apply_prepend},
+    {"Replace", load_replace, apply_replace},
+    {"NFC", NULL, apply_nfc},
+    {"NFD", NULL, apply_nfd},
+    {"NFKC", NULL, apply_nfkc},
+    {"NFKD", NULL, apply_nfkd},
+    {"Strip", load_strip, apply_strip},
+    {"Lowercase", NULL, apply_lowercase},
+    {"ByteLevel", NULL, apply_byte_level},
+};
+
+int normalizer_load(Normalizer *out, const char *type, const cJSON *json, Arena *arena, const char *where,
+                    Error *error) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(kinds[i].name, type) == 0) {
+            out->kind = &kinds[i];
+            return out->kind->load ? out->kind->load(out, json, arena, where, error) : 0;
+        }
+    }
+    return error_set(error, "%s: the normalizer \"%s\" is not supported", where, type);
+}
+
+void normalizer_free(Normalizer *normalizer) {
+    token_pattern_free(&normalizer->pattern);
+}
+
+int normalizers_apply(const Normalizer *normalizers, size_t n, Buffer *text, bool *at_start, Error *error) {
+    Buffer spare = {0};
+    int result = 0;
+    for (size_t i = 0; i < n && !result && text->size; i++) {
+        buffer_clear(&spare);
+        result = normalizers[i].kind->apply(&normalizers[i], text->data, text->size, &spare, at_start, error);
+        Buffer swap = *text;
+        *text = spare;
+        spare = swap;
+    }
+    buffer_free(&spare);
+    return result;
+}

@@ -1,0 +1,309 @@
+/* What the files of the tokenizer share. Text goes through four stages, each a file: added tokens are cut out
+ * (added_tokens.c), what is left is normalized (normalize.c), cut into words (pretokenize.c), and each word
+ * becomes ids (bpe.c); encode.c runs them. Decoding is decode.c. The chains of the stages are flat arrays:
+ * nested "Sequence" components are unrolled when the file is loaded (load.c). */
+#ifndef ZEVAL_RUNNER_TOKENIZER_INTERNAL_H
+#define ZEVAL_RUNNER_TOKENIZER_INTERNAL_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "base/base.h"
+#include "runner/tokenizer/tokenizer.h"
+
+enum {
+    MAX_TOKEN_ID = (1 << 24) - 1, /* far above any vocabulary; bounds the tables indexed by id */
+    MAX_CHAIN = 256               /* components in one chain */
+};
+
+/* ---- unicode.c: the character classes of the reference's language, and repair of broken UTF-8 */
+
+bool unicode_is_space(uint32_t code);       /* White_Space */
+bool unicode_is_numeric(uint32_t code);     /* general category N */
+bool unicode_is_punctuation(uint32_t code); /* ASCII punctuation or general category P */
+bool unicode_is_word(uint32_t code);        /* \w of Unicode's regular expression report */
+/* Appends text with every maximal ill-formed sequence replaced by one U+FFFD. */
+void unicode_append_repaired(Buffer *out, const char *text, size_t bytes);
+/* Length of an unfinished but so far well-formed character at the end of text, 0 if there is none. */
+size_t unicode_unfinished_tail(const char *text, size_t bytes);
+/* The byte-level alphabet: every byte has a printable character, every such character its byte (-1: none). */
+uint32_t unicode_from_byte(uint8_t byte);
+int unicode_to_byte(uint32_t code);
+void unicode_append(Buffer *out, uint32_t code);
+
+/* ---- pattern.c: String and Regex patterns, matched by PCRE2 as the reference's Oniguruma would */
+
+typedef struct TokenPattern {
+    pcre2_code *code; /* NULL: no pattern */
+    pcre2_match_context *limits;
+} TokenPattern;
+
+/* Reads {"String": ...} or {"Regex": ...}. */
+int token_pattern_load(TokenPattern *out, const cJSON *json, const char *where, Error *error);
+int token_pattern_compile(TokenPattern *out, const char *source, size_t bytes, bool literal,
+                          const char *where, Error *error);
+void token_pattern_free(TokenPattern *pattern);
+
+/* A part of a text that a pattern matched, or that lies between two matches. */
+typedef struct Cut {
+    size_t start, end;
+    bool matched;
+} Cut;
+typedef struct Cuts {
+    Cut *items;
+    size_t n, capacity;
+} Cuts;
+void cuts_append(Cuts *cuts, size_t start, size_t end, bool matched);
+/* Replaces cuts by the ones of text: they cover it, in order; matches may be empty. text is valid UTF-8. */
+int token_pattern_cut(const TokenPattern *pattern, const char *text, size_t bytes, Cuts *cuts, Error *error);
+
+/* ---- pieces: a text cut into pieces that lie in `text` one after the other without gaps */
+
+typedef struct Piece {
+    size_t start, bytes;
+    int32_t id;    /* an added token, or -1: text that is still to be encoded */
+    bool at_start; /* begins where the user's text begins */
+} Piece;
+typedef struct Pieces {
+    Buffer text;
+    Piece *items;
+    size_t n, capacity;
+    /* Decoding only. Text before `stable` does not change when more ids follow; `open`: ids that follow may
+     * make the last piece longer. */
+    size_t stable;
+    bool open;
+} Pieces;
+void pieces_clear(Pieces *pieces);
+void pieces_free(Pieces *pieces);
+/* Closes a piece that holds the text appended since the last one; an empty one is dropped when `id` < 0. */
+void pieces_close(Pieces *pieces, int32_t id, bool at_start);
+/* The same for decoding, where empty pieces count. */
+void pieces_close_token(Pieces *pieces);
+
+/* ---- vocabulary.c: strings to ids by hash, ids to strings by index */
+
+typedef struct StringSlot {
+    const char *text; /* NULL: free */
+    uint32_t bytes;
+    int32_t id;
+} StringSlot;
+typedef struct StringTable {
+    StringSlot *slots;
+    size_t n, capacity; /* capacity is a power of two, at least a third of it free */
+} StringTable;
+/* The text is kept by reference. -1 if there is not enough memory. */
+int string_table_reserve(StringTable *table, size_t n, Error *error);
+void string_table_put(StringTable *table, const char *text, size_t bytes, int32_t id);
+int32_t string_table_find(const StringTable *table, const char *text, size_t bytes); /* -1: none */
+void string_table_free(StringTable *table);
+
+typedef struct TokenText {
+    const char *text; /* NULL: a hole in the ids */
+    size_t bytes;
+} TokenText;
+
+/* ---- bpe.c */
+
+typedef struct MergeSlot {
+    uint64_t pair; /* left id in the high half, right id in the low half; UINT64_MAX: free */
+    int32_t rank, merged;
+} MergeSlot;
+
+enum { N_SMALL_CHARACTERS = 512 }; /* covers ASCII and the byte-level alphabet */
+
+typedef struct Bpe {
+    StringTable ids;
+    TokenText *texts; /* by id */
+    size_t n_texts;   /* one more than the largest id */
+    MergeSlot *merges;
+    size_t merge_mask;
+    int32_t small_ids[N_SMALL_CHARACTERS]; /* code point to id, -1: none */
+    int32_t byte_ids[256];                 /* "<0x41>" and so on, -1: none */
+    int32_t unknown_id;                    /* -1: none */
+    bool byte_fallback, fuse_unknown, ignore_merges;
+} Bpe;
+
+typedef struct BpeSymbol {
+    int32_t id;
+    int32_t previous, next; /* -1: none */
+} BpeSymbol;
+typedef struct BpeCandidate {
+    int32_t rank, at, merged;
+} BpeCandidate;
+/* Working memory of one encode call. */
+typedef struct BpeScratch {
+    BpeSymbol *symbols;
+    size_t n_symbols, symbols_capacity;
+    BpeCandidate *heap; /* smallest (rank, at) first */
+    size_t n_heap, heap_capacity;
+} BpeScratch;
+
+int bpe_load(Bpe *bpe, const cJSON *model, Arena *arena, const char *where, Error *error);
+void bpe_free(Bpe *bpe);
+int bpe_encode(const Bpe *bpe, const char *word, size_t bytes, BpeScratch *scratch, TokenIds *out,
+               Error *error);
+void bpe_scratch_free(BpeScratch *scratch);
+
+/* ---- normalize.c */
+
+typedef struct Normalizer Normalizer;
+typedef struct NormalizerKind {
+    const char *name;
+    int (*load)(Normalizer *normalizer, const cJSON *json, Arena *arena, const char *where, Error *error);
+    /* Appends the normalized text to out; clears *at_start when the text's first character goes. */
+    int (*apply)(const Normalizer *normalizer, const char *text, size_t bytes, Buffer *out, bool *at_start,
+                 Error *error);
+} NormalizerKind;
+struct Normalizer {
+    const NormalizerKind *kind;
+    TokenPattern pattern;
+    const char *content; /* what is prepended or put in place of a match */
+    bool strip_left, strip_right;
+};
+int normalizer_load(Normalizer *out, const char *type, const cJSON *json, Arena *arena, const char *where,
+                    Error *error);
+void normalizer_free(Normalizer *normalizer);
+/* Runs a chain over the text in `text`, in place. */
+int normalizers_apply(const Normalizer *normalizers, size_t n, Buffer *text, bool *at_start, Error *error);
+
+/* ---- pretokenize.c */
+
+typedef enum SplitBehavior {
+    SPLIT_REMOVED,
+    SPLIT_ISOLATED,
+    SPLIT_MERGED_WITH_PREVIOUS,
+    SPLIT_MERGED_WITH_NEXT,
+    SPLIT_CONTIGUOUS
+} SplitBehavior;
+typedef enum PrependScheme { PREPEND_ALWAYS, PREPEND_FIRST, PREPEND_NEVER } PrependScheme;
+
+typedef struct PreTokenizer PreTokenizer;
+typedef struct PreTokenizerKind {
+    const char *name;
+    int (*load)(PreTokenizer *self, const cJSON *json, Arena *arena, const char *where, Error *error);
+    /* Appends the pieces that one piece of text falls into. `cuts` is working memory. */
+    int (*apply)(const PreTokenizer *self, const char *text, size_t bytes, bool at_start, Cuts *cuts,
+                 Pieces *out, Error *error);
+} PreTokenizerKind;
+struct PreTokenizer {
+    const PreTokenizerKind *kind;
+    TokenPattern pattern;
+    bool (*is_member)(uint32_t code); /* kinds that split at a class of characters */
+    SplitBehavior behavior;
+    bool invert;
+    bool add_prefix_space;   /* ByteLevel */
+    const char *replacement; /* Metaspace: one character */
+    PrependScheme prepend;
+    bool split;
+};
+int pre_tokenizer_load(PreTokenizer *out, const char *type, const cJSON *json, Arena *arena,
+                       const char *where, Error *error);
+void pre_tokenizer_free(PreTokenizer *pre_tokenizer);
+/* Runs a chain over pieces; `spare` and `cuts` are working memory. */
+int pre_tokenizers_apply(const PreTokenizer *chain, size_t n, Pieces *pieces, Pieces *spare, Cuts *cuts,
+                         Error *error);
+/* {"prepend_scheme": ..., "add_prefix_space": ..., "replacement": ...}, shared with the decoder. */
+int metaspace_load(const cJSON *json, Arena *arena, const char **replacement, PrependScheme *prepend,
+                   const char *where, Error *error);
+
+/* ---- added_tokens.c */
+
+typedef struct AddedToken {
+    const char *content;
+    size_t bytes;
+    const char *normalized_content; /* what is searched for and decoded; NULL: content itself */
+    size_t normalized_bytes;
+    int32_t id;
+    bool special, single_word, lstrip, rstrip, normalized;
+} AddedToken;
+
+typedef struct TrieNode {
+    int32_t first_child, next_sibling; /* -1: none */
+    int32_t token;                     /* index of the added token that ends here, -1: none */
+    uint8_t byte;
+} TrieNode;
+typedef struct Trie {
+    TrieNode *nodes;
+    size_t n, capacity;
+    int32_t roots[256];
+} Trie;
+
+typedef struct AddedTokens {
+    AddedToken *items;
+    size_t n;
+    StringTable index;    /* content to index in items */
+    int32_t *by_id;       /* id to index in items, -1: none */
+    size_t n_by_id;       /* one more than the largest id */
+    Trie raw, normalized; /* searched in the text as it came / after normalization */
+} AddedTokens;
+
+struct Tokenizer;
+int added_tokens_load(struct Tokenizer *tokenizer, const cJSON *list, const char *where, Error *error);
+void added_tokens_free(AddedTokens *added);
+/* NULL if id is not an added token. */
+const AddedToken *added_tokens_by_id(const AddedTokens *added, int32_t id);
+/* Cuts text at the tokens of a trie and appends the pieces. */
+void added_tokens_cut(const AddedTokens *added, const Trie *trie, const char *text, size_t bytes,
+                      bool at_start, Pieces *out);
+
+/* ---- postprocess.c: what SPECIAL_ADD puts around a text, as a list of ids in which TEMPLATE_TEXT stands for
+ * the text */
+
+enum { TEMPLATE_TEXT = -1, MAX_TEMPLATE = 4096 };
+int post_processor_load(TokenIds *pattern, const char *type, const cJSON *json, const char *where,
+                        Error *error);
+
+/* ---- decode.c */
+
+typedef struct Decoder Decoder;
+typedef struct DecoderKind {
+    const char *name;
+    int (*load)(Decoder *decoder, const cJSON *json, Arena *arena, const char *where, Error *error);
+    int (*apply)(const Decoder *decoder, const Pieces *in, Pieces *out, Error *error);
+} DecoderKind;
+struct Decoder {
+    const DecoderKind *kind;
+    TokenPattern pattern;
+    size_t pattern_bytes; /* of a String pattern; 0: a Regex */
+    const char *content;
+    int64_t strip_start, strip_stop;
+    const char *replacement;
+    PrependScheme prepend;
+};
+int decoder_load(Decoder *out, const char *type, const cJSON *json, Arena *arena, const char *where,
+                 Error *error);
+void decoder_free(Decoder *decoder);
+/* Decodes ids; *stable is set to how many bytes of what was appended later ids cannot change. */
+int decode_ids(const struct Tokenizer *tokenizer, const int32_t *ids, size_t n, bool skip_special,
+               Buffer *out, size_t *stable, Error *error);
+
+/* ---- load.c */
+
+/* Called once per component of a chain, in order. */
+typedef int ChainVisitor(void *context, const char *type, const cJSON *json, const char *where, Error *error);
+/* Unrolls a component and the sequences in it; `list_key` is where a Sequence keeps its members. */
+int chain_walk(const cJSON *json, const char *list_key, ChainVisitor *visit, void *context, const char *where,
+               Error *error);
+int tokenizer_load_json(struct Tokenizer *tokenizer, const char *path, Error *error);
+int tokenizer_load_config(struct Tokenizer *tokenizer, const char *path, Error *error);
+
+struct Tokenizer {
+    Arena arena;
+    char *files[2];
+    size_t n_files;
+    Bpe bpe;
+    AddedTokens added;
+    Normalizer *normalizers;
+    size_t n_normalizers;
+    PreTokenizer *pre_tokenizers;
+    size_t n_pre_tokenizers;
+    Decoder *decoders;
+    size_t n_decoders;
+    bool has_decoder; /* without one, tokens are joined by spaces */
+    TokenIds template_ids;
+    int32_t bos_id, eos_id;
+    const char *bos_text;
+    int64_t model_max_length;
+};
+
+#endif

@@ -1,0 +1,128 @@
+/* Character classes, repair of ill-formed UTF-8, and the byte-level alphabet. Classes follow Unicode's
+ * properties as the reference's language defines them, not C locales. */
+#include <utf8proc.h>
+
+#include "runner/tokenizer/tokenizer_internal.h"
+
+static bool in_range(uint32_t code, uint32_t first, uint32_t last) {
+    return code - first <= last - first;
+}
+
+bool unicode_is_space(uint32_t code) {
+    if (code < 0x80)
+        return code == ' ' || in_range(code, 0x09, 0x0D);
+    return code == 0x85 || code == 0xA0 || code == 0x1680 || in_range(code, 0x2000, 0x200A) ||
+           code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
+}
+
+bool unicode_is_numeric(uint32_t code) {
+    if (code < 0x80)
+        return in_range(code, '0', '9');
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
+    return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
+}
+
+bool unicode_is_punctuation(uint32_t code) {
+    if (code < 0x80)
+        return in_range(code, '!', '/') || in_range(code, ':', '@') || in_range(code, '[', '`') ||
+               in_range(code, '{', '~');
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
+    return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+}
+
+bool unicode_is_word(uint32_t code) {
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
+    if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NL)
+        return true; /* letters, marks, decimal and letter numbers */
+    if (category == UTF8PROC_CATEGORY_PC || code == 0x200C || code == 0x200D)
+        return true;
+    /* Symbols that count as alphabetic: circled and squared letters. */
+    return in_range(code, 0x24B6, 0x24E9) || in_range(code, 0x1F130, 0x1F149) ||
+           in_range(code, 0x1F150, 0x1F169) || in_range(code, 0x1F170, 0x1F189);
+}
+
+/* Length of the longest well-formed start of a character at text: *length bytes; true if it is a whole one.
+ * Unicode's table of well-formed sequences: only the second byte's range depends on the first. */
+static bool well_formed(const unsigned char *text, size_t bytes, size_t *length) {
+    unsigned char lead = text[0], low = 0x80, high = 0xBF;
+    size_t need;
+    *length = 1;
+    if (lead < 0x80)
+        return true;
+    if (lead < 0xC2 || lead > 0xF4)
+        return false;
+    need = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    if (lead == 0xE0)
+        low = 0xA0;
+    else if (lead == 0xED)
+        high = 0x9F;
+    else if (lead == 0xF0)
+        low = 0x90;
+    else if (lead == 0xF4)
+        high = 0x8F;
+    for (; *length < need; ++*length) {
+        if (*length >= bytes || text[*length] < low || text[*length] > high)
+            return false;
+        low = 0x80;
+        high = 0xBF;
+    }
+    return true;
+}
+
+void unicode_append_repaired(Buffer *out, const char *text, size_t bytes) {
+    const unsigned char *at = (const unsigned char *)text;
+    size_t done = 0, good = 0; /* [done, good) is well-formed and not yet copied */
+    while (good < bytes) {
+        size_t length;
+        if (at[good] < 0x80) {
+            good++;
+            continue;
+        }
+        if (well_formed(at + good, bytes - good, &length)) {
+            good += length;
+            continue;
+        }
+        buffer_append(out, text + done, good - done);
+        buffer_append(out, "\xEF\xBF\xBD", 3);
+        done = good += length;
+    }
+    buffer_append(out, text + done, good - done);
+}
+
+size_t unicode_unfinished_tail(const char *text, size_t bytes) {
+    const unsigned char *at = (const unsigned char *)text;
+    for (size_t back = 1; back <= 3 && back <= bytes; back++) {
+        size_t length;
+        unsigned char byte = at[bytes - back];
+        if (byte >= 0x80 && byte < 0xC0)
+            continue;
+        if (!well_formed(at + bytes - back, back, &length) && length == back && byte >= 0xC2 && byte <= 0xF4)
+            return back;
+        return 0;
+    }
+    return 0;
+}
+
+/* Printable Latin-1 stands for itself; the other 68 bytes take the characters from U+0100 in order. */
+uint32_t unicode_from_byte(uint8_t byte) {
+    if (byte <= 0x20)
+        return 0x100u + byte;
+    if (byte >= 0x7F && byte <= 0xA0)
+        return 0x121u + (byte - 0x7Fu);
+    return byte == 0xAD ? 0x143u : byte;
+}
+
+int unicode_to_byte(uint32_t code) {
+    if (code >= 0x100 && code <= 0x120)
+        return (int)(code - 0x100);
+    if (code >= 0x121 && code <= 0x142)
+        return (int)(code - 0x121 + 0x7F);
+    if (code == 0x143)
+        return 0xAD;
+    return code < 0x100 && unicode_from_byte((uint8_t)code) == code ? (int)code : -1;
+}
+
+void unicode_append(Buffer *out, uint32_t code) {
+    char bytes[4];
+    buffer_append(out, bytes, utf8_encode(code, bytes));
+}
