@@ -1,0 +1,480 @@
+/* Task and group files into typed configurations. Every key that lm-eval knows is known here: it is read, or
+ * has no effect on scores, or the task is refused for it with a sentence. */
+#include "tasks/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "tasks/functions.h"
+
+typedef enum KeyUse {
+    KEY_READ,
+    KEY_IGNORED,  /* has no effect on prompts or scores */
+    KEY_REFUSED,  /* would change them in a way that is not supported */
+    KEY_GENERATE, /* used by output types whose tasks are refused as a whole */
+    KEY_GROUP     /* a group's */
+} KeyUse;
+
+static const struct {
+    const char *name;
+    KeyUse use;
+} known_keys[] = {{"aggregate_metric_list", KEY_GROUP},
+                  {"class", KEY_REFUSED},
+                  {"custom_dataset", KEY_REFUSED},
+                  {"dataset_kwargs", KEY_IGNORED},
+                  {"dataset_name", KEY_READ},
+                  {"dataset_path", KEY_READ},
+                  {"description", KEY_READ},
+                  {"doc_to_audio", KEY_REFUSED},
+                  {"doc_to_choice", KEY_READ},
+                  {"doc_to_decontamination_query", KEY_IGNORED},
+                  {"doc_to_image", KEY_REFUSED},
+                  {"doc_to_target", KEY_READ},
+                  {"doc_to_text", KEY_READ},
+                  {"fewshot_config", KEY_READ},
+                  {"fewshot_delimiter", KEY_READ},
+                  {"fewshot_split", KEY_READ},
+                  {"filter_list", KEY_GENERATE},
+                  {"gen_prefix", KEY_REFUSED},
+                  {"generation_kwargs", KEY_GENERATE},
+                  {"group", KEY_GROUP},
+                  {"group_alias", KEY_GROUP},
+                  {"metadata", KEY_READ},
+                  {"metric_list", KEY_READ},
+                  {"num_fewshot", KEY_READ},
+                  {"output_type", KEY_READ},
+                  {"process_docs", KEY_READ},
+                  {"process_results", KEY_REFUSED},
+                  {"repeats", KEY_READ},
+                  {"should_decontaminate", KEY_IGNORED},
+                  {"tag", KEY_READ},
+                  {"target_delimiter", KEY_READ},
+                  {"task", KEY_READ},
+                  {"task_alias", KEY_READ},
+                  {"test_split", KEY_READ},
+                  {"training_split", KEY_READ},
+                  {"unsafe_code", KEY_REFUSED},
+                  {"use_prompt", KEY_REFUSED},
+                  {"validation_split", KEY_READ}};
+enum { N_KNOWN_KEYS = sizeof known_keys / sizeof *known_keys };
+
+static const struct {
+    const char *name, *aggregation;
+    bool higher_is_better;
+} metric_defaults[] = {{"acc", "mean", true},
+                       {"acc_norm", "mean", true},
+                       {"acc_bytes", "mean", true},
+                       {"exact_match", "mean", true},
+                       {"likelihood", "mean", true},
+                       {"perplexity", "perplexity", false},
+                       {"word_perplexity", "weighted_perplexity", false},
+                       {"byte_perplexity", "weighted_perplexity", false},
+                       {"bits_per_byte", "bits_per_byte", false},
+                       {"brier_score", "brier_score", false},
+                       {"f1", "f1", true},
+                       {"mcc", "matthews_corrcoef", true}};
+
+/* An entry on its way to a configuration. */
+typedef struct Reader {
+    const LibraryEntry *entry;
+    Arena *arena;
+    Error *error;
+} Reader;
+
+/* A merged key with the place it comes from. */
+typedef struct Key {
+    const char *name, *file;
+    const Value *value; /* NULL if absent or null */
+} Key;
+
+static int fail(const Reader *reader, const Key *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int fail(const Reader *reader, const Key *key, const char *format, ...) {
+    Buffer what = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    buffer_vprintf(&what, format, arguments);
+    va_end(arguments);
+    error_set(reader->error, "%s:%u: %s: %s", key->file, key->value->line, key->name, what.data);
+    buffer_free(&what);
+    return -1;
+}
+
+static Key find_key(const Reader *reader, const char *name) {
+    const Value *keys = &reader->entry->keys;
+    for (size_t i = 0; i < keys->n; i++) {
+        const Value *value = &keys->as.pairs[i].value;
+        if (strcmp(keys->as.pairs[i].key, name) == 0)
+            return (Key){name, reader->entry->key_files[i], value->kind == VALUE_NULL ? NULL : value};
+    }
+    return (Key){name, reader->entry->file, NULL};
+}
+
+static const char *nearest_key(const char *name) {
+    const char *best = known_keys[0].name;
+    for (size_t i = 1; i < N_KNOWN_KEYS; i++)
+        if (text_distance(name, known_keys[i].name) < text_distance(name, best))
+            best = known_keys[i].name;
+    return best;
+}
+
+static int check_keys(const Reader *reader) {
+    const Value *keys = &reader->entry->keys;
+    for (size_t i = 0; i < keys->n; i++) {
+        const ValuePair *pair = &keys->as.pairs[i];
+        size_t k = 0;
+        while (k < N_KNOWN_KEYS && strcmp(known_keys[k].name, pair->key) != 0)
+            k++;
+        if (k == N_KNOWN_KEYS)
+            return error_set(reader->error, "%s:%u: unknown key '%.100s'; the nearest known key is '%s'",
+                             reader->entry->key_files[i], pair->line, pair->key, nearest_key(pair->key));
+        if (known_keys[k].use == KEY_REFUSED && value_truth(&pair->value))
+            return error_set(reader->error, "%s:%u: the key '%s' is not supported",
+                             reader->entry->key_files[i], pair->line, pair->key);
+        bool is_name = strcmp(pair->key, "task") == 0;
+        if ((known_keys[k].use == KEY_GROUP) != reader->entry->is_group && !is_name &&
+            strcmp(pair->key, "metadata") != 0 && strcmp(pair->key, "tag") != 0)
+            return error_set(reader->error, "%s:%u: the key '%s' does not belong into a %s's file",
+                             reader->entry->key_files[i], pair->line, pair->key,
+                             reader->entry->is_group ? "group" : "task");
+    }
+    return 0;
+}
+
+static int read_string(const Reader *reader, const char *name, const char **out) {
+    Key key = find_key(reader, name);
+    if (!key.value)
+        return 0;
+    if (key.value->kind != VALUE_STRING)
+        return fail(reader, &key, "found %s; a string was expected", value_kind_name(key.value->kind));
+    *out = key.value->as.text;
+    return 0;
+}
+
+/* The name of the folder that holds the file. */
+static const char *folder_name(Arena *arena, const char *file) {
+    char *folder = path_folder(file);
+    const char *name = arena_strdup(arena, path_name(folder));
+    free(folder);
+    return name;
+}
+
+static int find_function(const Reader *reader, const Key *key, DocumentFunction **out) {
+    const char *folder = folder_name(reader->arena, key->file);
+    *out = function_find(folder, key->value->as.text);
+    if (*out)
+        return 0;
+    return fail(
+        reader, key,
+        "the function '%.100s' of folder '%s' has no twin in this program (Python is never run); add one "
+        "to tasks/functions.c",
+        key->value->as.text, folder);
+}
+
+static int compile(const Reader *reader, const Key *key, const char *text, const Template **out) {
+    const char *where = arena_printf(reader->arena, "%s:%u: %s", key->file, key->value->line, key->name);
+    return template_compile(out, reader->arena, text, where, reader->error);
+}
+
+static int read_source(const Reader *reader, const Key *key, Source *out) {
+    if (!key->value)
+        return 0;
+    switch (key->value->kind) {
+    case VALUE_STRING:
+        out->kind = SOURCE_TEMPLATE;
+        out->column = key->value->as.text;
+        return compile(reader, key, out->column, &out->template);
+    case VALUE_FUNCTION:
+        out->kind = SOURCE_FUNCTION;
+        return find_function(reader, key, &out->function);
+    case VALUE_INT:
+    case VALUE_LIST:
+        out->kind = SOURCE_VALUE;
+        out->value = *key->value;
+        return 0;
+    case VALUE_DICT: /* its values, in order */
+        out->kind = SOURCE_VALUE;
+        out->value = value_list(reader->arena, key->value->n);
+        for (size_t i = 0; i < key->value->n; i++)
+            out->value.as.items[i] = key->value->as.pairs[i].value;
+        return 0;
+    default:
+        return fail(reader, key, "found %s; a template, a column's name or a list was expected",
+                    value_kind_name(key->value->kind));
+    }
+}
+
+static int read_prompt(const Reader *reader, Prompt *out) {
+    const Key text = find_key(reader, "doc_to_text"), target = find_key(reader, "doc_to_target"),
+              choice = find_key(reader, "doc_to_choice");
+    out->target_delimiter = " ";
+    out->fewshot_delimiter = "\n\n";
+    return read_source(reader, &text, &out->text) || read_source(reader, &target, &out->target) ||
+                   read_source(reader, &choice, &out->choice) ||
+                   read_string(reader, "target_delimiter", &out->target_delimiter) ||
+                   read_string(reader, "fewshot_delimiter", &out->fewshot_delimiter)
+               ? -1
+               : 0;
+}
+
+static int read_sampler(const Reader *reader, const Key *key, TaskConfig *out) {
+    if (key->value->kind == VALUE_STRING) {
+        out->fewshot_first_n = strcmp(key->value->as.text, "first_n") == 0;
+        if (out->fewshot_first_n || strcmp(key->value->as.text, "default") == 0)
+            return 0;
+    }
+    Value shown = value_to_string(reader->arena, key->value);
+    return fail(reader, key, "there is no sampler '%.50s'; 'default' and 'first_n' are known", shown.as.text);
+}
+
+static int read_samples(const Reader *reader, const Key *key, TaskConfig *out) {
+    bool right = key->value->kind == VALUE_LIST && key->value->n > 0;
+    for (size_t i = 0; right && i < key->value->n; i++)
+        right = key->value->as.items[i].kind == VALUE_DICT;
+    if (!right)
+        return fail(reader, key, "a list of documents, each a mapping, was expected");
+    out->fewshot_samples = key->value;
+    return 0;
+}
+
+/* One key of fewshot_config; those that override the prompt have the prompt's own names. */
+static int read_fewshot_key(const Reader *reader, const Key *key, TaskConfig *out) {
+    const struct {
+        const char *name;
+        Source *source;
+        const char **text;
+    } overrides[] = {{"doc_to_text", &out->fewshot.text, NULL},
+                     {"doc_to_target", &out->fewshot.target, NULL},
+                     {"doc_to_choice", &out->fewshot.choice, NULL},
+                     {"target_delimiter", NULL, &out->fewshot.target_delimiter},
+                     {"fewshot_delimiter", NULL, &out->fewshot.fewshot_delimiter},
+                     {"split", NULL, &out->fewshot_split}};
+    for (size_t i = 0; i < sizeof overrides / sizeof *overrides; i++) {
+        if (strcmp(key->name, overrides[i].name) != 0)
+            continue;
+        if (overrides[i].source) {
+            *overrides[i].source = (Source){0};
+            return read_source(reader, key, overrides[i].source);
+        }
+        if (key->value->kind != VALUE_STRING)
+            return fail(reader, key, "a string was expected");
+        *overrides[i].text = key->value->as.text;
+        return 0;
+    }
+    if (strcmp(key->name, "sampler") == 0)
+        return read_sampler(reader, key, out);
+    if (strcmp(key->name, "samples") == 0)
+        return read_samples(reader, key, out);
+    return fail(reader, key, "an unknown or unsupported key of fewshot_config");
+}
+
+static int read_fewshot(const Reader *reader, TaskConfig *out) {
+    Key config = find_key(reader, "fewshot_config");
+    out->fewshot = out->prompt;
+    if (!config.value)
+        return 0;
+    if (config.value->kind != VALUE_DICT)
+        return fail(reader, &config, "found %s; a mapping was expected", value_kind_name(config.value->kind));
+    for (size_t i = 0; i < config.value->n; i++) {
+        const ValuePair *pair = &config.value->as.pairs[i];
+        const Key key = {pair->key, config.file, &pair->value};
+        if (pair->value.kind != VALUE_NULL && read_fewshot_key(reader, &key, out))
+            return -1;
+    }
+    return 0;
+}
+
+static int read_count(const Reader *reader, const char *name, int max, int *out) {
+    Key key = find_key(reader, name);
+    if (!key.value)
+        return 0;
+    if (key.value->kind != VALUE_INT || key.value->as.integer < 0 || key.value->as.integer > max)
+        return fail(reader, &key, "an integer from 0 to %d was expected", max);
+    *out = (int)key.value->as.integer;
+    return 0;
+}
+
+static int read_output_type(const Reader *reader, TaskConfig *out) {
+    const char *name = "generate_until";
+    if (read_string(reader, "output_type", &name))
+        return -1;
+    for (int type = OUTPUT_MULTIPLE_CHOICE; type <= OUTPUT_GENERATE_UNTIL; type++) {
+        out->output_type = (OutputType)type;
+        if (strcmp(name, output_type_name(out->output_type)) == 0)
+            return 0;
+    }
+    Key key = find_key(reader, "output_type");
+    return fail(reader, &key, "there is no output type '%.50s'", name);
+}
+
+static int metric_default(const Reader *reader, const Key *key, TaskMetric *metric) {
+    for (size_t i = 0; i < sizeof metric_defaults / sizeof *metric_defaults; i++) {
+        if (strcmp(metric_defaults[i].name, metric->name) != 0)
+            continue;
+        metric->aggregation = metric_defaults[i].aggregation;
+        metric->higher_is_better = metric_defaults[i].higher_is_better;
+        return 0;
+    }
+    return fail(reader, key, "the metric '%.50s' is not known here", metric->name);
+}
+
+static int read_metric(const Reader *reader, const Key *list, const Value *item, TaskMetric *out) {
+    const Key key = {list->name, list->file, item};
+    const Value *name = value_get(item, "metric"), *aggregation = value_get(item, "aggregation"),
+                *higher = value_get(item, "higher_is_better");
+    if (!name || name->kind != VALUE_STRING)
+        return fail(reader, &key, "each item must be a mapping with the key 'metric' and a name");
+    out->name = name->as.text;
+    if (metric_default(reader, &key, out))
+        return -1;
+    if (aggregation && aggregation->kind != VALUE_STRING)
+        return fail(reader, &key, "aggregation: a name was expected");
+    if (higher && higher->kind != VALUE_BOOL)
+        return fail(reader, &key, "higher_is_better: true or false was expected");
+    if (aggregation)
+        out->aggregation = aggregation->as.text;
+    if (higher)
+        out->higher_is_better = higher->as.boolean;
+    return 0;
+}
+
+static void default_metrics(const Reader *reader, TaskConfig *out) {
+    static const TaskMetric choice[] = {{"acc", "mean", true}, {"acc_norm", "mean", true}};
+    static const TaskMetric likelihood[] = {{"perplexity", "perplexity", false}, {"acc", "mean", true}};
+    static const TaskMetric rolling[] = {{"word_perplexity", "weighted_perplexity", false},
+                                         {"byte_perplexity", "weighted_perplexity", false},
+                                         {"bits_per_byte", "bits_per_byte", false}};
+    static const TaskMetric generate[] = {{"exact_match", "mean", true}};
+    static const struct {
+        const TaskMetric *metrics;
+        size_t n;
+    } lists[] = {{choice, 2}, {likelihood, 2}, {rolling, 3}, {generate, 1}};
+    out->n_metrics = lists[out->output_type].n;
+    out->metrics = arena_alloc(reader->arena, out->n_metrics * sizeof(TaskMetric));
+    memcpy(out->metrics, lists[out->output_type].metrics, out->n_metrics * sizeof(TaskMetric));
+}
+
+static int read_metrics(const Reader *reader, TaskConfig *out) {
+    Key list = find_key(reader, "metric_list");
+    if (!list.value) {
+        default_metrics(reader, out);
+        return 0;
+    }
+    if (list.value->kind != VALUE_LIST || list.value->n == 0)
+        return fail(reader, &list, "a list of metrics was expected");
+    out->n_metrics = list.value->n;
+    out->metrics = arena_alloc(reader->arena, out->n_metrics * sizeof(TaskMetric));
+    for (size_t i = 0; i < out->n_metrics; i++)
+        if (read_metric(reader, &list, &list.value->as.items[i], &out->metrics[i]))
+            return -1;
+    return 0;
+}
+
+static int read_version(const Reader *reader, const char **out) {
+    Key key = find_key(reader, "metadata");
+    *out = "Yaml";
+    if (!key.value)
+        return 0;
+    if (key.value->kind != VALUE_DICT)
+        return fail(reader, &key, "a mapping was expected");
+    const Value *version = value_get(key.value, "version");
+    if (version && version->kind != VALUE_NULL)
+        *out = value_to_string(reader->arena, version).as.text;
+    return 0;
+}
+
+static int read_process_docs(const Reader *reader, TaskConfig *out) {
+    Key key = find_key(reader, "process_docs");
+    if (!key.value)
+        return 0;
+    if (key.value->kind != VALUE_FUNCTION)
+        return fail(reader, &key, "a !function was expected");
+    return find_function(reader, &key, &out->process_docs);
+}
+
+static int read_splits(const Reader *reader, TaskConfig *out) {
+    if (read_string(reader, "training_split", &out->training_split) ||
+        read_string(reader, "validation_split", &out->validation_split) ||
+        read_string(reader, "test_split", &out->test_split) ||
+        read_string(reader, "fewshot_split", &out->fewshot_split) ||
+        read_string(reader, "dataset_path", &out->dataset_path) ||
+        read_string(reader, "dataset_name", &out->dataset_name))
+        return -1;
+    if (!out->dataset_path)
+        return error_set(reader->error, "%s: the key 'dataset_path' is missing", out->file);
+    if (!out->test_split && !out->validation_split)
+        return error_set(reader->error, "%s: neither 'test_split' nor 'validation_split' is given",
+                         out->file);
+    return 0;
+}
+
+/* What an output type cannot do without, and what it cannot do yet. */
+static int check_prompt(const Reader *reader, const TaskConfig *config) {
+    int repeats = 1;
+    Key filters = find_key(reader, "filter_list");
+    if (read_count(reader, "repeats", 1, &repeats))
+        return -1;
+    if (config->output_type > OUTPUT_LOGLIKELIHOOD)
+        return error_set(reader->error,
+                         "%s: the task '%s' has the output type %s, which this version cannot run",
+                         config->file, config->name, output_type_name(config->output_type));
+    if (filters.value)
+        return fail(reader, &filters, "filters are for generated text, not for this output type");
+    if (config->prompt.text.kind == SOURCE_NONE || config->prompt.target.kind == SOURCE_NONE)
+        return error_set(reader->error, "%s: the key '%s' is missing", config->file,
+                         config->prompt.text.kind == SOURCE_NONE ? "doc_to_text" : "doc_to_target");
+    if (config->output_type == OUTPUT_MULTIPLE_CHOICE && config->prompt.choice.kind == SOURCE_NONE)
+        return error_set(reader->error, "%s: the key 'doc_to_choice' is missing", config->file);
+    return 0;
+}
+
+int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error *error) {
+    const Reader reader = {entry, arena, error};
+    *out = (TaskConfig){.file = entry->file, .name = entry->name, .alias = entry->name, .num_fewshot = -1};
+    Key description = find_key(&reader, "description");
+    const char *text = NULL;
+    if (check_keys(&reader) || read_string(&reader, "task_alias", &out->alias) ||
+        read_version(&reader, &out->version) || read_splits(&reader, out) ||
+        read_prompt(&reader, &out->prompt) || read_fewshot(&reader, out) ||
+        read_count(&reader, "num_fewshot", 1000, &out->num_fewshot) || read_output_type(&reader, out) ||
+        read_metrics(&reader, out) || read_process_docs(&reader, out) ||
+        read_string(&reader, "description", &text) || check_prompt(&reader, out))
+        return -1;
+    return text ? compile(&reader, &description, text, &out->description) : 0;
+}
+
+static int read_aggregate(const Reader *reader, GroupConfig *out) {
+    Key list = find_key(reader, "aggregate_metric_list");
+    if (!list.value)
+        return 0;
+    if (list.value->kind != VALUE_LIST || list.value->n != 1)
+        return fail(reader, &list, "a list with one metric was expected");
+    const Value *item = &list.value->as.items[0], *metric = value_get(item, "metric"),
+                *aggregation = value_get(item, "aggregation"), *weight = value_get(item, "weight_by_size");
+    if (!metric || metric->kind != VALUE_STRING)
+        return fail(reader, &list, "the item must be a mapping with the key 'metric' and a name");
+    if (aggregation && (aggregation->kind != VALUE_STRING || strcmp(aggregation->as.text, "mean") != 0))
+        return fail(reader, &list, "the only aggregation of groups is 'mean'");
+    if (weight && weight->kind != VALUE_BOOL)
+        return fail(reader, &list, "weight_by_size: true or false was expected");
+    out->metric = metric->as.text;
+    out->weight_by_size = !weight || weight->as.boolean;
+    return 0;
+}
+
+int config_read_group(GroupConfig *out, const LibraryEntry *entry, Arena *arena, Error *error) {
+    const Reader reader = {entry, arena, error};
+    *out = (GroupConfig){.name = entry->name, .alias = entry->name};
+    if (check_keys(&reader) || read_string(&reader, "group_alias", &out->alias) ||
+        read_version(&reader, &out->version) || read_aggregate(&reader, out))
+        return -1;
+    Key members = find_key(&reader, "task");
+    out->members = members.value;
+    for (size_t i = 0; i < out->members->n; i++)
+        if (out->members->as.items[i].kind != VALUE_STRING)
+            return fail(&reader, &members, "member %zu is %s; the name of a task, group or tag was expected",
+                        i + 1, value_kind_name(out->members->as.items[i].kind));
+    return 0;
+}

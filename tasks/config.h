@@ -1,0 +1,63 @@
+/* A task file as a typed configuration: includes merged, every key known, every value of its type. */
+#ifndef ZEVAL_TASKS_CONFIG_H
+#define ZEVAL_TASKS_CONFIG_H
+
+#include "tasks/library.h"
+#include "tasks/tasks.h"
+#include "tasks/template.h"
+#include "tasks/value.h"
+
+/* A twin in C of a `!function` that task files name (functions.h). */
+typedef int DocumentFunction(const Value *document, Arena *arena, Value *out, Error *error);
+
+/* Where a text, target or list of choices comes from. */
+typedef enum SourceKind {
+    SOURCE_NONE,
+    SOURCE_TEMPLATE, /* a column if the document has one of that very name, otherwise the template */
+    SOURCE_VALUE,    /* a literal: an integer or a list */
+    SOURCE_FUNCTION
+} SourceKind;
+
+typedef struct Source {
+    SourceKind kind;
+    const char *column; /* SOURCE_TEMPLATE: its text */
+    const Template *template;
+    Value value;
+    DocumentFunction *function;
+} Source;
+
+/* How a document becomes a turn; few-shot examples may have sources of their own. */
+typedef struct Prompt {
+    Source text, target, choice;
+    const char *target_delimiter, *fewshot_delimiter;
+} Prompt;
+
+typedef struct TaskConfig {
+    const char *file; /* for messages */
+    const char *name, *alias, *version;
+    const char *dataset_path, *dataset_name; /* dataset_name NULL if none */
+    const char *training_split, *validation_split, *test_split, *fewshot_split; /* NULL if none */
+    DocumentFunction *process_docs;                                             /* NULL if none */
+    Prompt prompt, fewshot;
+    const Template *description;  /* NULL if none */
+    bool fewshot_first_n;         /* sampler first_n; otherwise default */
+    const Value *fewshot_samples; /* a list of documents; NULL if none */
+    int num_fewshot;              /* -1: not given */
+    OutputType output_type;
+    TaskMetric *metrics;
+    size_t n_metrics;
+} TaskConfig;
+
+/* Checks an entry's merged keys and builds its configuration in arena. */
+int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error *error);
+
+typedef struct GroupConfig {
+    const char *name, *alias, *version;
+    const Value *members; /* list of strings */
+    const char *metric;   /* NULL: no aggregate */
+    bool weight_by_size;
+} GroupConfig;
+
+int config_read_group(GroupConfig *out, const LibraryEntry *entry, Arena *arena, Error *error);
+
+#endif

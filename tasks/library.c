@@ -1,0 +1,454 @@
+/* The index of task files. All of it lives in one arena; parsed files are kept, so that a template that many
+ * tasks include is read once. */
+#include "tasks/library.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/embedded.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "tasks/yaml.h"
+
+enum { FILE_BYTES_MAX = 4 << 20, INCLUDE_DEPTH_MAX = 16, FOLDER_DEPTH_MAX = 12, FILES_MAX = 100000 };
+
+static const char *const embedded_roots[] = {"tasks/library", "demo/tasks"};
+
+struct Library {
+    Arena arena;
+    LibraryFile **files;
+    size_t n_files, files_room;
+    LibraryEntry **entries; /* sorted by name once opened */
+    size_t n_entries, entries_room;
+};
+
+/* The includes being read, innermost first: what finds a cycle. */
+typedef struct IncludeChain {
+    const LibraryFile *file;
+    const struct IncludeChain *outer;
+    int depth;
+} IncludeChain;
+
+static void *grow(void *items, size_t n, size_t *room) {
+    if (n < *room)
+        return items;
+    *room = *room ? *room * 2 : 64;
+    return mem_realloc(items, *room * sizeof(void *));
+}
+
+static LibraryFile *find_file(Library *library, const char *name, const char *root, bool embedded) {
+    for (size_t i = 0; i < library->n_files; i++) {
+        LibraryFile *file = library->files[i];
+        if (file->embedded == embedded && strcmp(file->name, name) == 0 && strcmp(file->root, root) == 0)
+            return file;
+    }
+    LibraryFile *file = arena_alloc(&library->arena, sizeof *file);
+    *file = (LibraryFile){.name = arena_strdup(&library->arena, name),
+                          .root = arena_strdup(&library->arena, root),
+                          .embedded = embedded};
+    library->files = grow(library->files, library->n_files, &library->files_room);
+    library->files[library->n_files++] = file;
+    return file;
+}
+
+static int parse_text(Library *library, LibraryFile *file, const char *text, size_t bytes, Error *error) {
+    char hex[SHA256_HEX];
+    sha256_text(text, bytes, hex);
+    file->sha256 = arena_strdup(&library->arena, hex);
+    file->bytes = (int64_t)bytes;
+    if (yaml_parse(&file->keys, &library->arena, text, bytes, file->name, error))
+        return -1;
+    file->parsed = true;
+    return 0;
+}
+
+static int parse_file(Library *library, LibraryFile *file, Error *error) {
+    if (file->parsed)
+        return 0;
+    if (file->embedded) {
+        const EmbeddedFile *embedded = embedded_find(file->name);
+        if (!embedded)
+            return error_set(error, "%s: there is no such built-in task file", file->name);
+        return parse_text(library, file, (const char *)embedded->data, embedded->bytes, error);
+    }
+    Buffer text = {0};
+    int status = file_read(&text, file->name, FILE_BYTES_MAX, error);
+    if (!status)
+        status = parse_text(library, file, text.data ? text.data : "", text.size, error);
+    buffer_free(&text);
+    return status;
+}
+
+/* "a/b/../c" as "a/c"; NULL if it leaves the folder where it begins. */
+static char *normalize(Arena *arena, const char *path) {
+    char *out = arena_strdup(arena, path);
+    size_t length = 0;
+    for (const char *at = path; *at;) {
+        size_t part = strcspn(at, "/");
+        bool up = part == 2 && at[0] == '.' && at[1] == '.';
+        if (up && length == 0)
+            return NULL;
+        if (up) {
+            while (length > 0 && out[--length] != '/')
+                continue;
+        } else if (part > 0 && !(part == 1 && *at == '.')) {
+            if (length > 0)
+                out[length++] = '/';
+            memmove(out + length, at, part);
+            length += part;
+        }
+        at += part + (at[part] == '/');
+    }
+    out[length] = '\0';
+    return out;
+}
+
+/* The file that an include names, which must lie below the including file's root. */
+static int resolve_include(Library *library, const LibraryFile *file, const Value *name, LibraryFile **out,
+                           Error *error) {
+    if (name->kind != VALUE_STRING || name->n == 0)
+        return error_set(error, "%s:%u: include: found %s; a file name was expected", file->name, name->line,
+                         value_kind_name(name->kind));
+    Arena *arena = &library->arena;
+    size_t root = strlen(file->root);
+    bool below = strncmp(file->name, file->root, root) == 0 && file->name[root] == '/';
+    const char *inside = below ? file->name + root + 1 : path_name(file->name), *last = strrchr(inside, '/');
+    int folder = last ? (int)(last - inside) + 1 : 0;
+    const char *path = *name->as.text == '/'
+                           ? NULL
+                           : normalize(arena, arena_printf(arena, "%.*s%s", folder, inside, name->as.text));
+    if (!path)
+        return error_set(error, "%s:%u: include: '%.200s' lies outside %s, where included files must be",
+                         file->name, name->line, name->as.text, file->root);
+    *out = find_file(library, arena_printf(arena, "%s/%s", file->root, path), file->root, file->embedded);
+    return 0;
+}
+
+static void set_key(Library *library, LibraryEntry *entry, const ValuePair *pair, const char *file) {
+    Value *keys = &entry->keys;
+    size_t i = 0;
+    while (i < keys->n && strcmp(keys->as.pairs[i].key, pair->key) != 0)
+        i++;
+    if (i == keys->n && i % 32 == 0) {
+        ValuePair *pairs = arena_alloc(&library->arena, (i + 32) * sizeof *pairs);
+        const char **files = arena_alloc(&library->arena, (i + 32) * sizeof *files);
+        if (i) {
+            memcpy(pairs, keys->as.pairs, i * sizeof *pairs);
+            memcpy(files, entry->key_files, i * sizeof *files);
+        }
+        keys->as.pairs = pairs;
+        entry->key_files = files;
+    }
+    keys->as.pairs[i] = *pair;
+    entry->key_files[i] = file;
+    keys->n += i == keys->n;
+}
+
+static void note_file(Library *library, LibraryEntry *entry, const LibraryFile *file) {
+    for (size_t i = 0; i < entry->n_files; i++)
+        if (entry->files[i] == file)
+            return;
+    const LibraryFile **files = arena_alloc(&library->arena, (entry->n_files + 1) * sizeof *files);
+    if (entry->n_files)
+        memcpy(files, entry->files, entry->n_files * sizeof *files);
+    files[entry->n_files++] = file;
+    entry->files = files;
+}
+
+static int merge_file(Library *library, LibraryEntry *entry, LibraryFile *file, const IncludeChain *outer,
+                      Error *error);
+
+static int merge_include(Library *library, LibraryEntry *entry, const LibraryFile *file, const Value *name,
+                         const IncludeChain *chain, Error *error) {
+    LibraryFile *included = NULL;
+    if (resolve_include(library, file, name, &included, error))
+        return -1;
+    for (const IncludeChain *link = chain; link; link = link->outer)
+        if (link->file == included)
+            return error_set(error, "%s:%u: include: '%.200s' includes itself in a circle", file->name,
+                             name->line, included->name);
+    if (chain->depth >= INCLUDE_DEPTH_MAX)
+        return error_set(error, "%s:%u: include: nested deeper than %d files", file->name, name->line,
+                         INCLUDE_DEPTH_MAX);
+    if (merge_file(library, entry, included, chain, error)) {
+        if (!included->parsed)
+            error_prefix(error, "%s:%u: include", file->name, name->line);
+        return -1;
+    }
+    return 0;
+}
+
+/* Puts a file's includes and then its own keys into the entry: what comes later wins. */
+static int merge_file(Library *library, LibraryEntry *entry, LibraryFile *file, const IncludeChain *outer,
+                      Error *error) {
+    if (parse_file(library, file, error))
+        return -1;
+    note_file(library, entry, file);
+    IncludeChain chain = {file, outer, outer ? outer->depth + 1 : 0};
+    const Value *include = value_get(&file->keys, "include");
+    size_t n = !include ? 0 : include->kind == VALUE_LIST ? include->n : 1;
+    for (size_t i = 0; i < n; i++) {
+        const Value *name = include->kind == VALUE_LIST ? &include->as.items[i] : include;
+        if (merge_include(library, entry, file, name, &chain, error))
+            return -1;
+    }
+    for (size_t i = 0; i < file->keys.n; i++)
+        if (strcmp(file->keys.as.pairs[i].key, "include") != 0)
+            set_key(library, entry, &file->keys.as.pairs[i], file->name);
+    return 0;
+}
+
+static bool is_embedded_entry(const LibraryEntry *entry) {
+    return entry->files[0]->embedded;
+}
+
+static int add_entry(Library *library, LibraryEntry *entry, Error *error) {
+    for (size_t i = 0; i < library->n_entries; i++) {
+        const LibraryEntry *other = library->entries[i];
+        if (strcmp(other->name, entry->name) != 0)
+            continue;
+        if (is_embedded_entry(other) == is_embedded_entry(entry))
+            return error_set(error, "%s: the name '%.100s' is already that of %s", entry->file, entry->name,
+                             other->file);
+        return 0; /* the user's file comes first and hides the built-in one */
+    }
+    library->entries = grow(library->entries, library->n_entries, &library->entries_room);
+    library->entries[library->n_entries++] = entry;
+    return 0;
+}
+
+/* Makes an entry of a file; *out is NULL if it names neither a task nor a group: a template for others. */
+static int read_entry(Library *library, LibraryFile *file, LibraryEntry **out, Error *error) {
+    *out = NULL;
+    LibraryEntry *entry = arena_alloc(&library->arena, sizeof *entry);
+    entry->keys.kind = VALUE_DICT;
+    entry->file = file->name;
+    if (merge_file(library, entry, file, NULL, error))
+        return -1;
+    const Value *group = value_get(&entry->keys, "group"), *task = value_get(&entry->keys, "task");
+    if (!group && !task)
+        return 0;
+    entry->is_group = task && task->kind == VALUE_LIST;
+    if (entry->is_group && !group)
+        return error_set(error, "%s:%u: task: a list makes a group, which needs the key 'group'", file->name,
+                         task->line);
+    if (!entry->is_group && !task)
+        return error_set(error, "%s:%u: group: the key 'task' with the list of its members is missing",
+                         file->name, group->line);
+    const Value *name = entry->is_group ? group : task;
+    if (name->kind != VALUE_STRING || name->n == 0)
+        return error_set(error, "%s:%u: %s: found %s; a name was expected", file->name, name->line,
+                         entry->is_group ? "group" : "task", value_kind_name(name->kind));
+    entry->name = name->as.text;
+    *out = entry;
+    return 0;
+}
+
+static int index_file(Library *library, const char *name, const char *root, bool embedded, Error *error) {
+    LibraryEntry *entry;
+    if (read_entry(library, find_file(library, name, root, embedded), &entry, error))
+        return -1;
+    return entry ? add_entry(library, entry, error) : 0;
+}
+
+static int index_folder(Library *library, const char *folder, const char *root, int depth, Error *error) {
+    struct dirent **names;
+    if (depth > FOLDER_DEPTH_MAX)
+        return error_set(error, "%s: folders are nested deeper than %d levels", folder, FOLDER_DEPTH_MAX);
+    int n = scandir(folder, &names, NULL, alphasort), status = 0;
+    if (n < 0)
+        return error_set(error, "%s: the folder of task files cannot be read: %m", folder);
+    for (int i = 0; i < n; i++) {
+        const char *name = names[i]->d_name;
+        char *path = path_join(folder, name);
+        if (!status && library->n_files > FILES_MAX)
+            status = error_set(error, "%s: more than %d task files", root, FILES_MAX);
+        if (!status && name[0] != '.' && file_is_directory(path))
+            status = index_folder(library, path, root, depth + 1, error);
+        else if (!status && name[0] != '.' && text_ends_with(name, ".yaml"))
+            status = index_file(library, path, root, false, error);
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+    return status;
+}
+
+static int index_embedded(Library *library, Error *error) {
+    for (size_t i = 0; i < n_embedded_files; i++) {
+        const char *name = embedded_files[i].name;
+        if (!text_ends_with(name, ".yaml"))
+            continue;
+        for (size_t r = 0; r < sizeof embedded_roots / sizeof *embedded_roots; r++) {
+            size_t length = strlen(embedded_roots[r]);
+            if (strncmp(name, embedded_roots[r], length) != 0 || name[length] != '/')
+                continue;
+            if (index_file(library, name, embedded_roots[r], true, error))
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static int compare_entries(const void *a, const void *b) {
+    return strcmp((*(LibraryEntry *const *)a)->name, (*(LibraryEntry *const *)b)->name);
+}
+
+int library_open(Library **out, const char *include_path, Error *error) {
+    Library *library = mem_alloc_zero(1, sizeof *library);
+    if ((include_path && index_folder(library, include_path, include_path, 0, error)) ||
+        index_embedded(library, error)) {
+        library_close(library);
+        return -1;
+    }
+    if (library->n_entries)
+        qsort(library->entries, library->n_entries, sizeof *library->entries, compare_entries);
+    *out = library;
+    return 0;
+}
+
+void library_close(Library *library) {
+    if (!library)
+        return;
+    free(library->files);
+    free(library->entries);
+    arena_free(&library->arena);
+    free(library);
+}
+
+size_t library_count(const Library *library) {
+    return library->n_entries;
+}
+const LibraryEntry *library_entry(const Library *library, size_t i) {
+    return library->entries[i];
+}
+
+const LibraryEntry *library_find(const Library *library, const char *name) {
+    LibraryEntry wanted = {.name = name}, *key = &wanted;
+    if (library->n_entries == 0)
+        return NULL;
+    LibraryEntry **found =
+        bsearch(&key, library->entries, library->n_entries, sizeof *library->entries, compare_entries);
+    return found ? *found : NULL;
+}
+
+int library_add_file(Library *library, const char *path, const LibraryEntry **out, Error *error) {
+    char *folder = path_folder(path);
+    LibraryFile *file = find_file(library, path, folder, false);
+    free(folder);
+    LibraryEntry *entry;
+    if (read_entry(library, file, &entry, error))
+        return -1;
+    if (!entry)
+        return error_set(error, "%s: the key 'task' is missing; a task file names its task", path);
+    *out = entry;
+    return 0;
+}
+
+bool library_has_tag(const LibraryEntry *entry, const char *tag) {
+    const Value *tags = value_get(&entry->keys, "tag");
+    if (!tags || entry->is_group)
+        return false;
+    if (tags->kind == VALUE_STRING)
+        return strcmp(tags->as.text, tag) == 0;
+    for (size_t i = 0; tags->kind == VALUE_LIST && i < tags->n; i++)
+        if (tags->as.items[i].kind == VALUE_STRING && strcmp(tags->as.items[i].as.text, tag) == 0)
+            return true;
+    return false;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void library_tags(const Library *library, Arena *arena, const char ***out, size_t *n) {
+    size_t room = 0, count = 0;
+    for (size_t i = 0; i < library->n_entries; i++) {
+        const Value *tags = value_get(&library->entries[i]->keys, "tag");
+        room += !tags ? 0 : tags->kind == VALUE_LIST ? tags->n : 1;
+    }
+    const char **names = arena_alloc(arena, (room + 1) * sizeof *names);
+    for (size_t i = 0; i < library->n_entries; i++) {
+        const Value *tags = value_get(&library->entries[i]->keys, "tag");
+        if (!tags || library->entries[i]->is_group)
+            continue;
+        if (tags->kind == VALUE_STRING)
+            names[count++] = tags->as.text;
+        for (size_t t = 0; tags->kind == VALUE_LIST && t < tags->n; t++)
+            if (tags->as.items[t].kind == VALUE_STRING)
+                names[count++] = tags->as.items[t].as.text;
+    }
+    if (count)
+        qsort(names, count, sizeof *names, compare_names);
+    *n = 0;
+    for (size_t i = 0; i < count; i++)
+        if (*n == 0 || strcmp(names[*n - 1], names[i]) != 0)
+            names[(*n)++] = names[i];
+    *out = names;
+}
+
+size_t text_distance(const char *a, const char *b) {
+    enum { LETTERS_MAX = 64 };
+    size_t row[LETTERS_MAX + 1], n = strlen(a), m = strlen(b);
+    if (n > LETTERS_MAX || m > LETTERS_MAX)
+        return n > m ? n : m;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t replaced = diagonal + (a[i - 1] != b[j - 1]),
+                   least = row[j] < row[j - 1] ? row[j] : row[j - 1];
+            diagonal = row[j];
+            row[j] = replaced < least + 1 ? replaced : least + 1;
+        }
+    }
+    return row[m];
+}
+
+enum { SUGGESTIONS = 3 };
+
+typedef struct Suggestions {
+    const char *names[SUGGESTIONS];
+    size_t distances[SUGGESTIONS], n;
+} Suggestions;
+
+/* Keeps the nearest few, nearest first. */
+static void consider(Suggestions *best, const char *wanted, const char *name) {
+    size_t limit = strlen(wanted) / 3 < 2 ? 2 : strlen(wanted) / 3, distance = text_distance(wanted, name);
+    if (strlen(wanted) >= 3 && strstr(name, wanted))
+        distance = 1;
+    if (distance > limit)
+        return;
+    size_t i = best->n;
+    while (i > 0 && best->distances[i - 1] > distance)
+        i--;
+    if (i >= SUGGESTIONS || (i > 0 && strcmp(best->names[i - 1], name) == 0))
+        return;
+    if (best->n < SUGGESTIONS)
+        best->n++;
+    for (size_t j = best->n - 1; j > i; j--) {
+        best->names[j] = best->names[j - 1];
+        best->distances[j] = best->distances[j - 1];
+    }
+    best->names[i] = name;
+    best->distances[i] = distance;
+}
+
+void library_suggest(const Library *library, const char *name, Buffer *out) {
+    Suggestions best = {0};
+    Arena arena = {0};
+    const char **tags;
+    size_t n_tags;
+    library_tags(library, &arena, &tags, &n_tags);
+    for (size_t i = 0; i < n_tags; i++)
+        consider(&best, name, tags[i]);
+    for (size_t i = 0; i < library->n_entries; i++)
+        consider(&best, name, library->entries[i]->name);
+    for (size_t i = 0; i < best.n; i++)
+        buffer_printf(out, "%s%s", i == 0 ? "" : i + 1 == best.n ? " or " : ", ", best.names[i]);
+    arena_free(&arena);
+}

@@ -1,0 +1,53 @@
+/* The library of task files: those in the binary and those in a folder of the user's. Reads every file's keys
+ * with includes merged, so that tasks, groups and tags are known by name before any is opened. */
+#ifndef ZEVAL_TASKS_LIBRARY_H
+#define ZEVAL_TASKS_LIBRARY_H
+
+#include "tasks/tasks.h"
+#include "tasks/value.h"
+
+typedef struct LibraryFile {
+    const char *name; /* path as found; of an embedded file its name there */
+    const char *root; /* the folder that includes may not leave */
+    bool embedded;
+    bool parsed;
+    Value keys; /* as written */
+    int64_t bytes;
+    const char *sha256;
+} LibraryFile;
+
+/* One task or group. */
+typedef struct LibraryEntry {
+    const char *name;
+    bool is_group;
+    const char *file;
+    Value keys;                /* includes merged; each pair's `line` is where its own file has it */
+    const char **key_files;    /* [keys.n] the file each pair comes from */
+    const LibraryFile **files; /* [n_files] the file itself and all that it includes */
+    size_t n_files;
+} LibraryEntry;
+
+typedef struct Library Library;
+
+/* Indexes the embedded task files and those below include_path (may be NULL), which come first. */
+int library_open(Library **out, const char *include_path, Error *error);
+void library_close(Library *library);
+
+/* All entries, sorted by name. */
+size_t library_count(const Library *library);
+const LibraryEntry *library_entry(const Library *library, size_t i);
+/* NULL if there is none of that name. */
+const LibraryEntry *library_find(const Library *library, const char *name);
+/* Adds one file by its path and gives its entry. */
+int library_add_file(Library *library, const char *path, const LibraryEntry **out, Error *error);
+
+/* True if the entry carries the tag. */
+bool library_has_tag(const LibraryEntry *entry, const char *tag);
+/* All tags, sorted, each once; allocated in arena. */
+void library_tags(const Library *library, Arena *arena, const char ***out, size_t *n);
+/* Names of tasks, groups and tags near to `name`, as "a, b or c" into out; nothing if none is near. */
+void library_suggest(const Library *library, const char *name, Buffer *out);
+/* How many letters differ: insertions, deletions, replacements. Texts over 64 bytes are far from all. */
+size_t text_distance(const char *a, const char *b);
+
+#endif

@@ -1,0 +1,25 @@
+/* What an open task holds; shared by the files that open it (task_set.c), draw its examples (fewshot.c) and
+ * build its documents (build.c). Never changed once open, so documents can be built from several threads. */
+#ifndef ZEVAL_TASKS_TASK_H
+#define ZEVAL_TASKS_TASK_H
+
+#include "tasks/config.h"
+#include "tasks/dataset.h"
+#include "tasks/tasks.h"
+
+struct Task {
+    TaskInfo info;
+    TaskConfig config;
+    const Value *rows; /* of the evaluated split */
+    const Value *pool; /* rows that examples are drawn from; NULL with no examples */
+    size_t n_pool;
+    size_t *draws; /* [n_documents][num_fewshot] indices into pool; SIZE_MAX where an example fell away */
+};
+
+/* Name of the split that examples come from; NULL if the task has literal samples. */
+const char *fewshot_split(const TaskConfig *config);
+/* Draws the examples of all documents, in their order, as lm-eval draws them with that seed.
+ * info.num_fewshot, info.n_documents, rows and pool must be set. */
+int fewshot_draw(Task *task, uint64_t seed, Arena *arena, Error *error);
+
+#endif

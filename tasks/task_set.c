@@ -1,0 +1,375 @@
+/* Names into open tasks and groups. Everything a set gives out lives in its arena. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "tasks/task.h"
+
+enum { GROUP_DEPTH_MAX = 16 };
+
+struct TaskSet {
+    Arena arena;
+    Library *library;
+    const TaskOptions *options; /* while opening */
+    Task **tasks;
+    size_t n_tasks, tasks_room;
+    TaskGroup **groups;
+    size_t n_groups, groups_room;
+    Dataset **datasets; /* each split is read once, however many tasks use it */
+    size_t n_datasets, datasets_room;
+};
+
+/* A growing list of what a group consists of. */
+typedef struct Members {
+    const char **children;
+    const Task **leaves;
+    size_t n_children, n_leaves, children_room, leaves_room;
+} Members;
+
+/* The groups being opened, innermost first: what finds a cycle. */
+typedef struct GroupChain {
+    const LibraryEntry *group;
+    const struct GroupChain *outer;
+    int depth;
+} GroupChain;
+
+static void *grow(void *items, size_t n, size_t *room) {
+    if (n < *room)
+        return items;
+    *room = *room ? *room * 2 : 16;
+    return mem_realloc(items, *room * sizeof(void *));
+}
+
+static int find_dataset(TaskSet *set, const TaskConfig *config, const char *split, const Dataset **out,
+                        Error *error) {
+    const char *name = config->dataset_name ? config->dataset_name : "default";
+    for (size_t i = 0; i < set->n_datasets; i++) {
+        *out = set->datasets[i];
+        if (text_equal((*out)->path, config->dataset_path) && text_equal((*out)->config, name) &&
+            text_equal((*out)->split, split))
+            return 0;
+    }
+    Dataset *dataset = arena_alloc(&set->arena, sizeof *dataset);
+    if (dataset_read(dataset, &set->arena, set->options->data_root, config->dataset_path, name, split, error))
+        return error_prefix(error, "%s", config->name);
+    set->datasets = grow(set->datasets, set->n_datasets, &set->datasets_room);
+    set->datasets[set->n_datasets++] = dataset;
+    *out = dataset;
+    return 0;
+}
+
+/* --limit as lm-eval reads it. */
+static size_t limited(double limit, size_t n) {
+    if (limit <= 0)
+        return n;
+    double kept = limit < 1 ? ceil((double)n * limit) : floor(limit);
+    return kept < (double)n ? (size_t)kept : n;
+}
+
+static int shots(const TaskConfig *config, int asked) {
+    int own = config->num_fewshot < 0 ? 0 : config->num_fewshot;
+    return asked < 0 || config->num_fewshot == 0 ? own : asked; /* a task that says 0 stays at 0 */
+}
+
+static int open_pool(TaskSet *set, Task *task, const Dataset **out, Error *error) {
+    const char *split = fewshot_split(&task->config);
+    *out = NULL;
+    if (task->info.num_fewshot == 0)
+        return 0;
+    if (!split) {
+        task->pool = task->config.fewshot_samples->as.items;
+        task->n_pool = task->config.fewshot_samples->n;
+        return 0;
+    }
+    if (find_dataset(set, &task->config, split, out, error))
+        return error_prefix(error, "few-shot examples");
+    task->pool = (*out)->rows;
+    task->n_pool = (*out)->n;
+    return 0;
+}
+
+static void note_files(TaskSet *set, Task *task, const LibraryEntry *entry, const Dataset *const data[2]) {
+    TaskFile *files = arena_alloc(&set->arena, (entry->n_files + 2) * sizeof *files);
+    size_t n = 0;
+    for (size_t i = 0; i < entry->n_files; i++) {
+        const LibraryFile *file = entry->files[i];
+        files[n++] = (TaskFile){"task", file->name, file->sha256, file->bytes};
+    }
+    for (int i = 0; i < 2; i++)
+        if (data[i] && (i == 0 || data[i] != data[0]))
+            files[n++] = (TaskFile){"dataset", data[i]->name, data[i]->sha256, data[i]->bytes};
+    task->info.files = files;
+    task->info.n_files = n;
+}
+
+static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error *error) {
+    TaskConfig *config = &task->config;
+    const Dataset *data[2];
+    if (config_read(config, entry, &set->arena, error))
+        return -1;
+    task->info = (TaskInfo){.name = config->name,
+                            .alias = config->alias,
+                            .version = config->version,
+                            .output_type = config->output_type,
+                            .dataset_path = config->dataset_path,
+                            .dataset_name = config->dataset_name ? config->dataset_name : "",
+                            .split = config->test_split ? config->test_split : config->validation_split,
+                            .num_fewshot = shots(config, set->options->num_fewshot),
+                            .metrics = config->metrics,
+                            .n_metrics = config->n_metrics};
+    if (find_dataset(set, config, task->info.split, &data[0], error))
+        return -1;
+    task->rows = data[0]->rows;
+    task->info.n_documents_total = data[0]->n;
+    task->info.n_documents = limited(set->options->limit, data[0]->n);
+    if (open_pool(set, task, &data[1], error) ||
+        fewshot_draw(task, set->options->fewshot_seed, &set->arena, error))
+        return -1;
+    note_files(set, task, entry, data);
+    return 0;
+}
+
+static int add_task(TaskSet *set, const LibraryEntry *entry, const Task **out, Error *error) {
+    for (size_t i = 0; i < set->n_tasks; i++) {
+        *out = set->tasks[i];
+        if (strcmp((*out)->info.name, entry->name) != 0)
+            continue;
+        if (strcmp((*out)->config.file, entry->file) == 0)
+            return 0;
+        return error_set_kind(error, ERROR_USAGE, "the task '%s' was asked for twice, from %s and from %s",
+                              entry->name, (*out)->config.file, entry->file);
+    }
+    Task *task = arena_alloc(&set->arena, sizeof *task);
+    if (open_task(set, task, entry, error))
+        return -1;
+    set->tasks = grow(set->tasks, set->n_tasks, &set->tasks_room);
+    set->tasks[set->n_tasks++] = task;
+    *out = task;
+    return 0;
+}
+
+static void push_child(Members *members, const char *name) {
+    members->children = grow(members->children, members->n_children, &members->children_room);
+    members->children[members->n_children++] = name;
+}
+
+static void push_leaf(Members *members, const Task *task) {
+    for (size_t i = 0; i < members->n_leaves; i++)
+        if (members->leaves[i] == task)
+            return;
+    members->leaves = grow(members->leaves, members->n_leaves, &members->leaves_room);
+    members->leaves[members->n_leaves++] = task;
+}
+
+static void members_free(Members *members) {
+    free(members->children);
+    free(members->leaves);
+}
+
+static int add_name(TaskSet *set, const char *name, const GroupChain *chain, Members *into, bool *found,
+                    Error *error);
+
+static int add_group_members(TaskSet *set, const GroupConfig *config, const GroupChain *chain,
+                             Members *members, Error *error) {
+    for (size_t i = 0; i < config->members->n; i++) {
+        bool found;
+        const char *name = config->members->as.items[i].as.text;
+        if (add_name(set, name, chain, members, &found, error))
+            return -1;
+        if (!found)
+            return error_set(error, "%s:%u: task: there is no task, group or tag '%.100s'",
+                             chain->group->file, config->members->as.items[i].line, name);
+    }
+    return 0;
+}
+
+static void add_aggregate(TaskSet *set, const GroupConfig *config, const Members *members) {
+    for (size_t i = 0; i < set->n_groups; i++)
+        if (strcmp(set->groups[i]->name, config->name) == 0)
+            return;
+    TaskGroup *group = arena_alloc(&set->arena, sizeof *group);
+    const char **children = arena_alloc(&set->arena, (members->n_children + 1) * sizeof *children);
+    const Task **leaves = arena_alloc(&set->arena, (members->n_leaves + 1) * sizeof *leaves);
+    if (members->n_children)
+        memcpy(children, members->children, members->n_children * sizeof *children);
+    if (members->n_leaves)
+        memcpy(leaves, members->leaves, members->n_leaves * sizeof *leaves);
+    *group = (TaskGroup){.name = config->name,
+                         .alias = config->alias,
+                         .version = config->version,
+                         .metric = config->metric,
+                         .weight_by_size = config->weight_by_size,
+                         .children = children,
+                         .n_children = members->n_children,
+                         .leaves = leaves,
+                         .n_leaves = members->n_leaves};
+    set->groups = grow(set->groups, set->n_groups, &set->groups_room);
+    set->groups[set->n_groups++] = group;
+}
+
+static int add_group(TaskSet *set, const LibraryEntry *entry, const GroupChain *outer, Members *into,
+                     Error *error) {
+    const GroupChain chain = {entry, outer, outer ? outer->depth + 1 : 0};
+    for (const GroupChain *link = outer; link; link = link->outer)
+        if (link->group == entry)
+            return error_set(error, "%s: the group '%s' contains itself", entry->file, entry->name);
+    if (chain.depth > GROUP_DEPTH_MAX)
+        return error_set(error, "%s: groups are nested deeper than %d levels", entry->file, GROUP_DEPTH_MAX);
+    GroupConfig config;
+    Members members = {0};
+    if (config_read_group(&config, entry, &set->arena, error))
+        return -1;
+    int status = add_group_members(set, &config, &chain, &members, error);
+    if (!status && config.metric)
+        add_aggregate(set, &config, &members);
+    push_child(into, config.name);
+    for (size_t i = 0; i < members.n_leaves; i++)
+        push_leaf(into, members.leaves[i]);
+    members_free(&members);
+    return status;
+}
+
+static int add_entry(TaskSet *set, const LibraryEntry *entry, const GroupChain *chain, Members *into,
+                     Error *error) {
+    const Task *task;
+    if (entry->is_group)
+        return add_group(set, entry, chain, into, error);
+    if (add_task(set, entry, &task, error))
+        return -1;
+    push_child(into, task->info.name);
+    push_leaf(into, task);
+    return 0;
+}
+
+/* A task, a group, or a tag's tasks by name; *found tells whether the name stands for anything. */
+static int add_name(TaskSet *set, const char *name, const GroupChain *chain, Members *into, bool *found,
+                    Error *error) {
+    const LibraryEntry *entry = library_find(set->library, name);
+    *found = entry != NULL;
+    if (entry)
+        return add_entry(set, entry, chain, into, error);
+    for (size_t i = 0; i < library_count(set->library); i++) {
+        entry = library_entry(set->library, i);
+        if (!library_has_tag(entry, name))
+            continue;
+        *found = true;
+        if (add_entry(set, entry, chain, into, error))
+            return -1;
+    }
+    return 0;
+}
+
+static int add_matches(TaskSet *set, const char *pattern, Members *into, bool *found, Error *error) {
+    const char **tags;
+    size_t n_tags;
+    bool tag_found;
+    for (size_t i = 0; i < library_count(set->library); i++) {
+        const LibraryEntry *entry = library_entry(set->library, i);
+        if (!text_glob(pattern, entry->name))
+            continue;
+        *found = true;
+        if (add_entry(set, entry, NULL, into, error))
+            return -1;
+    }
+    library_tags(set->library, &set->arena, &tags, &n_tags);
+    for (size_t i = 0; i < n_tags; i++) {
+        if (!text_glob(pattern, tags[i]))
+            continue;
+        *found = true;
+        if (add_name(set, tags[i], NULL, into, &tag_found, error))
+            return -1;
+    }
+    return 0;
+}
+
+static int unknown_name(const TaskSet *set, const char *name, Error *error) {
+    Buffer near = {0};
+    library_suggest(set->library, name, &near);
+    error_set_kind(error, ERROR_USAGE, "there is no task, group or tag '%.100s'%s%s%s", name,
+                   near.size ? "; did you mean " : "; `zeval tasks` lists what there is",
+                   near.size ? near.data : "", near.size ? "?" : "");
+    buffer_free(&near);
+    return -1;
+}
+
+/* One name as the user gave it. */
+static int add_request(TaskSet *set, const char *name, Members *into, Error *error) {
+    bool found;
+    const LibraryEntry *entry;
+    if (add_name(set, name, NULL, into, &found, error))
+        return -1;
+    if (found)
+        return 0;
+    if (text_ends_with(name, ".yaml")) {
+        if (!file_exists(name))
+            return error_set_kind(error, ERROR_USAGE, "%s: there is no such task file", name);
+        return library_add_file(set->library, name, &entry, error) ? -1
+                                                                   : add_entry(set, entry, NULL, into, error);
+    }
+    if (strpbrk(name, "*?[") && add_matches(set, name, into, &found, error))
+        return -1;
+    return found ? 0 : unknown_name(set, name, error);
+}
+
+static int check_options(const TaskOptions *options, Error *error) {
+    if (options->n_names == 0)
+        return error_set_kind(error, ERROR_USAGE, "no task was named");
+    if (!(options->limit >= 0))
+        return error_set_kind(error, ERROR_USAGE, "the limit %g is not a number of documents",
+                              options->limit);
+    if (options->num_fewshot < -1 || options->num_fewshot > 1000)
+        return error_set_kind(error, ERROR_USAGE, "%d few-shot examples; 0 to 1000 are possible",
+                              options->num_fewshot);
+    if (options->data_root && !file_is_directory(options->data_root))
+        return error_set_kind(error, ERROR_USAGE, "the data folder %s does not exist", options->data_root);
+    return 0;
+}
+
+int task_set_open(TaskSet **out, const TaskOptions *options, Error *error) {
+    if (check_options(options, error))
+        return -1;
+    TaskSet *set = mem_alloc_zero(1, sizeof *set);
+    Members members = {0};
+    set->options = options;
+    int status = library_open(&set->library, options->include_path, error);
+    for (size_t i = 0; i < options->n_names && !status; i++)
+        status = add_request(set, options->names[i], &members, error);
+    members_free(&members);
+    set->options = NULL;
+    if (status) {
+        task_set_close(set);
+        return -1;
+    }
+    for (size_t i = 0; i < set->n_tasks; i++)
+        log_debug(options->log, "%s: %zu of %zu documents, %d-shot", set->tasks[i]->info.name,
+                  set->tasks[i]->info.n_documents, set->tasks[i]->info.n_documents_total,
+                  set->tasks[i]->info.num_fewshot);
+    *out = set;
+    return 0;
+}
+
+void task_set_close(TaskSet *set) {
+    if (!set)
+        return;
+    library_close(set->library);
+    free(set->tasks);
+    free(set->groups);
+    free(set->datasets);
+    arena_free(&set->arena);
+    free(set);
+}
+
+size_t task_set_count(const TaskSet *set) {
+    return set->n_tasks;
+}
+const Task *task_set_task(const TaskSet *set, size_t i) {
+    return set->tasks[i];
+}
+size_t task_set_group_count(const TaskSet *set) {
+    return set->n_groups;
+}
+const TaskGroup *task_set_group(const TaskSet *set, size_t i) {
+    return set->groups[i];
+}

@@ -1,0 +1,27 @@
+/* Templates: the part of Jinja that task files use, with Jinja's meaning. A template is compiled once and
+ * rendered for many documents, from several threads at a time. The environment is lm-eval's for task files:
+ * no trimming of blocks, a trailing newline is kept, and an undefined name is an error. */
+#ifndef ZEVAL_TASKS_TEMPLATE_H
+#define ZEVAL_TASKS_TEMPLATE_H
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "tasks/value.h"
+
+typedef struct Template Template;
+
+/* Compiles text into arena, which must outlive the template. `where` ("arc_easy.yaml: doc_to_text") begins
+ * every message about it, followed by line and column inside the template. */
+int template_compile(const Template **out, Arena *arena, const char *text, const char *where, Error *error);
+
+/* Renders with the items of the dict `variables` as names. The string lives in arena. A render that takes
+ * more than 10 million steps or makes more than 64 MiB of text is an error. */
+int template_render(const Template *template, const Value *variables, Arena *arena, Value *out, Error *error);
+
+/* True if the template is one {{ expression }} with no text around it; then template_evaluate gives the
+ * expression's value itself instead of its printed form. */
+bool template_is_expression(const Template *template);
+int template_evaluate(const Template *template, const Value *variables, Arena *arena, Value *out,
+                      Error *error);
+
+#endif

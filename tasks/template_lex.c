@@ -1,0 +1,231 @@
+/* Template text into tokens. Invariant: `at` never passes the closing NUL, and line and column are those of
+ * `at`. A comment becomes nothing; a minus at a tag's edge takes the white space of the text beside it. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "tasks/template_tree.h"
+
+typedef struct Lexer {
+    const char *at;
+    uint32_t line, column;
+    Arena *arena;
+    Token *tokens;
+    size_t n, room;
+    bool strip_next; /* the last tag ended in a minus */
+    int braces;      /* open { inside the tag: a } then closes a mapping, not the tag */
+    const char *where;
+    Error *error;
+} Lexer;
+
+static int fail(const Lexer *lexer, const char *what) {
+    return error_set(lexer->error, "%s: line %u, column %u: %s", lexer->where, lexer->line, lexer->column,
+                     what);
+}
+
+static void advance(Lexer *lexer, size_t bytes) {
+    for (; bytes > 0 && *lexer->at; bytes--, lexer->at++) {
+        if (*lexer->at == '\n') {
+            lexer->line++;
+            lexer->column = 1;
+        } else if (((unsigned char)*lexer->at & 0xC0) != 0x80) {
+            lexer->column++;
+        }
+    }
+}
+
+static Token *push(Lexer *lexer, TokenKind kind) {
+    if (lexer->n == lexer->room) {
+        size_t room = lexer->room ? lexer->room * 2 : 32;
+        Token *grown = arena_alloc(lexer->arena, room * sizeof *grown);
+        if (lexer->n)
+            memcpy(grown, lexer->tokens, lexer->n * sizeof *grown);
+        lexer->tokens = grown;
+        lexer->room = room;
+    }
+    lexer->tokens[lexer->n] = (Token){.kind = kind, .line = lexer->line, .column = lexer->column, .text = ""};
+    return &lexer->tokens[lexer->n++];
+}
+
+/* Text up to the next tag, narrowed where a tag beside it asks for that. */
+static void lex_text(Lexer *lexer) {
+    const char *end = lexer->at;
+    while (*end && !(end[0] == '{' && (end[1] == '{' || end[1] == '%' || end[1] == '#')))
+        end++;
+    const char *start = lexer->at;
+    size_t bytes = (size_t)(end - start), whole = bytes;
+    if (lexer->strip_next)
+        text_lstrip(&start, &bytes);
+    if (*end && end[2] == '-')
+        text_rstrip(&start, &bytes);
+    if (bytes > 0) {
+        Token *token = push(lexer, TOKEN_TEXT);
+        token->text = arena_strndup(lexer->arena, start, bytes);
+        token->bytes = bytes;
+    }
+    advance(lexer, whole);
+    lexer->strip_next = false;
+}
+
+static int lex_comment(Lexer *lexer) {
+    const char *end = strstr(lexer->at + 2, "#}");
+    if (!end)
+        return fail(lexer, "a comment {# without its #}");
+    lexer->strip_next = end > lexer->at + 2 && end[-1] == '-';
+    advance(lexer, (size_t)(end + 2 - lexer->at));
+    return 0;
+}
+
+/* One escape behind a backslash; unknown ones stay as written, as in Python. */
+static int lex_escape(Lexer *lexer, Buffer *out) {
+    static const char from[] = "\\'\"abfnrtv", to[] = "\\'\"\a\b\f\n\r\t\v";
+    char c = lexer->at[1];
+    const char *simple = c ? strchr(from, c) : NULL;
+    size_t digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
+    if (simple) {
+        buffer_append_char(out, to[simple - from]);
+        advance(lexer, 2);
+    } else if (digits > 0) {
+        char hex[9] = {0}, bytes[4];
+        strncpy(hex, lexer->at + 2, digits);
+        if (strspn(hex, "0123456789abcdefABCDEF") != digits)
+            return fail(lexer, "an escape without its hexadecimal digits");
+        uint32_t code = (uint32_t)strtoul(hex, NULL, 16);
+        if (code == 0 || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000))
+            return fail(lexer, "an escape that names no character");
+        buffer_append(out, bytes, utf8_encode(code, bytes));
+        advance(lexer, 2 + digits);
+    } else {
+        buffer_append_char(out, '\\');
+        advance(lexer, 1);
+        if (c == '\n') {
+            out->size--;
+            advance(lexer, 1);
+        }
+    }
+    return 0;
+}
+
+static int lex_string(Lexer *lexer) {
+    Token *token = push(lexer, TOKEN_LITERAL);
+    Buffer text = {0};
+    int status = 0;
+    char quote = *lexer->at;
+    advance(lexer, 1);
+    while (!status && *lexer->at && *lexer->at != quote) {
+        if (*lexer->at == '\\') {
+            status = lex_escape(lexer, &text);
+        } else {
+            buffer_append_char(&text, *lexer->at);
+            advance(lexer, 1);
+        }
+    }
+    if (!status && !*lexer->at)
+        status = error_set(lexer->error, "%s: line %u, column %u: a string without its closing quote",
+                           lexer->where, token->line, token->column);
+    if (!status) {
+        advance(lexer, 1);
+        token->literal =
+            value_string_n(arena_strndup(lexer->arena, text.data ? text.data : "", text.size), text.size);
+    }
+    buffer_free(&text);
+    return status;
+}
+
+static int lex_number(Lexer *lexer) {
+    char digits[40] = {0};
+    size_t length = strspn(lexer->at, "0123456789");
+    bool fraction = lexer->at[length] == '.' && strspn(lexer->at + length + 1, "0123456789") > 0;
+    if (fraction)
+        length += 1 + strspn(lexer->at + length + 1, "0123456789");
+    if (length >= sizeof digits)
+        return fail(lexer, "a number is too long");
+    memcpy(digits, lexer->at, length);
+    Token *token = push(lexer, TOKEN_LITERAL);
+    int64_t integer = 0;
+    double number = 0;
+    if (fraction ? !text_to_double(digits, &number) : !text_to_int(digits, &integer))
+        return fail(lexer, "a number is out of range");
+    token->literal = fraction ? value_double(number) : value_int(integer);
+    advance(lexer, length);
+    return 0;
+}
+
+static bool is_name_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+static int lex_operator(Lexer *lexer) {
+    static const char *const operators[] = {"==", "!=", "<=", ">=", "//", "+", "-", "*", "/", "%", "~", "<",
+                                            ">",  "=",  ".",  ",",  "|",  "(", ")", "[", "]", "{", "}", ":"};
+    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {
+        if (!text_starts_with(lexer->at, operators[i]))
+            continue;
+        Token *token = push(lexer, TOKEN_OPERATOR);
+        token->text = operators[i];
+        token->bytes = strlen(operators[i]);
+        lexer->braces += (*lexer->at == '{') - (*lexer->at == '}');
+        advance(lexer, token->bytes);
+        return 0;
+    }
+    return fail(lexer, "a character that no expression can hold");
+}
+
+/* 1 if the tag ends here, with its token pushed. */
+static int lex_tag_end(Lexer *lexer, const char *close) {
+    size_t minus = *lexer->at == '-';
+    if (lexer->braces > 0 || strncmp(lexer->at + minus, close, 2) != 0)
+        return 0;
+    push(lexer, *close == '}' ? TOKEN_OUTPUT_END : TOKEN_STATEMENT_END);
+    lexer->strip_next = minus;
+    advance(lexer, minus + 2);
+    return 1;
+}
+
+static int lex_tag(Lexer *lexer) {
+    bool output = lexer->at[1] == '{';
+    Token begin = *push(lexer, output ? TOKEN_OUTPUT_BEGIN : TOKEN_STATEMENT_BEGIN);
+    advance(lexer, lexer->at[2] == '-' ? 3 : 2);
+    lexer->braces = 0;
+    while (!lex_tag_end(lexer, output ? "}}" : "%}")) {
+        char c = *lexer->at;
+        int status = 0;
+        if (c == '\0')
+            return error_set(lexer->error, "%s: line %u, column %u: %s without its %s", lexer->where,
+                             begin.line, begin.column, output ? "{{" : "{%", output ? "}}" : "%}");
+        if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
+            advance(lexer, 1);
+        } else if (c == '\'' || c == '"') {
+            status = lex_string(lexer);
+        } else if (c >= '0' && c <= '9') {
+            status = lex_number(lexer);
+        } else if (is_name_char(c)) {
+            Token *token = push(lexer, TOKEN_NAME);
+            while (is_name_char(lexer->at[token->bytes]))
+                token->bytes++;
+            token->text = arena_strndup(lexer->arena, lexer->at, token->bytes);
+            advance(lexer, token->bytes);
+        } else {
+            status = lex_operator(lexer);
+        }
+        if (status)
+            return -1;
+    }
+    return 0;
+}
+
+int template_lex(Token **tokens, size_t *n, Arena *arena, const char *text, const char *where, Error *error) {
+    Lexer lexer = {.at = text, .line = 1, .column = 1, .arena = arena, .where = where, .error = error};
+    while (*lexer.at) {
+        lex_text(&lexer);
+        if (!*lexer.at)
+            break;
+        if (lexer.at[1] == '#' ? lex_comment(&lexer) : lex_tag(&lexer))
+            return -1;
+    }
+    push(&lexer, TOKEN_END);
+    *tokens = lexer.tokens;
+    *n = lexer.n;
+    return 0;
+}

@@ -1,0 +1,150 @@
+/* JSON text into values. cJSON does the parsing but keeps every number as a double and ends strings at a NUL;
+ * so one scan over the text beforehand finds the numbers as written, in the order in which the tree is then
+ * walked, and refuses what would be lost. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "tasks/value.h"
+
+enum { JSON_DEPTH_MAX = 64 };
+
+typedef struct JsonReader {
+    Arena *arena;
+    const char *cursor, *end; /* the text; cursor stands behind the last number taken */
+    const char *where;
+    size_t line;
+    Error *error;
+} JsonReader;
+
+static int fail(const JsonReader *reader, const char *what) {
+    return error_set(reader->error, "%s:%zu: %s", reader->where, reader->line, what);
+}
+
+/* A string's text after its opening quote; returns behind the closing one. */
+static const char *skip_string(const char *at, const char *end) {
+    while (at < end && *at != '"')
+        at += *at == '\\' ? 2 : 1;
+    return at < end ? at + 1 : end;
+}
+
+static bool holds_nul(const char *text, size_t bytes) {
+    if (memchr(text, '\0', bytes))
+        return true;
+    const char *end = text + bytes;
+    for (const char *at = text; (at = memchr(at, '\\', (size_t)(end - at))); at += 2) {
+        if (end - at < 6)
+            return false;
+        if (memcmp(at, "\\u0000", 6) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The next number's first character, and the cursor behind it. */
+static const char *next_number(JsonReader *reader) {
+    const char *at = reader->cursor;
+    while (at < reader->end && *at != '-' && (*at < '0' || *at > '9'))
+        at = *at == '"' ? skip_string(at + 1, reader->end) : at + 1;
+    const char *start = at;
+    while (at < reader->end && strchr("+-.eE0123456789", *at))
+        at++;
+    reader->cursor = at;
+    return start;
+}
+
+static int convert_number(JsonReader *reader, const cJSON *item, Value *out) {
+    const char *start = next_number(reader);
+    size_t length = (size_t)(reader->cursor - start);
+    if (memchr(start, '.', length) || memchr(start, 'e', length) || memchr(start, 'E', length)) {
+        *out = value_double(item->valuedouble);
+        return 0;
+    }
+    char digits[32];
+    int64_t integer;
+    if (length >= sizeof digits)
+        return fail(reader, "an integer does not fit into 64 bits");
+    memcpy(digits, start, length);
+    digits[length] = '\0';
+    if (!text_to_int(digits, &integer))
+        return fail(reader, "an integer does not fit into 64 bits");
+    *out = value_int(integer);
+    return 0;
+}
+
+static int convert(JsonReader *reader, const cJSON *item, int depth, Value *out);
+
+static int convert_object(JsonReader *reader, const cJSON *object, int depth, Value *out) {
+    size_t room = 0;
+    for (const cJSON *item = object->child; item; item = item->next)
+        room++;
+    *out =
+        (Value){.kind = VALUE_DICT, .as.pairs = arena_alloc(reader->arena, (room + 1) * sizeof(ValuePair))};
+    for (const cJSON *item = object->child; item; item = item->next) {
+        Value value;
+        if (convert(reader, item, depth + 1, &value))
+            return -1;
+        Value *before = (Value *)value_get(out, item->string);
+        if (before)
+            *before = value;
+        else
+            out->as.pairs[out->n++] =
+                (ValuePair){.key = arena_strdup(reader->arena, item->string), .value = value};
+    }
+    return 0;
+}
+
+static int convert_array(JsonReader *reader, const cJSON *array, int depth, Value *out) {
+    size_t n = 0;
+    for (const cJSON *item = array->child; item; item = item->next)
+        n++;
+    *out = value_list(reader->arena, n);
+    size_t i = 0;
+    for (const cJSON *item = array->child; item; item = item->next)
+        if (convert(reader, item, depth + 1, &out->as.items[i++]))
+            return -1;
+    return 0;
+}
+
+static int convert(JsonReader *reader, const cJSON *item, int depth, Value *out) {
+    if (depth > JSON_DEPTH_MAX)
+        return fail(reader, "JSON is nested deeper than 64 levels");
+    if (cJSON_IsObject(item))
+        return convert_object(reader, item, depth, out);
+    if (cJSON_IsArray(item))
+        return convert_array(reader, item, depth, out);
+    if (cJSON_IsNumber(item))
+        return convert_number(reader, item, out);
+    if (cJSON_IsString(item))
+        *out = value_string(arena_strdup(reader->arena, item->valuestring));
+    else if (cJSON_IsBool(item))
+        *out = value_bool(cJSON_IsTrue(item));
+    else
+        *out = value_null();
+    return 0;
+}
+
+int value_from_json(Value *out, Arena *arena, const char *text, size_t bytes, const char *where, size_t line,
+                    Error *error) {
+    JsonReader reader = {arena, text, text + bytes, where, line, error};
+    if (!utf8_valid(text, bytes))
+        return fail(&reader, "the text is not valid UTF-8");
+    if (holds_nul(text, bytes))
+        return fail(&reader, "a NUL character, which no prompt can hold");
+    cJSON *root = NULL;
+    const char *end = NULL;
+    root = cJSON_ParseWithLengthOpts(text, bytes, &end, 0);
+    size_t used = end ? (size_t)(end - text) : 0;
+    while (root && used < bytes && strchr(" \t\r\n", text[used]))
+        used++;
+    if (!root || used < bytes) {
+        cJSON_Delete(root);
+        return error_set(error, "%s:%zu:%zu: not valid JSON at this column", where, line,
+                         utf8_length(text, used < bytes ? used : bytes) + 1);
+    }
+    int status = convert(&reader, root, 0, out);
+    cJSON_Delete(root);
+    return status;
+}

@@ -1,0 +1,238 @@
+/* YAML by libyaml's event stream. The limits on depth and on the number of values keep a hostile file small.
+ */
+#include "tasks/yaml.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "base/text.h"
+
+enum { YAML_DEPTH_MAX = 32, YAML_VALUES_MAX = 200000, YAML_BYTES_MAX = 4 << 20 };
+
+typedef struct YamlReader {
+    yaml_parser_t parser;
+    yaml_event_t event; /* the current one; empty before the first */
+    Arena *arena;
+    const char *name;
+    size_t n_values;
+    Error *error;
+} YamlReader;
+
+static uint32_t line_of(const YamlReader *reader) {
+    return (uint32_t)reader->event.start_mark.line + 1;
+}
+
+static int fail(YamlReader *reader, const char *what) {
+    return error_set(reader->error, "%s:%u: %s", reader->name, line_of(reader), what);
+}
+
+static int next_event(YamlReader *reader) {
+    yaml_event_delete(&reader->event);
+    if (yaml_parser_parse(&reader->parser, &reader->event))
+        return 0;
+    memset(&reader->event, 0, sizeof reader->event);
+    const char *problem = reader->parser.problem ? reader->parser.problem : "unreadable text";
+    size_t line = reader->parser.problem_mark.line + 1, column = reader->parser.problem_mark.column + 1;
+    return error_set(reader->error, "%s:%zu:%zu: not valid YAML: %s", reader->name, line, column, problem);
+}
+
+static bool is_any(const char *text, const char *const *words) {
+    for (; *words; words++)
+        if (strcmp(text, *words) == 0)
+            return true;
+    return false;
+}
+
+/* YAML 1.1 floats have a point; its exponents have a sign, and lm-eval's reader follows that. */
+static bool as_float(const char *text, double *out) {
+    const char *exponent = strpbrk(text, "eE");
+    if (!strchr(text, '.') || strspn(text, "+-.0123456789eE") != strlen(text))
+        return false;
+    if (exponent && exponent[1] != '+' && exponent[1] != '-')
+        return false;
+    return text_to_double(text + (*text == '+'), out);
+}
+
+static Value plain_scalar(Arena *arena, const char *text, size_t bytes) {
+    static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
+    static const char *const trues[] = {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", NULL};
+    static const char *const falses[] = {"false", "False", "FALSE", "no",  "No",
+                                         "NO",    "off",   "Off",   "OFF", NULL};
+    int64_t integer;
+    double number;
+    if (is_any(text, nulls))
+        return value_null();
+    if (is_any(text, trues))
+        return value_bool(true);
+    if (is_any(text, falses))
+        return value_bool(false);
+    bool octal = text[0] == '0' && text[1];
+    if (!octal && text_to_int(text + (*text == '+'), &integer))
+        return value_int(integer);
+    if (as_float(text, &number))
+        return value_double(number);
+    return value_string_n(arena_strndup(arena, text, bytes), bytes);
+}
+
+static int read_scalar(YamlReader *reader, Value *out) {
+    const char *text = (const char *)reader->event.data.scalar.value;
+    const char *tag = (const char *)reader->event.data.scalar.tag;
+    size_t bytes = reader->event.data.scalar.length;
+    if (memchr(text, '\0', bytes))
+        return fail(reader, "a NUL character in a string");
+    if (tag && strcmp(tag, "!function") == 0) {
+        *out = value_string_n(arena_strndup(reader->arena, text, bytes), bytes);
+        out->kind = VALUE_FUNCTION;
+    } else if (tag && strcmp(tag, "!") != 0 && strcmp(tag, YAML_STR_TAG) != 0) {
+        return error_set(reader->error, "%s:%u: the tag '%.80s' is not supported; only !function is",
+                         reader->name, line_of(reader), tag);
+    } else if (!tag && reader->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
+        *out = plain_scalar(reader->arena, text, bytes);
+    } else {
+        *out = value_string_n(arena_strndup(reader->arena, text, bytes), bytes);
+    }
+    return 0;
+}
+
+static int read_value(YamlReader *reader, int depth, Value *out);
+
+/* Items and pairs, gathered before their number is known. */
+typedef struct PairList {
+    ValuePair *pairs;
+    size_t n, room;
+} PairList;
+
+static void push_pair(PairList *list, ValuePair pair) {
+    if (list->n == list->room) {
+        list->room = list->room ? list->room * 2 : 8;
+        list->pairs = mem_realloc(list->pairs, list->room * sizeof *list->pairs);
+    }
+    list->pairs[list->n++] = pair;
+}
+
+static int read_sequence(YamlReader *reader, int depth, PairList *list) {
+    while (reader->event.type != YAML_SEQUENCE_END_EVENT) {
+        ValuePair item = {0};
+        if (read_value(reader, depth + 1, &item.value) || next_event(reader))
+            return -1;
+        push_pair(list, item);
+    }
+    return 0;
+}
+
+static int read_key(YamlReader *reader, const PairList *list, ValuePair *pair) {
+    if (reader->event.type != YAML_SCALAR_EVENT)
+        return fail(reader, "a key that is not a string");
+    const char *key = (const char *)reader->event.data.scalar.value;
+    if (strlen(key) != reader->event.data.scalar.length)
+        return fail(reader, "a NUL character in a key");
+    for (size_t i = 0; i < list->n; i++)
+        if (strcmp(list->pairs[i].key, key) == 0)
+            return error_set(reader->error, "%s:%u: the key '%.80s' stands here and in line %u already",
+                             reader->name, line_of(reader), key, list->pairs[i].line);
+    if (list->n >= 4096)
+        return fail(reader, "a mapping with more than 4096 keys");
+    pair->line = line_of(reader);
+    pair->key = arena_strdup(reader->arena, key);
+    return next_event(reader);
+}
+
+static int read_mapping(YamlReader *reader, int depth, PairList *list) {
+    while (reader->event.type != YAML_MAPPING_END_EVENT) {
+        ValuePair pair = {0};
+        if (read_key(reader, list, &pair) || read_value(reader, depth + 1, &pair.value) || next_event(reader))
+            return -1;
+        push_pair(list, pair);
+    }
+    return 0;
+}
+
+static int read_container(YamlReader *reader, int depth, Value *out) {
+    bool mapping = reader->event.type == YAML_MAPPING_START_EVENT;
+    PairList list = {0};
+    int status = next_event(reader);
+    if (!status)
+        status = mapping ? read_mapping(reader, depth, &list) : read_sequence(reader, depth, &list);
+    if (!status && mapping) {
+        *out = (Value){.kind = VALUE_DICT,
+                       .n = list.n,
+                       .as.pairs = arena_alloc(reader->arena, (list.n + 1) * sizeof(ValuePair))};
+        if (list.n)
+            memcpy(out->as.pairs, list.pairs, list.n * sizeof(ValuePair));
+    } else if (!status) {
+        *out = value_list(reader->arena, list.n);
+        for (size_t i = 0; i < list.n; i++)
+            out->as.items[i] = list.pairs[i].value;
+    }
+    free(list.pairs);
+    return status;
+}
+
+/* Refuses what would give a value a second name. */
+static int check_anchor(YamlReader *reader) {
+    const yaml_event_t *event = &reader->event;
+    bool anchored = (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor) ||
+                    (event->type == YAML_SEQUENCE_START_EVENT && event->data.sequence_start.anchor) ||
+                    (event->type == YAML_MAPPING_START_EVENT && event->data.mapping_start.anchor);
+    if (anchored || event->type == YAML_ALIAS_EVENT)
+        return fail(reader, "anchors (&name) and aliases (*name) are not supported; write the value out");
+    return 0;
+}
+
+/* Reads the value that begins with the current event and ends on its last event. */
+static int read_value(YamlReader *reader, int depth, Value *out) {
+    uint32_t line = line_of(reader);
+    if (depth > YAML_DEPTH_MAX)
+        return fail(reader, "nested deeper than 32 levels");
+    if (++reader->n_values > YAML_VALUES_MAX)
+        return fail(reader, "more than 200000 values");
+    if (check_anchor(reader))
+        return -1;
+    int status;
+    if (reader->event.type == YAML_SCALAR_EVENT)
+        status = read_scalar(reader, out);
+    else if (reader->event.type == YAML_SEQUENCE_START_EVENT ||
+             reader->event.type == YAML_MAPPING_START_EVENT)
+        status = read_container(reader, depth, out);
+    else
+        status = fail(reader, "a value was expected here");
+    out->line = line;
+    return status;
+}
+
+static int read_document(YamlReader *reader, Value *out) {
+    do {
+        if (next_event(reader))
+            return -1;
+    } while (reader->event.type == YAML_STREAM_START_EVENT ||
+             reader->event.type == YAML_DOCUMENT_START_EVENT);
+    if (reader->event.type == YAML_STREAM_END_EVENT)
+        return fail(reader, "the file is empty");
+    if (read_value(reader, 0, out))
+        return -1;
+    if (out->kind != VALUE_DICT)
+        return error_set(reader->error, "%s:%u: found %s; a mapping (key: value) was expected", reader->name,
+                         out->line, value_kind_name(out->kind));
+    do {
+        if (next_event(reader))
+            return -1;
+    } while (reader->event.type == YAML_DOCUMENT_END_EVENT);
+    if (reader->event.type != YAML_STREAM_END_EVENT)
+        return fail(reader, "a second document in the file");
+    return 0;
+}
+
+int yaml_parse(Value *out, Arena *arena, const char *text, size_t bytes, const char *name, Error *error) {
+    YamlReader reader = {.arena = arena, .name = name, .error = error};
+    if (bytes > YAML_BYTES_MAX)
+        return error_set(error, "%s: %zu bytes; a task file has at most 4 MiB", name, bytes);
+    if (!yaml_parser_initialize(&reader.parser))
+        return error_set(error, "%s: no memory to read it", name);
+    yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, bytes);
+    yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
+    int status = read_document(&reader, out);
+    yaml_event_delete(&reader.event);
+    yaml_parser_delete(&reader.parser);
+    return status;
+}
