@@ -138,16 +138,9 @@ static bool push_bytes(const Bpe *bpe, BpeScratch *scratch, const char *text, si
     return true;
 }
 
-static int unknown_character(uint32_t code, Error *error) {
-    return error_set(error,
-                     "the text has the character U+%04X, which is not in the tokenizer's vocabulary, and the "
-                     "tokenizer has no unknown token",
-                     (unsigned)code);
-}
-
 /* One symbol per character. As in the reference, a run of unknown characters is written out when the next
- * known one comes, so bytes of the fallback may overtake it. */
-static int split_symbols(const Bpe *bpe, const char *word, size_t bytes, BpeScratch *scratch, Error *error) {
+ * known one comes, so bytes of the fallback may overtake it; without an unknown token it is dropped. */
+static void split_symbols(const Bpe *bpe, const char *word, size_t bytes, BpeScratch *scratch) {
     bool unknown_waits = false;
     scratch->n_symbols = 0;
     for (size_t at = 0, length; at < bytes; at += length) {
@@ -162,9 +155,7 @@ static int split_symbols(const Bpe *bpe, const char *word, size_t bytes, BpeScra
             push_symbol(scratch, id);
         } else if (bpe->byte_fallback && push_bytes(bpe, scratch, word + at, length)) {
             continue;
-        } else if (bpe->unknown_id < 0) {
-            return unknown_character(code, error);
-        } else {
+        } else if (bpe->unknown_id >= 0) {
             if (unknown_waits && !bpe->fuse_unknown)
                 push_symbol(scratch, bpe->unknown_id);
             unknown_waits = true;
@@ -172,7 +163,6 @@ static int split_symbols(const Bpe *bpe, const char *word, size_t bytes, BpeScra
     }
     if (unknown_waits)
         push_symbol(scratch, bpe->unknown_id);
-    return 0;
 }
 
 int bpe_encode(const Bpe *bpe, const char *word, size_t bytes, BpeScratch *scratch, TokenIds *out,
@@ -187,8 +177,7 @@ int bpe_encode(const Bpe *bpe, const char *word, size_t bytes, BpeScratch *scrat
             return 0;
         }
     }
-    if (split_symbols(bpe, word, bytes, scratch, error))
-        return -1;
+    split_symbols(bpe, word, bytes, scratch);
     merge_symbols(bpe, scratch);
     for (int32_t at = scratch->n_symbols ? 0 : -1; at >= 0; at = scratch->symbols[at].next)
         token_ids_append(out, scratch->symbols[at].id);

@@ -37,8 +37,8 @@ typedef enum SpecialPolicy {
 
 /* Appends the ids of text to out. Special-token strings inside the text are always parsed as such, as the
  * reference does. Invalid UTF-8 is taken as the reference takes it after replacement by U+FFFD; NUL bytes are
- * data. Fails only if a Split pattern exceeds its match limits or the text holds an unknown character and
- * there is no unknown token. */
+ * data. A character that the vocabulary lacks is dropped when there is no unknown token, as the reference
+ * does. Fails only if a Split pattern exceeds its match limits or a word has a billion bytes. */
 int tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t bytes, SpecialPolicy policy,
                      TokenIds *out, Error *error);
 
@@ -54,7 +54,8 @@ const char *tokenizer_token_text(const Tokenizer *tokenizer, int32_t id);
 /* One more than the largest id. */
 int64_t tokenizer_vocab_size(const Tokenizer *tokenizer);
 
-/* -1 / NULL when the tokenizer has none. */
+/* -1 / NULL when the tokenizer has none. Without a bos_token in tokenizer_config.json, a special token that
+ * the post-processor puts first is taken as BOS. */
 int32_t tokenizer_bos_id(const Tokenizer *tokenizer);
 int32_t tokenizer_eos_id(const Tokenizer *tokenizer);
 const char *tokenizer_bos_text(const Tokenizer *tokenizer);
@@ -64,7 +65,8 @@ bool tokenizer_adds_bos(const Tokenizer *tokenizer);
 int64_t tokenizer_model_max_length(const Tokenizer *tokenizer);
 
 /* Streaming decode: push ids one at a time; each call appends only text that later ids cannot change, never
- * half a character. finish appends what was held back. Zero-initialise with {0}; free with token_stream_free.
+ * half a character; special tokens are skipped. finish appends what was held back. Zero-initialise with {0};
+ * free with token_stream_free.
  */
 typedef struct TokenStream {
     TokenIds ids;

@@ -119,6 +119,7 @@ def variants(base):
     pre("whitespace", {"type": "Whitespace"}, base_name="plain")
     pre("whitespace split", {"type": "WhitespaceSplit"}, base_name="plain")
     out.append(("fuse unknown", "plain", {}, {"fuse_unk": True}, []))
+    out.append(("no unknown token", "plain", {}, {"unk_token": None}, []))
     out.append(("ignore merges", "byte_level", {}, {"ignore_merges": True}, []))
     for form in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase"]:
         norm(form, {"type": form})

@@ -211,21 +211,6 @@ static void test_configs(void **state) {
         0);
 }
 
-static void test_unknown_characters_without_unknown_token(void **state) {
-    (void)state;
-    char *folder = make_temporary_folder();
-    write_text(folder, "tokenizer.json", small);
-    Tokenizer *tokenizer = open_tokenizer(folder);
-    TokenIds ids = {0};
-    Error error = {0};
-    assert_int_equal(tokenizer_encode(tokenizer, "a\xC3\xA9", 3, SPECIAL_NONE, &ids, &error), -1);
-    assert_non_null(strstr(error.message, "U+00E9"));
-    assert_int_equal(ids.n, 0);
-    token_ids_free(&ids);
-    tokenizer_close(tokenizer);
-    remove_folder(folder);
-}
-
 static void test_decoding_unknown_ids(void **state) {
     (void)state;
     Tokenizer *tokenizer = open_tokenizer(TOKENIZER_FIXTURES "/byte_level.json");
@@ -265,7 +250,6 @@ int run_tokenizer_file_tests(void) {
         cmocka_unit_test(test_deep_sequences),
         cmocka_unit_test(test_bad_configs),
         cmocka_unit_test(test_configs),
-        cmocka_unit_test(test_unknown_characters_without_unknown_token),
         cmocka_unit_test(test_decoding_unknown_ids),
         cmocka_unit_test(test_a_pattern_that_explodes_is_stopped),
     };
