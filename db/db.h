@@ -76,7 +76,8 @@ typedef struct DbTask {
     const char *dataset_path, *dataset_name, *split;
     int64_t num_fewshot, n_documents, n_documents_total;
 } DbTask;
-/* Idempotent, as all of the following are. */
+/* Idempotent, as all of the following are. Each row needs the one it belongs to: a run its tasks, a task its
+ * documents, a document its requests and metrics, in this order. */
 int db_run_task(Db *db, int64_t run_id, const DbTask *task, Error *error);
 /* `children` are names of tasks or groups; position keeps their order. */
 int db_run_group(Db *db, int64_t run_id, const char *name, const char *alias, const char *version,

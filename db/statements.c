@@ -98,16 +98,17 @@ DbValue value_key(const uint8_t key[SHA256_BYTES]) {
     return (DbValue){.kind = VALUE_KEY, .key = key};
 }
 
-static bool disk_is_full(Db *db, int code) {
-    int system = sqlite3_system_errno(db->connection);
+static bool disk_is_full(int code, int reason) {
     return (code & 0xff) == SQLITE_FULL ||
-           ((code & 0xff) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT || system == EFBIG));
+           ((code & 0xff) == SQLITE_IOERR && (reason == ENOSPC || reason == EDQUOT || reason == EFBIG));
 }
 
 int db_fail(Db *db, int code, Error *error) {
+    int last_errno = errno;
     const char *detail = sqlite3_errmsg(db->connection);
-    int system = sqlite3_system_errno(db->connection);
-    if (disk_is_full(db, code))
+    /* SQLite forgets the reason of some failed writes, but errno still has it. */
+    int reason = sqlite3_system_errno(db->connection) ? sqlite3_system_errno(db->connection) : last_errno;
+    if (disk_is_full(code, reason))
         return error_set(
             error,
             "the disk that holds results database '%s' is full: the batch in hand was not stored, "
@@ -132,7 +133,12 @@ int db_fail(Db *db, int code, Error *error) {
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR:
         return error_set(error, "cannot read or write results database '%s': %s (%s)", db->path, detail,
-                         system ? strerror(system) : "no further reason given");
+                         reason ? strerror(reason) : "no further reason given");
+    case SQLITE_CONSTRAINT:
+        return error_set(
+            error,
+            "results database '%s': a row was stored before the one it belongs to, or lacks its name (%s)",
+            db->path, detail);
     default:
         return error_set(error, "results database '%s': %s", db->path, detail);
     }

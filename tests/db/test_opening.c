@@ -1,0 +1,301 @@
+/* Which files are opened, which are refused and with what sentence, and who may write. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/db/support.h"
+
+static void make_with_sql(const char *path, const char *sql) {
+    sqlite3 *database = NULL;
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(database);
+}
+
+static void test_missing_file(void **state) {
+    Folder *folder = *state;
+    assert_open_fails(folder->database, DB_READ, "there is no results database");
+    assert_int_equal(access(folder->database, F_OK), -1);
+}
+
+static void test_missing_folder(void **state) {
+    Folder *folder = *state;
+    char path[400];
+    snprintf(path, sizeof path, "%s/nowhere/results.db", folder->path);
+    assert_open_fails(path, DB_WRITE, "nowhere' does not exist");
+    assert_open_fails(path, DB_READ, "nowhere' does not exist");
+}
+
+static void test_folder_instead_of_file(void **state) {
+    Folder *folder = *state;
+    assert_open_fails(folder->path, DB_WRITE, "is a folder");
+    assert_open_fails("", DB_WRITE, "empty name");
+}
+
+static void test_empty_file_is_a_new_database(void **state) {
+    Folder *folder = *state;
+    write_file(folder->database, "", 0);
+    assert_open_fails(folder->database, DB_READ, "is empty");
+    Db *db = open_database(folder->database, DB_WRITE);
+    assert_int_equal(query_integer(db, "PRAGMA user_version"), DB_SCHEMA_VERSION);
+    assert_int_equal(query_integer(db, "PRAGMA synchronous"), 2);
+    assert_int_equal(query_integer(db, "PRAGMA foreign_keys"), 1);
+    assert_int_equal(query_integer(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
+    assert_string_equal(db_path(db), folder->database);
+    db_close(db);
+    db_close(open_database(folder->database, DB_READ));
+}
+
+static void test_garbage_file(void **state) {
+    Folder *folder = *state;
+    char garbage[9000];
+    for (size_t i = 0; i < sizeof garbage; i++)
+        garbage[i] = (char)(i * 31 + 7);
+    write_file(folder->database, garbage, sizeof garbage);
+    assert_open_fails(folder->database, DB_READ, "not an SQLite file");
+    assert_open_fails(folder->database, DB_WRITE, "not an SQLite file");
+    write_file(folder->database, "{}\n", 3);
+    assert_open_fails(folder->database, DB_WRITE, "not an SQLite file");
+}
+
+static void test_database_of_another_program(void **state) {
+    Folder *folder = *state;
+    make_with_sql(folder->database, "CREATE TABLE bookmarks (url TEXT)");
+    assert_open_fails(folder->database, DB_READ, "another program");
+    assert_open_fails(folder->database, DB_WRITE, "another program");
+    make_with_sql(folder->database, "PRAGMA application_id = 252006674");
+    assert_open_fails(folder->database, DB_WRITE, "application id 252006674");
+    /* It was looked at, not changed. */
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+    assert_int_equal(sqlite3_open(folder->database, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(database, "PRAGMA journal_mode", -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    assert_string_equal((const char *)sqlite3_column_text(statement, 0), "delete");
+    sqlite3_finalize(statement);
+    sqlite3_close(database);
+}
+
+static void test_newer_schema(void **state) {
+    Folder *folder = *state;
+    db_close(open_database(folder->database, DB_WRITE));
+    make_with_sql(folder->database, "PRAGMA user_version = 77");
+    assert_open_fails(folder->database, DB_READ, "version 77 and this build knows versions up to 1");
+    assert_open_fails(folder->database, DB_WRITE, "update zeval");
+}
+
+static void test_impossible_schema_version(void **state) {
+    Folder *folder = *state;
+    db_close(open_database(folder->database, DB_WRITE));
+    make_with_sql(folder->database, "PRAGMA user_version = -3");
+    assert_open_fails(folder->database, DB_WRITE, "schema version is -3");
+}
+
+static void fill(const char *path, int64_t n) {
+    Error error = {0};
+    Db *db = open_database(path, DB_WRITE);
+    int64_t run_id = start_run(db, "run");
+    succeed(db_begin(db, &error), &error);
+    for (int64_t i = 0; i < n; i++)
+        store_document(db, run_id, i);
+    succeed(db_commit(db, &error), &error);
+    db_close(db);
+}
+
+static void test_damaged_pages(void **state) {
+    Folder *folder = *state;
+    fill(folder->database, 400);
+    FILE *file = fopen(folder->database, "r+b");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    assert_true(size > 10 * 4096);
+    for (long page = 1; page * 4096 < size; page++) {
+        fseek(file, page * 4096, SEEK_SET);
+        for (int i = 0; i < 200; i++)
+            fputc(0xa5, file);
+    }
+    fclose(file);
+    Db *db = NULL;
+    Error error = {0};
+    int result = db_open(&db, folder->database, DB_READ, &error);
+    DbResponse response;
+    char key[65];
+    make_key(5, key);
+    if (result == 0)
+        result = db_response_find(db, key, &response, &error);
+    db_close(db);
+    assert_int_equal(result, -1);
+    if (!strstr(error.message, "is damaged") || !strstr(error.message, folder->database))
+        fail_msg("message is '%s'; expected 'is damaged' and the file's name", error.message);
+}
+
+static void test_truncated_file(void **state) {
+    Folder *folder = *state;
+    fill(folder->database, 400);
+    assert_int_equal(truncate(folder->database, 3 * 4096 + 100), 0);
+    Db *db = NULL;
+    Error error = {0};
+    int64_t n_requests, n_done;
+    int result = db_open(&db, folder->database, DB_READ, &error);
+    if (result == 0)
+        result = db_run_progress(db, 1, &n_requests, &n_done, &error);
+    db_close(db);
+    assert_int_equal(result, -1);
+    if (!strstr(error.message, "is damaged"))
+        fail_msg("message is '%s'; expected 'is damaged'", error.message);
+}
+
+static void test_second_writer_is_refused(void **state) {
+    Folder *folder = *state;
+    char expected[64];
+    Db *db = open_database(folder->database, DB_WRITE);
+    snprintf(expected, sizeof expected, "process %ld is writing to it", (long)getpid());
+    assert_open_fails(folder->database, DB_WRITE, expected);
+    db_close(db);
+    db_close(open_database(folder->database, DB_WRITE));
+}
+
+static void test_lock_sees_through_links(void **state) {
+    Folder *folder = *state;
+    char link_path[400];
+    snprintf(link_path, sizeof link_path, "%s/link.db", folder->path);
+    Db *db = open_database(folder->database, DB_WRITE);
+    assert_int_equal(symlink(folder->database, link_path), 0);
+    assert_open_fails(link_path, DB_WRITE, "is writing to it");
+    db_close(db);
+}
+
+/* A child that opens the database, says so through a pipe and waits to be killed. */
+static pid_t start_holder(const char *path) {
+    int ready[2];
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        Db *db = NULL;
+        char ok = db_open(&db, path, DB_WRITE, NULL) == 0 ? 'y' : 'n';
+        if (write(ready[1], &ok, 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(ready[1]);
+    char ok = 'n';
+    assert_int_equal(read(ready[0], &ok, 1), 1);
+    close(ready[0]);
+    assert_int_equal(ok, 'y');
+    return child;
+}
+
+static void test_lock_dies_with_its_process(void **state) {
+    Folder *folder = *state;
+    char expected[64];
+    pid_t child = start_holder(folder->database);
+    snprintf(expected, sizeof expected, "process %ld is writing to it", (long)child);
+    assert_open_fails(folder->database, DB_WRITE, expected);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    db_close(open_database(folder->database, DB_WRITE));
+}
+
+static void test_readers_are_not_blocked(void **state) {
+    Folder *folder = *state;
+    Error error = {0};
+    Db *writer = open_database(folder->database, DB_WRITE);
+    int64_t run_id = start_run(writer, "run");
+    store_document(writer, run_id, 0);
+    succeed(db_begin(writer, &error), &error);
+    store_document(writer, run_id, 1);
+    Db *reader = open_database(folder->database, DB_READ);
+    assert_int_equal(query_integer(reader, "SELECT count(*) FROM documents"), 1);
+    succeed(db_commit(writer, &error), &error);
+    assert_int_equal(query_integer(reader, "SELECT count(*) FROM documents"), 2);
+    assert_int_equal(db_run_finish(reader, run_id, &error), -1);
+    assert_non_null(strstr(error.message, "read-only"));
+    db_close(reader);
+    db_close(writer);
+}
+
+static void test_another_program_holds_a_lock(void **state) {
+    Folder *folder = *state;
+    Error error = {0};
+    Db *db = open_database(folder->database, DB_WRITE);
+    sqlite3 *other = NULL;
+    assert_int_equal(sqlite3_open(folder->database, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_busy_timeout(db_handle(db), 20);
+    assert_int_equal(db_begin(db, &error), -1);
+    assert_non_null(strstr(error.message, "locked by another program"));
+    sqlite3_close(other);
+    db_close(db);
+}
+
+/* Permissions do not bind root, so the work is done as nobody. Exit code 0: the message was as expected. */
+static int as_nobody(const char *path, DbMode mode, const char *expected) {
+    pid_t child = fork();
+    if (child == 0) {
+        if (getuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+            _exit(3);
+        Db *db = NULL;
+        Error error = {0};
+        int result = db_open(&db, path, mode, &error);
+        if (!expected)
+            _exit(result == 0 ? 0 : 1);
+        if (!strstr(error.message, expected))
+            fprintf(stderr, "message is '%s'; expected it to contain '%s'\n", error.message, expected);
+        _exit(result == -1 && strstr(error.message, expected) ? 0 : 2);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_read_only_folder(void **state) {
+    Folder *folder = *state;
+    char with_marks[400];
+    snprintf(with_marks, sizeof with_marks, "%s/50%% of #1?.db", folder->path);
+    db_close(open_database(with_marks, DB_WRITE));
+    assert_int_equal(chmod(with_marks, 0444), 0);
+    assert_int_equal(chmod(folder->path, 0555), 0);
+    assert_int_equal(as_nobody(folder->database, DB_WRITE, "is not writable"), 0);
+    assert_int_equal(as_nobody(with_marks, DB_WRITE, "cannot write to results database"), 0);
+    /* A report can be made all the same. */
+    assert_int_equal(as_nobody(with_marks, DB_READ, NULL), 0);
+    assert_int_equal(chmod(folder->path, 0755), 0);
+}
+
+static void test_schema_grows_from_version_zero_whole(void **state) {
+    Folder *folder = *state;
+    /* A file that was made but died before its first transaction. */
+    make_with_sql(folder->database, "PRAGMA journal_mode = WAL");
+    Db *db = open_database(folder->database, DB_WRITE);
+    assert_int_equal(query_integer(db, "PRAGMA application_id"), 0x7a65766c);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
+                                       " AND name NOT LIKE 'sqlite_%'"),
+                     11);
+    db_close(db);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+const struct CMUnitTest opening_tests[] = {TEST(test_missing_file),
+                                           TEST(test_missing_folder),
+                                           TEST(test_folder_instead_of_file),
+                                           TEST(test_empty_file_is_a_new_database),
+                                           TEST(test_garbage_file),
+                                           TEST(test_database_of_another_program),
+                                           TEST(test_newer_schema),
+                                           TEST(test_impossible_schema_version),
+                                           TEST(test_damaged_pages),
+                                           TEST(test_truncated_file),
+                                           TEST(test_second_writer_is_refused),
+                                           TEST(test_lock_sees_through_links),
+                                           TEST(test_lock_dies_with_its_process),
+                                           TEST(test_readers_are_not_blocked),
+                                           TEST(test_another_program_holds_a_lock),
+                                           TEST(test_read_only_folder),
+                                           TEST(test_schema_grows_from_version_zero_whole)};
+const size_t n_opening_tests = sizeof opening_tests / sizeof *opening_tests;
