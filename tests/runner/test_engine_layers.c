@@ -1,0 +1,330 @@
+/* The parts of layers against worked examples, and each instruction set's kernels against plain sums in
+ * double. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/base.h"
+#include "runner/cpu/cpu.h"
+#include "runner/floats.h"
+#include "runner/layers/rope.h"
+#include "tests/runner/runner_tests.h"
+#include "tests/runner/test_engine_support.h"
+
+static void expect_close(double found, double expected, double tolerance, const char *what, size_t i) {
+    if (!(fabs(found - expected) <= tolerance))
+        fail_msg("%s %zu is %.10g, expected %.10g", what, i, found, expected);
+}
+
+static void expect_frequency(const Rope *rope, size_t i, double expected) {
+    expect_close(rope->frequencies[i], expected, expected * 1e-6, "frequency", i);
+}
+
+/* ---- rotary embedding; the expected numbers were computed in double by an independent implementation */
+
+static const RopeConfig yarn = {.width = 32,
+                                .theta = 500000,
+                                .scaling = ROPE_YARN,
+                                .factor = 32,
+                                .original_positions = 8192,
+                                .beta_fast = 32,
+                                .beta_slow = 1,
+                                .mscale = 1};
+
+static void test_yarn_frequencies(void **unused) {
+    (void)unused;
+    static const double expected[] = {1,
+                                      4.403666027e-1,
+                                      1.939227447e-1,
+                                      8.539710029e-2,
+                                      3.760603093e-2,
+                                      1.335185482e-2,
+                                      4.466757152e-3,
+                                      1.344793010e-3,
+                                      3.181980515e-4,
+                                      1.946163818e-5,
+                                      8.570255490e-6,
+                                      3.774054294e-6,
+                                      1.661967468e-6,
+                                      7.318749675e-7,
+                                      3.222932930e-7,
+                                      1.419272025e-7};
+    Rope rope;
+    rope_init(&rope, &yarn);
+    expect_close(rope.scale, 1.3465735903, 1e-6, "the factor on cosines", 0);
+    for (size_t i = 0; i < 16; i++)
+        expect_frequency(&rope, i, expected[i]);
+    rope_free(&rope);
+    RopeConfig wide = yarn;
+    wide.width = 64;
+    wide.factor = 8;
+    rope_init(&rope, &wide);
+    expect_close(rope.scale, 1.2079441542, 1e-6, "the factor on cosines", 1);
+    expect_frequency(&rope, 10, 1.495039730e-2);
+    expect_frequency(&rope, 18, 7.784655274e-5);
+    expect_frequency(&rope, 31, 3.767322690e-7);
+    rope_free(&rope);
+    assert_true(rope_yarn_score_factor(&yarn) == 1.0);
+    wide.mscale_all_dim = 1;
+    expect_close(rope_yarn_score_factor(&wide), 1.2079441542 * 1.2079441542, 1e-9, "the factor on scores", 0);
+}
+
+static void test_llama3_frequencies(void **unused) {
+    (void)unused;
+    static const struct {
+        int64_t width;
+        double factor;
+        size_t index;
+        double expected;
+    } cases[] = {{64, 32, 1, 6.636012377e-1},   {64, 32, 15, 1.290547928e-3},  {64, 32, 16, 4.295567966e-4},
+                 {64, 32, 17, 9.708287803e-5},  {64, 32, 31, 9.418306725e-8},  {128, 8, 29, 2.166570764e-3},
+                 {128, 8, 32, 5.248461610e-4},  {128, 8, 34, 1.785078128e-4},  {128, 8, 63, 3.068925989e-7},
+                 {128, 32, 29, 2.118406997e-3}, {128, 32, 63, 7.672314972e-8}, {128, 32, 34, 9.708287803e-5}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Rope rope;
+        rope_init(&rope, &(RopeConfig){.width = cases[i].width,
+                                       .theta = 500000,
+                                       .scaling = ROPE_LLAMA3,
+                                       .factor = cases[i].factor,
+                                       .original_positions = 8192,
+                                       .low_freq_factor = 1,
+                                       .high_freq_factor = 4});
+        expect_frequency(&rope, cases[i].index, cases[i].expected);
+        rope_free(&rope);
+    }
+}
+
+static void test_rotation_of_half_split_pairs(void **unused) {
+    (void)unused;
+    static const double expected[] = {-1.6955925, 0.1375517, 2.7886816, 3.9759820,
+                                      -4.8088425, 6.3230593, 7.0868367, 8.0119640};
+    float x[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    Rope rope;
+    Error error = {0};
+    rope_init(&rope, &(RopeConfig){.width = 8, .theta = 10000});
+    assert_int_equal(rope_extend(&rope, 4, &error), 0);
+    kernels_portable()->rotate(x, rope.cosines + 3 * 4, rope.sines + 3 * 4, 4);
+    for (size_t i = 0; i < 8; i++)
+        expect_close(x[i], expected[i], 1e-6, "channel", i);
+    rope_free(&rope);
+}
+
+/* ---- kernels, for each instruction set that this processor runs */
+
+static size_t runnable(const Kernels **out) {
+    static const char *const names[] = {"portable", "avx2", "avx512"};
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++)
+        n += cpu_choose_kernels(names[i], &out[n], NULL) == 0;
+    return n;
+}
+
+static void test_state_space_steps(void **unused) {
+    (void)unused;
+    static const float x[3][2] = {{1, 2}, {3, -1}, {0.5f, 0.25f}},
+                       b[3][2] = {{0.5f, -1}, {1, 0.25f}, {-0.5f, 2}},
+                       c[3][2] = {{1, 1}, {0.5f, -2}, {2, 0.5f}}, dt[3] = {0.1f, 0.5f, 0.2f};
+    static const double expected[3][2] = {
+        {0.65, 1.3}, {2.206282470, -0.487435050}, {2.728854970, -0.577125580}};
+    static const double last[2][2] = {{1.078724218, 0.442813058}, {-0.360415335, -0.062589827}};
+    const Kernels *sets[3];
+    size_t n_sets = runnable(sets);
+    for (size_t k = 0; k < n_sets; k++) {
+        float state[2 * LANES] = {0};
+        for (size_t t = 0; t < 3; t++) {
+            float input[LANES] = {dt[t] * x[t][0], dt[t] * x[t][1]}, y[LANES] = {0};
+            sets[k]->scan_step(state, y, input, b[t], c[t], expf(dt[t] * -1.5f), 2, LANES);
+            for (size_t p = 0; p < 2; p++)
+                expect_close(y[p] + 0.7f * x[t][p], expected[t][p], 1e-6, sets[k]->name, t);
+        }
+        for (size_t p = 0; p < 2; p++)
+            for (size_t n = 0; n < 2; n++)
+                expect_close(state[n * LANES + p], last[p][n], 1e-6, "final state", 2 * p + n);
+    }
+}
+
+static void test_gated_norm(void **unused) {
+    (void)unused;
+    static const float y[] = {1, -2, 3, 0.5f}, z[] = {0.5f, -1, 2, 0}, w[] = {1, 2, 0.5f, 1};
+    static const double pairs[] = {0.70825362, 2.44807944, 0.70710653, 0},
+                        whole[] = {0.11697729, 0.40433214, 0.99315653, 0};
+    const Kernels *sets[3];
+    size_t n_sets = runnable(sets);
+    for (size_t k = 0; k < n_sets; k++) {
+        float gated[4], out[4];
+        memcpy(gated, z, sizeof gated);
+        sets[k]->silu_multiply(gated, y, 4);
+        sets[k]->rms_norm(out, gated, w, 4, 1e-5f);
+        for (size_t i = 0; i < 4; i++)
+            expect_close(out[i], whole[i], 1e-6, sets[k]->name, i);
+        sets[k]->rms_norm(out, gated, w, 2, 1e-5f);
+        sets[k]->rms_norm(out + 2, gated + 2, w + 2, 2, 1e-5f);
+        for (size_t i = 0; i < 4; i++)
+            expect_close(out[i], pairs[i], 1e-6, sets[k]->name, i);
+    }
+}
+
+static void test_silu_is_accurate_everywhere(void **unused) {
+    (void)unused;
+    const Kernels *sets[3];
+    size_t n_sets = runnable(sets);
+    for (size_t k = 0; k < n_sets; k++) {
+        for (float x = -80; x < 80; x += 0.0137f) {
+            float got = x;
+            sets[k]->silu(&got, 1);
+            double expected = (double)x / (1 + exp(-(double)x));
+            if (!(fabs((double)got - expected) <= 4e-7 * fabs(expected)))
+                fail_msg("%s: silu(%.9g) is %.9g, expected %.9g", sets[k]->name, (double)x, (double)got,
+                         expected);
+        }
+        float extremes[] = {-1e30f, 1e30f, 0.0f, NAN, -INFINITY};
+        sets[k]->silu(extremes, 4);
+        assert_true(fabsf(extremes[0]) < 1e-6f && extremes[1] == 1e30f && extremes[2] == 0);
+        assert_true(isnan(extremes[3]));
+    }
+}
+
+static void test_softmax_ignores_what_follows_the_last_key(void **unused) {
+    (void)unused;
+    const Kernels *sets[3];
+    size_t n_sets = runnable(sets);
+    for (size_t k = 0; k < n_sets; k++)
+        for (size_t n = 1; n <= 48; n++) {
+            float scores[48];
+            double sum = 0;
+            for (size_t i = 0; i < 48; i++)
+                scores[i] = i < n ? (float)(i % 7) - 50.0f : NAN;
+            for (size_t i = 0; i < n; i++)
+                sum += exp((double)(i % 7) - (double)(n < 7 ? n - 1 : 6));
+            float total = sets[k]->attend_softmax(scores, n);
+            expect_close(total, sum, 1e-6 * sum, "sum of the first", n);
+            for (size_t i = n; i < round_up(n, LANES); i++)
+                assert_true(scores[i] == 0.0f);
+        }
+}
+
+/* ---- linear layers */
+
+static uint16_t to_bfloat16(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)(bits >> 16);
+}
+
+/* Random weights as stored, and what they are worth. */
+static uint8_t *make_weights(Random *random, Dtype dtype, size_t n, float *values) {
+    uint8_t *data = mem_alloc(4 * n);
+    for (size_t i = 0; i < n; i++) {
+        float x = (float)(random_double(random) * 2 - 1);
+        uint16_t half = dtype == DTYPE_BFLOAT16 ? to_bfloat16(x) : (uint16_t)(random_below(random, 0x7800));
+        if (dtype == DTYPE_FLOAT32)
+            memcpy(data + 4 * i, &x, 4);
+        else
+            memcpy(data + 2 * i, &half, 2);
+        values[i] = weight_element(data, dtype, i);
+    }
+    return data;
+}
+
+static void check_linear(Cpu *cpu, Random *random, Dtype dtype, bool transposed, size_t rows, size_t out,
+                         size_t in) {
+    float *values = mem_alloc(out * in * sizeof(float)), *x = mem_alloc(rows * in * sizeof(float)),
+          *y = mem_alloc(rows * (out + 3) * sizeof(float)), *bias = mem_alloc(out * sizeof(float));
+    uint8_t *data = make_weights(random, dtype, out * in, values);
+    Weight weight = {data, dtype, out, in, transposed ? 1 : in, transposed ? out : 1};
+    for (size_t i = 0; i < rows * in; i++)
+        x[i] = (float)(random_double(random) * 2 - 1);
+    for (size_t i = 0; i < out; i++)
+        bias[i] = (float)i;
+    for (size_t i = 0; i < rows * (out + 3); i++)
+        y[i] = -77;
+    cpu_linear(cpu, &(Linear){&weight, bias, x, y, in, out + 3}, 1, rows);
+    for (size_t m = 0; m < rows; m++)
+        for (size_t j = 0; j < out + 3; j++) {
+            double sum = j < out ? (double)bias[j] : -77, size = 1;
+            for (size_t k = 0; k < in && j < out; k++) {
+                double term = (double)x[m * in + k] * (double)values[transposed ? k * out + j : j * in + k];
+                sum += term;
+                size += fabs(term);
+            }
+            expect_close(y[m * (out + 3) + j], sum, 2e-6 * (size + fabs(sum)), "output", j);
+        }
+    free(values);
+    free(x);
+    free(y);
+    free(bias);
+    free(data);
+}
+
+static void test_linear_layers_of_odd_sizes(void **unused) {
+    (void)unused;
+    static const size_t shapes[][3] = {{1, 1, 1},    {1, 49, 7},   {3, 16, 256}, {5, 47, 257},
+                                       {8, 48, 300}, {13, 97, 33}, {7, 100, 64}, {520, 33, 5}};
+    const Kernels *sets[3];
+    size_t n_sets = runnable(sets);
+    Random random;
+    random_seed(&random, 1);
+    for (size_t k = 0; k < n_sets; k++) {
+        Cpu cpu;
+        Error error = {0};
+        assert_int_equal(cpu_open(&cpu, 2, &error), 0);
+        cpu.kernels = sets[k];
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+            for (Dtype dtype = DTYPE_FLOAT32; dtype <= DTYPE_FLOAT16; dtype++)
+                for (int transposed = 0; transposed <= 1; transposed++)
+                    check_linear(&cpu, &random, dtype, transposed, shapes[s][0], shapes[s][1], shapes[s][2]);
+        cpu_close(&cpu);
+    }
+}
+
+static float *logits_with(const char *instruction_set, const char *folder, const int32_t *ids, size_t n) {
+    setenv("ZEVAL_ISA", instruction_set, 1);
+    Engine *engine = open_engine(folder, 2);
+    assert_string_equal(engine_instruction_set(engine), instruction_set);
+    float *logits = score_logits(engine, ids, n, NULL);
+    engine_close(engine);
+    unsetenv("ZEVAL_ISA");
+    return logits;
+}
+
+static void test_avx2_and_avx512_agree_in_every_bit(void **unused) {
+    (void)unused;
+    static const char *const folders[] = {"tests/fixtures/models/llama_tiny",
+                                          "tests/fixtures/models/zebra_tiny"};
+    const Kernels *sets[3];
+    int32_t ids[50];
+    if (runnable(sets) < 3) {
+        printf("skipped: this processor does not run both instruction sets\n");
+        skip();
+    }
+    for (int32_t i = 0; i < 50; i++)
+        ids[i] = i * 37 % 97;
+    for (size_t m = 0; m < 2; m++) {
+        float *a = logits_with("avx2", folders[m], ids, 50), *b = logits_with("avx512", folders[m], ids, 50);
+        assert_same_bits(a, b, 50 * 97, folders[m]);
+        free(a);
+        free(b);
+    }
+}
+
+int run_engine_layer_tests(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_yarn_frequencies),
+        cmocka_unit_test(test_llama3_frequencies),
+        cmocka_unit_test(test_rotation_of_half_split_pairs),
+        cmocka_unit_test(test_state_space_steps),
+        cmocka_unit_test(test_gated_norm),
+        cmocka_unit_test(test_silu_is_accurate_everywhere),
+        cmocka_unit_test(test_softmax_ignores_what_follows_the_last_key),
+        cmocka_unit_test(test_linear_layers_of_odd_sizes),
+        cmocka_unit_test(test_avx2_and_avx512_agree_in_every_bit),
+    };
+    return cmocka_run_group_tests_name("engine layers", tests, NULL, NULL);
+}
