@@ -53,8 +53,8 @@ static void finish_row(const HeadRun *run, size_t row) {
     for (size_t t = 1; t < run->n_tiles; t++)
         if (tiles[t].max > tiles[best].max)
             best = t;
-    double max = (double)tiles[best].max, sum = 0;
-    for (size_t t = 0; t < run->n_tiles; t++)
+    double max = (double)tiles[best].max, sum = tiles[0].sum * exp((double)tiles[0].max - max);
+    for (size_t t = 1; t < run->n_tiles; t++)
         sum += tiles[t].sum * exp((double)tiles[t].max - max);
     double log_sum = max + log(sum);
     for (size_t i = 0; i < run->rows[row].n_targets; i++) {

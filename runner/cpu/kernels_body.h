@@ -4,6 +4,7 @@
  * b ? a : b. Lanes is the unit of every reduction: LANES floats, whatever the width of Vec, so that the order
  * of a sum does not depend on the instruction set. */
 #include <math.h>
+#include <string.h>
 
 #include "runner/cpu/kernels.h"
 
@@ -179,8 +180,8 @@ ALWAYS_INLINE void gemm_block(const int rows, const int vecs, float *y, size_t y
                 *(UnalignedVec *)out = sum[r][v];
                 continue;
             }
-            float part[VEC_FLOATS];
-            *(UnalignedVec *)part = sum[r][v];
+            float part[VEC_FLOATS] = {0};
+            memcpy(part, &sum[r][v], sizeof part);
             for (size_t i = 0; i < left; i++)
                 out[i] = accumulate ? out[i] + part[i] : part[i];
         }

@@ -128,7 +128,7 @@ static void attend_group(const AttentionRun *run, const State *state, size_t kv_
     const Kernels *kernels = run->tile->cpu->kernels;
     size_t n_blocks = (group->n_keys[group->n - 1] + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
     size_t stride = n_blocks * BLOCK_TOKENS, counts[ATTEND_ROWS];
-    float *scores = scratch, *sums = scores + ATTEND_ROWS * stride, totals[ATTEND_ROWS];
+    float *scores = scratch, *sums = scores + ATTEND_ROWS * stride, totals[ATTEND_ROWS] = {0};
     for (size_t b = 0; b < n_blocks; b++)
         kernels->attend_scores(scores + b * BLOCK_TOKENS, stride, group->q, group->n,
                                keys_of(run, state->blocks[b], kv_head), layer->head_dim, layer->scale);

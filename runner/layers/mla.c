@@ -222,7 +222,7 @@ static void attend_rows(const MlaRun *run, const State *state, const QueryRows *
                                    rows->n - r < ATTEND_ROWS ? rows->n - r : ATTEND_ROWS, keys,
                                    mla->rank + mla->rope, mla->scale);
     }
-    float totals[ROWS_PER_TASK];
+    float totals[ROWS_PER_TASK] = {0};
     for (size_t r = 0; r < rows->n; r++)
         totals[r] = kernels->attend_softmax(scores + r * stride, rows->n_keys[r]);
     memset(sums, 0, rows->n * mla->latent_width * sizeof *sums);
