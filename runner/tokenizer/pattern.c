@@ -2,6 +2,7 @@
  * PCRE2, and `translate` rewrites what does not: classes whose members differ (\s, \w), letters that mean
  * something else (\h, \v, (?m)), and quantifiers that look possessive but are not ({n,m}+). What has no
  * translation is refused, so that a pattern never silently splits in another way than the reference. */
+#include <stdio.h>
 #include <string.h>
 
 #include "runner/tokenizer/tokenizer_internal.h"
@@ -19,20 +20,32 @@ enum {
 #define NOT_SPACE_SET                                                                                        \
     "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}"          \
     "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}"
-/* Alphabetic, marks, decimal numbers, connectors: PCRE2's own \w lacks marks. */
-#define WORD_SET                                                                                             \
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}"         \
-    "\\x{1f170}-\\x{1f189}"
+/* PCRE2's own \w lacks marks and connectors. Outside [...] Oniguruma also counts Latin-1's other numbers. */
+#define WORD_SET "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define WORD_ALONE_SET WORD_SET "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 
 typedef struct Escape {
     char letter;
     const char *outside, *inside; /* a character class; NULL: refused */
 } Escape;
 static const Escape escapes[] = {
-    {'s', "[" SPACE_SET "]", SPACE_SET}, {'S', "[^" SPACE_SET "]", NOT_SPACE_SET},
-    {'w', "[" WORD_SET "]", WORD_SET},   {'W', "[^" WORD_SET "]", NULL},
-    {'h', "[0-9a-fA-F]", "0-9a-fA-F"},   {'H', "[^0-9a-fA-F]", NULL},
+    {'s', "[" SPACE_SET "]", SPACE_SET},
+    {'S', "[^" SPACE_SET "]", NOT_SPACE_SET},
+    {'w', "[" WORD_ALONE_SET "]", WORD_SET},
+    {'W', "[^" WORD_ALONE_SET "]", NULL},
+    {'h', "[0-9a-fA-F]", "0-9a-fA-F"},
+    {'H', "[^0-9a-fA-F]", NULL},
     {'v', "\\x{b}", "\\x{b}"},
+};
+
+/* [:name:] inside a class. */
+static const struct {
+    const char *name, *set;
+} posix_classes[] = {
+    {"alpha", "\\p{Alphabetic}"}, {"digit", "\\p{Nd}"},        {"alnum", "\\p{Alphabetic}\\p{Nd}"},
+    {"upper", "\\p{Uppercase}"},  {"lower", "\\p{Lowercase}"}, {"punct", "\\p{P}\\p{S}"},
+    {"space", SPACE_SET},         {"xdigit", "0-9a-fA-F"},     {"word", WORD_SET},
+    {"ascii", "\\x{0}-\\x{7f}"},
 };
 
 typedef struct Translation {
@@ -62,8 +75,34 @@ static bool is_hex(char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+static bool is_script(const char *name, size_t bytes) {
+    char pattern[64];
+    int code, length = snprintf(pattern, sizeof pattern, "\\p{sc:%.*s}", (int)bytes, name);
+    PCRE2_SIZE offset;
+    pcre2_code *compiled =
+        pcre2_compile((PCRE2_SPTR)pattern, (PCRE2_SIZE)length, PCRE2_UTF, &code, &offset, NULL);
+    pcre2_code_free(compiled);
+    return compiled != NULL;
+}
+
+/* \p{Han} means the characters of the script, to PCRE2 also those that it shares with other scripts. */
+static void translate_property(Translation *t) {
+    const char *name = t->source + t->at + 3, *close = memchr(name, '}', t->bytes - t->at - 3);
+    size_t bytes = close ? (size_t)(close - name) : 0, hat = bytes && *name == '^';
+    if (bytes > 2 && bytes < 40 && is_script(name + hat, bytes - hat)) {
+        copy(t, 3 + hat);
+        buffer_append_text(&t->out, "sc:");
+    } else {
+        copy(t, 3);
+    }
+}
+
 static int translate_escape(Translation *t, bool in_class) {
     char letter = peek(t, 1);
+    if ((letter == 'p' || letter == 'P') && peek(t, 2) == '{') {
+        translate_property(t);
+        return 0;
+    }
     for (size_t i = 0; i < sizeof escapes / sizeof *escapes; i++) {
         if (escapes[i].letter != letter)
             continue;
@@ -84,6 +123,22 @@ static int translate_escape(Translation *t, bool in_class) {
     return 0;
 }
 
+/* "[:name:]" */
+static int translate_posix_class(Translation *t) {
+    const char *at = t->source + t->at + 2;
+    size_t left = t->bytes - t->at - 2;
+    for (size_t i = 0; i < sizeof posix_classes / sizeof *posix_classes; i++) {
+        size_t bytes = strlen(posix_classes[i].name);
+        if (left < bytes + 2 || memcmp(at, posix_classes[i].name, bytes) != 0 ||
+            memcmp(at + bytes, ":]", 2) != 0)
+            continue;
+        buffer_append_text(&t->out, posix_classes[i].set);
+        t->at += bytes + 4;
+        return 0;
+    }
+    return refuse(t, "an unknown [: :] class");
+}
+
 /* From '[' to its ']'. */
 static int translate_class(Translation *t) {
     copy(t, 1);
@@ -97,10 +152,8 @@ static int translate_class(Translation *t) {
             if (translate_escape(t, true))
                 return -1;
         } else if (c == '[' && peek(t, 1) == ':') {
-            const char *close = memmem(t->source + t->at, t->bytes - t->at, ":]", 2);
-            if (!close)
-                return refuse(t, "an unclosed [: :]");
-            copy(t, (size_t)(close + 2 - (t->source + t->at)));
+            if (translate_posix_class(t))
+                return -1;
         } else if (c == '[' || (c == '&' && peek(t, 1) == '&')) {
             return refuse(t, c == '[' ? "a class inside a class" : "an intersection of classes");
         } else {
