@@ -44,21 +44,28 @@ const char *report_grouped(int64_t value, Arena *arena) {
     return out;
 }
 
-const char *report_bytes(int64_t bytes, Arena *arena) {
-    static const char *const units[] = {"kB", "MB", "GB", "TB"};
-    if (bytes < 1000)
-        return arena_printf(arena, "%lld B", (long long)bytes);
-    double value = (double)bytes / 1000;
-    size_t unit = 0;
-    while (value >= 999.5 && unit + 1 < sizeof units / sizeof *units) {
-        value /= 1000;
+/* Three significant digits and the unit of the thousands: units[0] for what is below 1000. */
+static const char *scaled(int64_t value, const char *const units[], size_t n_units, Arena *arena) {
+    if (value < 1000)
+        return arena_printf(arena, "%lld%s", (long long)value, units[0]);
+    double number = (double)value / 1000;
+    size_t unit = 1;
+    while (number >= 999.5 && unit + 1 < n_units) {
+        number /= 1000;
         unit++;
     }
-    return arena_printf(arena,
-                        value < 9.995   ? "%.2f %s"
-                        : value < 99.95 ? "%.1f %s"
-                                        : "%.0f %s",
-                        value, units[unit]);
+    int decimals = number < 9.995 ? 2 : number < 99.95 ? 1 : 0;
+    return arena_printf(arena, "%.*f%s", decimals, number, units[unit]);
+}
+
+const char *report_count(int64_t value, Arena *arena) {
+    static const char *const units[] = {"", " k", " M", " B", " T"};
+    return scaled(value, units, sizeof units / sizeof *units, arena);
+}
+
+const char *report_bytes(int64_t bytes, Arena *arena) {
+    static const char *const units[] = {" B", " kB", " MB", " GB", " TB"};
+    return scaled(bytes, units, sizeof units / sizeof *units, arena);
 }
 
 static const char *describe_limit(double limit, Arena *arena) {

@@ -52,6 +52,8 @@ bool html_is_folded(const ReportRun *run, const ReportRow *row) {
 static void number(Buffer *out, double value) {
     if (isnan(value))
         buffer_append_text(out, "<td class=\"n\">—</td>");
+    else if (isinf(value))
+        buffer_printf(out, "<td class=\"n\">%s∞</td>", value < 0 ? "-" : "");
     else
         buffer_printf(out, "<td class=\"n\">%.4f</td>", value);
 }
@@ -124,7 +126,7 @@ static void fact(Buffer *out, const char *name, const char *value) {
 
 static void facts(const ReportRun *run, Arena *arena, Buffer *out) {
     buffer_append_text(out, "<dl class=\"facts\">");
-    fact(out, "Parameters", report_grouped(run->n_parameters, arena));
+    fact(out, "Parameters", report_count(run->n_parameters, arena));
     fact(out, "Data type", run->dtype);
     fact(out, "Few-shot", report_shots(run, arena));
     fact(out, "Documents", report_grouped(run->n_documents, arena));

@@ -235,6 +235,17 @@ static int write_task(Db *db, const ReportEntry *task, int64_t limit, Queries *q
     return result;
 }
 
+static int write_tasks(Db *db, const ReportRun *run, bool folded, int64_t limit, Queries *queries,
+                       Buffer *out, Error *error) {
+    for (size_t i = 0; i < run->n_rows; i++) {
+        const ReportRow *row = &run->rows[i];
+        if (!row->entry->is_group && html_is_folded(run, row) == folded &&
+            write_task(db, row->entry, limit, queries, out, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 int html_documents(Db *db, const ReportRun *run, Buffer *out, Error *error) {
     int64_t n_tasks = 0;
     for (size_t i = 0; i < run->n_entries; i++)
@@ -251,9 +262,15 @@ int html_documents(Db *db, const ReportRun *run, Buffer *out, Error *error) {
         (long long)limit, (long long)run->n_documents);
     Queries queries = {0};
     int result = prepare_queries(db, &queries, error);
-    for (size_t i = 0; i < run->n_rows && result == 0; i++)
-        if (!run->rows[i].entry->is_group)
-            result = write_task(db, run->rows[i].entry, limit, &queries, out, error);
+    if (result == 0)
+        result = write_tasks(db, run, false, limit, &queries, out, error);
+    size_t n_folded = html_folded_count(run);
+    if (result == 0 && n_folded > 0) {
+        buffer_printf(out, "<details><summary>The %zu tasks inside groups</summary><div class=\"inside\">\n",
+                      n_folded);
+        result = write_tasks(db, run, true, limit, &queries, out, error);
+        buffer_append_text(out, "</div></details>\n");
+    }
     finish_queries(&queries);
     return result;
 }

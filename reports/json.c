@@ -1,15 +1,25 @@
 /* The JSON report: the stored numbers, unrounded; what is not available is null. */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "reports/results.h"
 
+/* The shortest text that reads back as the same double: cJSON would round the last digit away. */
 static void add_number(cJSON *object, const char *key, double value) {
-    if (isfinite(value))
-        cJSON_AddNumberToObject(object, key, value);
-    else
+    char text[32];
+    if (!isfinite(value)) {
         cJSON_AddNullToObject(object, key);
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    cJSON_AddRawToObject(object, key, text);
 }
 
 static void add_settings(cJSON *object, const ReportRun *run, Arena *arena) {
@@ -40,7 +50,7 @@ static void add_identity(cJSON *object, const ReportRun *run, Arena *arena) {
     cJSON_AddBoolToObject(object, "add_bos", run->add_bos);
     cJSON_AddNumberToObject(object, "fewshot_seed", (double)run->fewshot_seed);
     if (run->limit > 0)
-        cJSON_AddNumberToObject(object, "limit", run->limit);
+        add_number(object, "limit", run->limit);
     else
         cJSON_AddNullToObject(object, "limit");
     cJSON_AddStringToObject(object, "build", run->build);

@@ -59,6 +59,21 @@ static void lm_eval_table(const ReportRun *run, bool groups, Arena *arena, Buffe
     table_free(&table);
 }
 
+/* Text as code: fenced by more backticks than it has in a row. */
+static void code_span(Buffer *out, const char *text) {
+    size_t longest = 0;
+    for (const char *c = text; *c;) {
+        size_t ticks = strspn(c, "`");
+        longest = ticks > longest ? ticks : longest;
+        c += ticks ? ticks : 1;
+    }
+    for (size_t i = 0; i <= longest; i++)
+        buffer_append_char(out, '`');
+    buffer_printf(out, longest ? " %s " : "%s", text);
+    for (size_t i = 0; i <= longest; i++)
+        buffer_append_char(out, '`');
+}
+
 static void settings_list(const ReportRun *run, Arena *arena, Buffer *out) {
     ReportSetting settings[REPORT_MAX_SETTINGS];
     size_t n = report_settings(run, arena, settings);
@@ -67,7 +82,10 @@ static void settings_list(const ReportRun *run, Arena *arena, Buffer *out) {
         if (!*settings[i].value)
             continue;
         buffer_printf(out, "- %s: ", settings[i].name);
-        markdown_text(out, settings[i].value);
+        if (*settings[i].value == '{')
+            code_span(out, settings[i].value);
+        else
+            markdown_text(out, settings[i].value);
         buffer_append_char(out, '\n');
     }
     buffer_append_char(out, '\n');

@@ -113,6 +113,8 @@ enum { REPORT_MAX_SETTINGS = 24 };
 size_t report_settings(const ReportRun *run, Arena *arena, ReportSetting out[REPORT_MAX_SETTINGS]);
 /* "1,234,567". */
 const char *report_grouped(int64_t value, Arena *arena);
+/* "1.28 B", "260 k": a count of parameters as people say it. */
+const char *report_count(int64_t value, Arena *arena);
 /* "1.05 MB". */
 const char *report_bytes(int64_t bytes, Arena *arena);
 
