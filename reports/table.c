@@ -47,7 +47,7 @@ void markdown_text(Buffer *out, const char *text) {
     }
 }
 
-/* A number is [-+]digits[.digits] or NaN; anything else is a text. */
+/* [-+]digits[.digits] */
 static bool is_decimal(const char *text) {
     if (*text == '-' || *text == '+')
         text++;
@@ -92,7 +92,11 @@ static const char *with_decimals(const char *text, size_t decimals, Arena *arena
     return result;
 }
 
+/* What a cell counts as. The order of the kinds means nothing. */
+typedef enum CellKind { CELL_EMPTY, CELL_TEXT, CELL_INTEGER, CELL_REAL, CELL_NAN, N_CELL_KINDS } CellKind;
+
 typedef struct ColumnCell {
+    CellKind kind;
     const char *text; /* as printed */
     bool right;
 } ColumnCell;
@@ -100,74 +104,77 @@ typedef struct ColumnCell {
 typedef struct Column {
     ColumnCell *cells;
     size_t width;
+    size_t decimals; /* the most that a number in it needs */
     bool numeric;
 } Column;
 
-static const TableCell *cell_at(const Table *table, size_t row, size_t column) {
-    return &table->cells[row * table->n_columns + column];
+static CellKind kind_by_itself(const char *text) {
+    if (*text == '\0')
+        return CELL_EMPTY;
+    if (text_equal(text, "nan"))
+        return CELL_NAN;
+    if (!is_decimal(text))
+        return CELL_TEXT;
+    return count_decimals(text) > 0 ? CELL_REAL : CELL_INTEGER;
 }
 
-/* In a column with texts, a number below the first text is kept as it is, unless the very same number was
- * shortened further up. */
-static bool shortened_above(const Table *table, size_t row, size_t column) {
-    const char *text = cell_at(table, row, column)->text;
-    bool seen_text = false;
-    for (size_t above = 0; above < row; above++) {
-        const TableCell *cell = cell_at(table, above, column);
-        if (!seen_text && text_equal(cell->text, text))
-            return true;
-        seen_text = seen_text || (*cell->text && !is_decimal(cell->text));
-    }
-    return !seen_text;
+/* How often each kind occurred above a cell, and when it first did. */
+typedef struct KindCounts {
+    size_t count[N_CELL_KINDS], first_row[N_CELL_KINDS];
+} KindCounts;
+
+/* Ties go to the kind that came first. */
+static bool mostly_text(const KindCounts *counts) {
+    const size_t *count = counts->count, *first = counts->first_row;
+    for (int kind = 0; kind < N_CELL_KINDS; kind++)
+        if (count[kind] > count[CELL_TEXT] ||
+            (kind != CELL_TEXT && count[kind] == count[CELL_TEXT] && first[kind] < first[CELL_TEXT]))
+            return false;
+    return count[CELL_TEXT] > 0;
 }
 
-static bool is_nan(const char *text) {
-    return text_equal(text, "nan");
-}
-
-static void measure(const Table *table, size_t column, bool *numeric, size_t *decimals) {
+static void classify(const Table *table, size_t column, Column *out) {
+    KindCounts counts = {0};
     bool any_number = false, any_text = false;
-    *decimals = 0;
     for (size_t row = 0; row < table->n_rows; row++) {
-        const char *text = cell_at(table, row, column)->text;
-        if (is_decimal(text)) {
-            any_number = true;
-            size_t own = count_decimals(text);
-            *decimals = own > *decimals ? own : *decimals;
-        } else if (*text && !is_nan(text)) {
-            any_text = true;
-        }
+        const TableCell *cell = &table->cells[row * table->n_columns + column];
+        CellKind kind = mostly_text(&counts) && !cell->is_number ? CELL_TEXT : kind_by_itself(cell->text);
+        if (counts.count[kind]++ == 0)
+            counts.first_row[kind] = row;
+        out->cells[row].kind = kind;
+        any_text = any_text || kind == CELL_TEXT;
+        any_number = any_number || kind == CELL_INTEGER || kind == CELL_REAL;
+        size_t decimals = kind == CELL_REAL ? count_decimals(cell->text) : 0;
+        out->decimals = decimals > out->decimals ? decimals : out->decimals;
     }
-    *numeric = any_number && !any_text;
+    out->numeric = any_number && !any_text;
 }
 
-static ColumnCell format_cell(const Table *table, size_t row, size_t column, bool numeric, size_t decimals,
-                              Arena *arena) {
-    const TableCell *cell = cell_at(table, row, column);
-    if (is_nan(cell->text))
-        return (ColumnCell){.text = "NaN", .right = numeric};
-    if (!is_decimal(cell->text)) {
-        Buffer escaped = {0};
-        markdown_text(&escaped, cell->text);
-        const char *text = arena_strdup(arena, escaped.data ? escaped.data : "");
-        buffer_free(&escaped);
-        return (ColumnCell){.text = text, .right = numeric};
-    }
-    if (numeric)
-        return (ColumnCell){.text = with_decimals(cell->text, decimals, arena), .right = true};
-    if (cell->is_number || shortened_above(table, row, column))
-        return (ColumnCell){.text = with_decimals(cell->text, count_decimals(cell->text), arena),
-                            .right = true};
-    return (ColumnCell){.text = cell->text, .right = false};
+static const char *escaped(const char *text, Arena *arena) {
+    Buffer buffer = {0};
+    markdown_text(&buffer, text);
+    const char *out = arena_strdup(arena, buffer.data ? buffer.data : "");
+    buffer_free(&buffer);
+    return out;
+}
+
+static void format_cell(const Column *column, const char *text, ColumnCell *out, Arena *arena) {
+    bool is_number = out->kind == CELL_INTEGER || out->kind == CELL_REAL;
+    out->right = is_number || column->numeric;
+    if (is_number)
+        out->text =
+            with_decimals(text, column->numeric || out->kind == CELL_REAL ? column->decimals : 0, arena);
+    else
+        out->text = out->kind == CELL_NAN ? "NaN" : escaped(text, arena);
 }
 
 static Column format_column(const Table *table, size_t column, Arena *arena) {
     Column out = {.cells = arena_alloc(arena, (table->n_rows + 1) * sizeof *out.cells), .width = MIN_WIDTH};
-    size_t decimals, header = display_width(table->headers[column]);
-    measure(table, column, &out.numeric, &decimals);
+    size_t header = display_width(table->headers[column]);
     out.width = header > out.width ? header : out.width;
+    classify(table, column, &out);
     for (size_t row = 0; row < table->n_rows; row++) {
-        out.cells[row] = format_cell(table, row, column, out.numeric, decimals, arena);
+        format_cell(&out, table->cells[row * table->n_columns + column].text, &out.cells[row], arena);
         size_t width = display_width(out.cells[row].text);
         out.width = width > out.width ? width : out.width;
     }

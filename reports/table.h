@@ -1,9 +1,11 @@
 /* Aligned Markdown tables, laid out as lm-eval lays out its own (pytablewriter's rules):
  *  - a column is as wide as its widest cell or its header, at least 3; headers are centred;
+ *  - a cell that reads as a number is one, unless most cells above it are texts (ties go to what came first);
  *  - a column whose filled cells are all numbers is right-aligned, and its numbers are written with the
  * fewest decimals that lose nothing, padded to the longest of them (0.5000 alone becomes 0.5);
- *  - a column with a text in it is left-aligned; there, numbers above the first text are shortened each for
- *    itself and those below stay as they are. */
+ *  - in a column that also holds texts, numbers are aligned right and texts left, and whole numbers are not
+ *    padded.
+ */
 #ifndef ZEVAL_REPORTS_TABLE_H
 #define ZEVAL_REPORTS_TABLE_H
 
@@ -15,7 +17,7 @@
 
 typedef struct TableCell {
     const char *text;
-    bool is_number; /* a number by type: shortened also below a text */
+    bool is_number; /* a number by type: one also below texts */
 } TableCell;
 
 typedef struct Table {

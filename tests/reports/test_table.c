@@ -70,7 +70,7 @@ static void test_numbers_beside_a_text(void **state) {
                  "| 0.50|  0.05|\n"
                  "| 0.25|   N/A|\n"
                  "| 0.10|  0.05|\n"
-                 "| 1.00|0.0400|\n");
+                 "| 1.00|  0.04|\n");
 }
 
 static void test_nan_and_empty_cells(void **state) {
