@@ -73,7 +73,7 @@ static void result_line(const ReportRun *run, const ReportRow *row, size_t m, Bu
         name_cell(entry, row->depth, out);
     else
         buffer_append_text(out, "<td></td>");
-    buffer_append_text(out, "<td>");
+    buffer_append_text(out, "<td class=\"metric\">");
     html_text(out, metric->metric);
     if (!text_equal(metric->filter, "none") && *metric->filter) {
         buffer_append_text(out, " <span class=\"snippet\">");
@@ -266,20 +266,19 @@ static void page_head(const ReportSet *set, Arena *arena, Buffer *out) {
     buffer_append_text(out, "</p></header>\n<main id=\"results\">\n");
 }
 
+static int write_page(Db *db, const ReportSet *set, Arena *arena, Buffer *out, Error *error) {
+    page_head(set, arena, out);
+    if (set->n_runs > 1)
+        comparison(set, arena, out);
+    for (size_t i = 0; i < set->n_runs; i++)
+        if (run_section(db, &set->runs[i], set->n_runs > 1, arena, out, error) != 0)
+            return -1;
+    buffer_append_text(out,
+                       "</main>\n<footer>Made by zeval from stored results; every number can be traced in "
+                       "the database.</footer>\n</body></html>\n");
+    return 0;
+}
+
 int report_html(Db *db, const ReportOptions *options, Buffer *out, Error *error) {
-    Arena arena = {0};
-    ReportSet set;
-    int result = report_load(db, options, &arena, &set, error);
-    if (result == 0) {
-        page_head(&set, &arena, out);
-        if (set.n_runs > 1)
-            comparison(&set, &arena, out);
-        for (size_t i = 0; i < set.n_runs && result == 0; i++)
-            result = run_section(db, &set.runs[i], set.n_runs > 1, &arena, out, error);
-        buffer_append_text(
-            out, "</main>\n<footer>Made by zeval from stored results; every number can be traced in "
-                 "the database.</footer>\n</body></html>\n");
-    }
-    arena_free(&arena);
-    return result;
+    return report_make(db, options, write_page, out, error);
 }

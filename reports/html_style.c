@@ -31,7 +31,7 @@ const char html_style[] =
     "tbody tr:last-child>*{border-bottom:0}"
     "thead th{font-size:.8rem;font-weight:600;color:var(--soft);white-space:nowrap}"
     "tbody th{font-weight:500}tr.group th{font-weight:650}"
-    "td.n,th.n{text-align:right;white-space:nowrap}"
+    "td.metric{white-space:nowrap}td.n,th.n{text-align:right;white-space:nowrap}"
     "td,th,pre,dd,h1,h2{unicode-bidi:isolate}"
     ".hash{font:.78rem/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere;"
     "color:var(--soft)}"

@@ -137,21 +137,21 @@ static cJSON *run_object(const ReportRun *run, Arena *arena) {
     return object;
 }
 
+static int write_runs(Db *db, const ReportSet *set, Arena *arena, Buffer *out, Error *error) {
+    (void)db;
+    (void)error;
+    cJSON *root = cJSON_CreateObject();
+    cJSON *runs = cJSON_AddArrayToObject(root, "runs");
+    for (size_t i = 0; i < set->n_runs; i++)
+        cJSON_AddItemToArray(runs, run_object(&set->runs[i], arena));
+    char *text = cJSON_Print(root);
+    buffer_append_text(out, text);
+    buffer_append_char(out, '\n');
+    cJSON_free(text);
+    cJSON_Delete(root);
+    return 0;
+}
+
 int report_json(Db *db, const ReportOptions *options, Buffer *out, Error *error) {
-    Arena arena = {0};
-    ReportSet set;
-    int result = report_load(db, options, &arena, &set, error);
-    if (result == 0) {
-        cJSON *root = cJSON_CreateObject();
-        cJSON *runs = cJSON_AddArrayToObject(root, "runs");
-        for (size_t i = 0; i < set.n_runs; i++)
-            cJSON_AddItemToArray(runs, run_object(&set.runs[i], &arena));
-        char *text = cJSON_Print(root);
-        buffer_append_text(out, text);
-        buffer_append_char(out, '\n');
-        cJSON_free(text);
-        cJSON_Delete(root);
-    }
-    arena_free(&arena);
-    return result;
+    return report_make(db, options, write_runs, out, error);
 }

@@ -178,16 +178,16 @@ static void comparison(const ReportSet *set, Arena *arena, Buffer *out) {
     table_free(&table);
 }
 
+static int write_runs(Db *db, const ReportSet *set, Arena *arena, Buffer *out, Error *error) {
+    (void)db;
+    (void)error;
+    if (set->n_runs > 1)
+        comparison(set, arena, out);
+    for (size_t i = 0; i < set->n_runs; i++)
+        run_section(&set->runs[i], arena, out);
+    return 0;
+}
+
 int report_markdown(Db *db, const ReportOptions *options, Buffer *out, Error *error) {
-    Arena arena = {0};
-    ReportSet set;
-    int result = report_load(db, options, &arena, &set, error);
-    if (result == 0) {
-        if (set.n_runs > 1)
-            comparison(&set, &arena, out);
-        for (size_t i = 0; i < set.n_runs; i++)
-            run_section(&set.runs[i], &arena, out);
-    }
-    arena_free(&arena);
-    return result;
+    return report_make(db, options, write_runs, out, error);
 }

@@ -292,7 +292,7 @@ static int no_run(Db *db, int64_t run_id, Error *error) {
         (long long)run_id, db_path(db));
 }
 
-int report_load(Db *db, const ReportOptions *options, Arena *arena, ReportSet *out, Error *error) {
+static int load_runs(Db *db, const ReportOptions *options, Arena *arena, ReportSet *out, Error *error) {
     *out = (ReportSet){0};
     size_t n = 0;
     if (count_rows(db, "SELECT count(*) FROM runs", 0, &n, error) != 0)
@@ -319,6 +319,32 @@ int report_load(Db *db, const ReportOptions *options, Arena *arena, ReportSet *o
         if (load_run(db, &out->runs[i], arena, error) != 0)
             return -1;
     return 0;
+}
+
+/* A savepoint, since the caller may have a transaction of its own open. */
+static int run_sql(Db *db, const char *sql, Error *error) {
+    if (sqlite3_exec(db_handle(db), sql, NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    return error_set(error, "cannot read results database '%s': %s", db_path(db),
+                     sqlite3_errmsg(db_handle(db)));
+}
+
+int report_make(Db *db, const ReportOptions *options, ReportWriter *write, Buffer *out, Error *error) {
+    Arena arena = {0};
+    ReportSet set;
+    size_t start = out->size;
+    if (run_sql(db, "SAVEPOINT report", error) != 0)
+        return -1;
+    int result = load_runs(db, options, &arena, &set, error);
+    if (result == 0)
+        result = write(db, &set, &arena, out, error);
+    run_sql(db, "RELEASE report", NULL);
+    arena_free(&arena);
+    if (result != 0 && out->size > start) {
+        out->size = start;
+        out->data[start] = '\0';
+    }
+    return result;
 }
 
 int64_t report_num_fewshot(const ReportRun *run, const ReportEntry *entry) {

@@ -8,7 +8,7 @@
 /* Every tag is closed in the right order: enough of a parser for our own page, where texts are escaped. */
 static void assert_well_nested(const char *page) {
     static const char *const empty[] = {"meta", "line", "rect", "!DOCTYPE"};
-    char stack[64][16];
+    char stack[64][32];
     int depth = 0;
     for (const char *open = strchr(page, '<'); open; open = strchr(open + 1, '<')) {
         const char *name = open + 1 + (open[1] == '/');
@@ -18,7 +18,7 @@ static void assert_well_nested(const char *page) {
             is_empty = is_empty || (strlen(empty[i]) == n && strncmp(empty[i], name, n) == 0);
         if (is_empty)
             continue;
-        assert_true(n > 0 && n < 16);
+        assert_true(n > 0 && n < 32);
         if (open[1] == '/') {
             assert_true(depth > 0);
             depth--;
@@ -26,7 +26,8 @@ static void assert_well_nested(const char *page) {
                 fail_msg("expected </%s>, found %.40s", stack[depth], open);
         } else {
             assert_true(depth < 64);
-            snprintf(stack[depth++], sizeof stack[0], "%.*s", (int)n, name);
+            memcpy(stack[depth], name, n);
+            stack[depth++][n] = '\0';
         }
     }
     assert_int_equal(depth, 0);
@@ -45,8 +46,9 @@ static void test_page_shows_results_and_documents(void **state) {
     char *page = make_report(report_html, fixture->db, 0);
     assert_well_nested(page);
     assert_contains(page, "<h1>org/model</h1>");
-    assert_contains(page, "<th scope=\"row\" style=\"padding-left:0.75rem\">t</th><td>acc ↑</td>"
-                          "<td class=\"n\">0.5000</td><td class=\"n\">0.2500</td>");
+    assert_contains(page,
+                    "<th scope=\"row\" style=\"padding-left:0.75rem\">t</th><td class=\"metric\">acc ↑</td>"
+                    "<td class=\"n\">0.5000</td><td class=\"n\">0.2500</td>");
     /* the bar, its whisker from 0.25 to 0.75, and guessing one of four */
     assert_contains(page, "width=\"50.000%\"");
     assert_contains(page, "<line class=\"whisker\" x1=\"25.000%\" y1=\"9\" x2=\"75.000%\" y2=\"9\"/>");
@@ -112,8 +114,8 @@ static void test_numbers_that_are_not_there(void **state) {
     finish_run(fixture->db, run);
     char *page = make_report(report_html, fixture->db, 0);
     assert_well_nested(page);
-    assert_contains(page, "<td>acc ↑</td><td class=\"n\">—</td><td class=\"n\">—</td>");
-    assert_contains(page, "<td>perplexity ↓</td><td class=\"n\">∞</td>");
+    assert_contains(page, "<td class=\"metric\">acc ↑</td><td class=\"n\">—</td><td class=\"n\">—</td>");
+    assert_contains(page, "<td class=\"metric\">perplexity ↓</td><td class=\"n\">∞</td>");
     assert_lacks(page, "nan");
     assert_lacks(page, "<figure>");
     free(page);
@@ -148,7 +150,7 @@ static void test_long_prompts_and_many_documents_are_cut(void **state) {
 
 static void test_many_group_members_are_folded(void **state) {
     Fixture *fixture = *state;
-    static char names[20][16];
+    static char names[20][32];
     const char *members[20];
     int64_t run = add_run(fixture->db, "run", "org/model");
     for (int i = 0; i < 20; i++) {
