@@ -5,7 +5,7 @@
 
 #include "runner/engine.h"
 
-enum { ROWS_PER_TASK = 64 };
+enum { ROWS_PER_TASK = 128 };
 
 typedef struct HeadRun {
     Engine *engine;

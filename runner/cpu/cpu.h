@@ -44,9 +44,10 @@ void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows);
 /* Scratch floats a thread needs for cpu_linear. */
 size_t cpu_linear_scratch(const Cpu *cpu);
 
-/* The part of cpu_linear that one thread does: outputs [first, first + n) of the weight, n <= VOCAB_TILE,
- * with `panel` (cpu_linear_scratch floats) as scratch. No bias. */
+/* The part of cpu_linear that one thread does: outputs [first, first + n) of the weight, n <= VOCAB_TILE, for
+ * at most CPU_LINEAR_ROWS rows, with cpu_linear_scratch floats of scratch. No bias. */
+enum { CPU_LINEAR_ROWS = 256 };
 void cpu_linear_columns(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const float *x,
-                        size_t x_stride, float *y, size_t y_stride, size_t rows, float *panel);
+                        size_t x_stride, float *y, size_t y_stride, size_t rows, float *scratch);
 
 #endif

@@ -124,29 +124,76 @@ ALWAYS_INLINE Lanes lanes_silu(Lanes a) {
 
 /* ---- linear layers */
 
+typedef uint16_t HalfVec __attribute__((vector_size(sizeof(Vec) / 2)));
+
+/* VEC_FLOATS stored numbers in a row, widened. */
+ALWAYS_INLINE Vec vec_widen(const uint8_t *p, const Dtype dtype) {
+    if (dtype == DTYPE_FLOAT32) {
+        Vec x;
+        memcpy(&x, p, sizeof x);
+        return x;
+    }
+    HalfVec half;
+    memcpy(&half, p, sizeof half);
+    BitsVec bits = __builtin_convertvector(half, BitsVec);
+    if (dtype == DTYPE_BFLOAT16)
+        return (Vec)(bits << 16);
+    BitsVec magnitude = bits & 0x7fffu; /* as float16_to_float */
+    BitsVec normal = (BitsVec)((Vec)(magnitude << 13) * vec_set1(0x1p112f));
+    BitsVec special = (BitsVec)(magnitude >= 0x7c00u); /* all ones for infinities and NaNs */
+    normal = (special & (0x7f800000u | magnitude << 13)) | (~special & normal);
+    return (Vec)(normal | (bits & 0x8000u) << 16);
+}
+
+/* Writes VEC_FLOATS rows of VEC_FLOATS numbers as columns: log2 rounds of a perfect shuffle of the rows. */
+ALWAYS_INLINE void pack_square(float *out, size_t width, const uint8_t *source, size_t row_bytes,
+                               const Dtype dtype) {
+    Vec a[VEC_FLOATS], b[VEC_FLOATS];
+    for (int r = 0; r < VEC_FLOATS; r++)
+        a[r] = vec_widen(source + (size_t)r * row_bytes, dtype);
+    for (int round = 1; round < VEC_FLOATS; round *= 2) {
+        for (int r = 0; r < VEC_FLOATS / 2; r++) {
+            b[2 * r] = vec_zip_low(a[r], a[r + VEC_FLOATS / 2]);
+            b[2 * r + 1] = vec_zip_high(a[r], a[r + VEC_FLOATS / 2]);
+        }
+        for (int r = 0; r < VEC_FLOATS; r++)
+            a[r] = b[r];
+    }
+    for (int r = 0; r < VEC_FLOATS; r++)
+        *(UnalignedVec *)(out + (size_t)r * width) = a[r];
+}
+
+/* The part of a panel that has VEC_FLOATS columns j from `source` on, of which `columns` exist. */
+ALWAYS_INLINE void pack_columns(float *out, size_t width, const uint8_t *source, const Weight *weight,
+                                size_t columns, size_t depth, const Dtype dtype) {
+    size_t element = dtype == DTYPE_FLOAT32 ? 4 : 2, k = 0;
+    if (columns == VEC_FLOATS && weight->col_stride == 1)
+        for (; k + VEC_FLOATS <= depth; k += VEC_FLOATS)
+            pack_square(out + k * width, width, source + k * element, weight->row_stride * element, dtype);
+    else if (columns == VEC_FLOATS && weight->row_stride == 1)
+        for (; k < depth; k++)
+            *(UnalignedVec *)(out + k * width) = vec_widen(source + k * weight->col_stride * element, dtype);
+    for (; k < depth; k++)
+        for (size_t j = 0; j < VEC_FLOATS; j++)
+            out[k * width + j] =
+                j < columns ? weight_element(source, dtype, j * weight->row_stride + k * weight->col_stride)
+                            : 0.0f;
+}
+
 static size_t pack(float *out, const Weight *weight, size_t first_row, size_t rows, size_t first_col,
                    size_t depth) {
-    size_t width = (rows + VEC_FLOATS - 1) / VEC_FLOATS * VEC_FLOATS;
-    size_t element = weight->dtype == DTYPE_FLOAT32 ? 4 : 2;
-    for (size_t j = 0; j < width; j++) {
-        float *column = out + j;
-        if (j >= rows) {
-            for (size_t k = 0; k < depth; k++)
-                column[k * width] = 0.0f;
-            continue;
-        }
+    size_t width = (rows + VEC_FLOATS - 1) / VEC_FLOATS * VEC_FLOATS,
+           element = weight->dtype == DTYPE_FLOAT32 ? 4 : 2;
+    for (size_t j = 0; j < width; j += VEC_FLOATS) {
         const uint8_t *source =
             weight->data + ((first_row + j) * weight->row_stride + first_col * weight->col_stride) * element;
-        size_t stride = weight->col_stride;
+        size_t columns = rows - j < VEC_FLOATS ? rows - j : VEC_FLOATS;
         if (weight->dtype == DTYPE_FLOAT32)
-            for (size_t k = 0; k < depth; k++)
-                column[k * width] = weight_element(source, DTYPE_FLOAT32, k * stride);
+            pack_columns(out + j, width, source, weight, columns, depth, DTYPE_FLOAT32);
         else if (weight->dtype == DTYPE_BFLOAT16)
-            for (size_t k = 0; k < depth; k++)
-                column[k * width] = weight_element(source, DTYPE_BFLOAT16, k * stride);
+            pack_columns(out + j, width, source, weight, columns, depth, DTYPE_BFLOAT16);
         else
-            for (size_t k = 0; k < depth; k++)
-                column[k * width] = weight_element(source, DTYPE_FLOAT16, k * stride);
+            pack_columns(out + j, width, source, weight, columns, depth, DTYPE_FLOAT16);
     }
     return width;
 }
@@ -303,6 +350,9 @@ static void scan_step(float *state, float *y, const float *x, const float *b, co
 
 /* ---- attention */
 
+/* Query rows whose sums fit the registers. */
+enum { ROWS_AT_ONCE = LANE_VECS == 1 ? 8 : LANE_VECS == 2 ? 4 : 2 };
+
 ALWAYS_INLINE void scores_of_rows(const int rows, float *scores, size_t scores_stride, const float *const *q,
                                   const float *keys, size_t width, float scale) {
     Lanes sum[ATTEND_ROWS];
@@ -319,7 +369,6 @@ ALWAYS_INLINE void scores_of_rows(const int rows, float *scores, size_t scores_s
 
 static void attend_scores(float *scores, size_t scores_stride, const float *const *q, size_t n_rows,
                           const float *keys, size_t width, float scale) {
-    enum { ROWS_AT_ONCE = LANE_VECS == 1 ? 8 : LANE_VECS == 2 ? 4 : 2 };
     size_t r = 0;
     for (; r + ROWS_AT_ONCE <= n_rows; r += ROWS_AT_ONCE)
         scores_of_rows(ROWS_AT_ONCE, scores + r * scores_stride, scores_stride, q + r, keys, width, scale);
@@ -338,28 +387,53 @@ static float attend_softmax(float *scores, size_t n) {
     Lanes sum = lanes_set1(0.0f);
     for (size_t i = 0; i < n; i += LANES) {
         Lanes weight = lanes_exp(lanes_add(lanes_load(scores + i), minus_max));
+        lanes_store(scores + i, weight);
         if (n - i < LANES) { /* masked lanes must count for nothing */
-            lanes_store_part(scores + i, weight, n - i);
-            for (size_t j = n; j < i + LANES; j++)
-                scores[j] = 0.0f;
+            for (size_t k = n; k < i + LANES; k++)
+                scores[k] = 0.0f;
             weight = lanes_load(scores + i);
-        } else
-            lanes_store(scores + i, weight);
+        }
         sum = lanes_add(sum, weight);
     }
     return lanes_sum(sum);
 }
 
+/* Rows are taken together as long as all of them have a weight for a token, to have several sums in flight.
+ */
+ALWAYS_INLINE void values_of_rows(const int rows, float *out, size_t out_stride, const float *scores,
+                                  size_t scores_stride, const size_t *counts, const float *values,
+                                  size_t values_stride, size_t width) {
+    size_t common = counts[0];
+    for (int r = 1; r < rows; r++)
+        common = counts[r] < common ? counts[r] : common;
+    for (size_t d = 0; d < width; d += LANES) {
+        Lanes sum[ATTEND_ROWS];
+        for (int r = 0; r < rows; r++)
+            sum[r] = lanes_load(out + (size_t)r * out_stride + d);
+        for (size_t j = 0; j < common; j++) {
+            Lanes value = lanes_load(values + j * values_stride + d);
+            for (int r = 0; r < rows; r++)
+                sum[r] = lanes_fma(lanes_set1(scores[(size_t)r * scores_stride + j]), value, sum[r]);
+        }
+        for (int r = 0; r < rows; r++) {
+            for (size_t j = common; j < counts[r]; j++)
+                sum[r] = lanes_fma(lanes_set1(scores[(size_t)r * scores_stride + j]),
+                                   lanes_load(values + j * values_stride + d), sum[r]);
+            lanes_store(out + (size_t)r * out_stride + d, sum[r]);
+        }
+    }
+}
+
 static void attend_values(float *out, size_t out_stride, const float *scores, size_t scores_stride,
                           const size_t *counts, size_t n_rows, const float *values, size_t values_stride,
                           size_t width) {
-    for (size_t r = 0; r < n_rows; r++, out += out_stride, scores += scores_stride)
-        for (size_t d = 0; d < width; d += LANES) {
-            Lanes sum = lanes_load(out + d);
-            for (size_t j = 0; j < counts[r]; j++)
-                sum = lanes_fma(lanes_set1(scores[j]), lanes_load(values + j * values_stride + d), sum);
-            lanes_store(out + d, sum);
-        }
+    size_t r = 0;
+    for (; r + ROWS_AT_ONCE <= n_rows; r += ROWS_AT_ONCE)
+        values_of_rows(ROWS_AT_ONCE, out + r * out_stride, out_stride, scores + r * scores_stride,
+                       scores_stride, counts + r, values, values_stride, width);
+    for (; r < n_rows; r++)
+        values_of_rows(1, out + r * out_stride, out_stride, scores + r * scores_stride, scores_stride,
+                       counts + r, values, values_stride, width);
 }
 
 /* ---- log-softmax over a tile of the vocabulary */

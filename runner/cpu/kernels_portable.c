@@ -28,4 +28,7 @@ static inline __attribute__((always_inline)) Vec vec_min(Vec a, Vec b) {
     return vec_select(a < b, a, b);
 }
 
+#define vec_zip_low(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define vec_zip_high(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+
 #include "runner/cpu/kernels_body.h"

@@ -1,15 +1,20 @@
-/* Linear layers: weights are widened panel by panel into a thread's scratch memory, then used for many rows.
- * Which rows and panels a thread takes changes nothing in any output's order of summation. */
+/* Linear layers: a task takes some columns of the output for some rows. Per block of the depth it widens the
+ * weights into panels and copies its rows' inputs side by side, so that both stay in the cache while they
+ * meet. Which rows and columns a task takes changes nothing in any output's order of summation. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "runner/cpu/cpu.h"
 
-enum { ROWS_PER_TASK = 512 };
+/* Inputs of this many rows and weights of VOCAB_TILE columns, K_BLOCK deep, fit a second-level cache
+ * together. */
+enum { ROWS_PER_TASK = CPU_LINEAR_ROWS, FEW_ROWS = 32 };
 
 typedef struct LinearRun {
     Cpu *cpu;
     const Linear *jobs;
-    size_t n_jobs, rows, row_chunks;
+    size_t rows, row_chunks;
+    size_t columns; /* that a task takes: a multiple of the panel */
 } LinearRun;
 
 static size_t smaller(size_t a, size_t b) {
@@ -17,55 +22,64 @@ static size_t smaller(size_t a, size_t b) {
 }
 
 size_t cpu_linear_scratch(const Cpu *cpu) {
-    return cpu->kernels->panel * K_BLOCK;
+    (void)cpu;
+    return (size_t)(VOCAB_TILE + ROWS_PER_TASK) * K_BLOCK;
 }
 
-static void linear_panel(const Kernels *kernels, const Weight *weight, size_t first, size_t n, const float *x,
-                         size_t x_stride, float *y, size_t y_stride, size_t rows, float *panel) {
-    for (size_t k = 0; k < weight->cols; k += K_BLOCK) {
-        size_t depth = smaller(weight->cols - k, K_BLOCK);
-        size_t width = kernels->pack(panel, weight, first, n, k, depth);
-        kernels->gemm(y, y_stride, x + k, x_stride, rows, panel, width, n, depth, k > 0);
-    }
+/* The inputs' columns [k, k + depth) at *stride: copied if they lie far apart and will be read again. */
+static const float *gather_inputs(const float *x, size_t *stride, size_t k, size_t depth, size_t rows,
+                                  float *copy) {
+    if (*stride == depth || rows <= FEW_ROWS)
+        return x + k;
+    for (size_t m = 0; m < rows; m++)
+        memcpy(copy + m * depth, x + m * *stride + k, depth * sizeof *copy);
+    *stride = depth;
+    return copy;
 }
 
 void cpu_linear_columns(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const float *x,
-                        size_t x_stride, float *y, size_t y_stride, size_t rows, float *panel) {
-    size_t step = cpu->kernels->panel;
-    for (size_t j = 0; j < n; j += step)
-        linear_panel(cpu->kernels, weight, first + j, smaller(n - j, step), x, x_stride, y + j, y_stride,
-                     rows, panel);
+                        size_t x_stride, float *y, size_t y_stride, size_t rows, float *scratch) {
+    const Kernels *kernels = cpu->kernels;
+    float *copy = scratch + (size_t)VOCAB_TILE * K_BLOCK;
+    for (size_t k = 0; k < weight->cols; k += K_BLOCK) {
+        size_t depth = smaller(weight->cols - k, K_BLOCK), stride = x_stride;
+        const float *inputs = gather_inputs(x, &stride, k, depth, rows, copy);
+        for (size_t j = 0; j < n; j += kernels->panel) {
+            size_t cols = smaller(n - j, kernels->panel);
+            size_t width = kernels->pack(scratch, weight, first + j, cols, k, depth);
+            kernels->gemm(y + j, y_stride, inputs, stride, rows, scratch, width, cols, depth, k > 0);
+        }
+    }
+}
+
+static size_t column_tasks(const LinearRun *run, const Linear *job) {
+    return (job->weight->rows + run->columns - 1) / run->columns;
 }
 
 static void linear_task(void *context, size_t i, int thread) {
     const LinearRun *run = context;
-    const Kernels *kernels = run->cpu->kernels;
     const Linear *job = run->jobs;
-    size_t panel_index = i / run->row_chunks;
-    for (;; job++) {
-        size_t panels = (job->weight->rows + kernels->panel - 1) / kernels->panel;
-        if (panel_index < panels)
-            break;
-        panel_index -= panels;
-    }
-    size_t first = panel_index * kernels->panel, n = smaller(job->weight->rows - first, kernels->panel);
+    size_t index = i / run->row_chunks;
+    for (; index >= column_tasks(run, job); job++)
+        index -= column_tasks(run, job);
+    size_t first = index * run->columns, n = smaller(job->weight->rows - first, run->columns);
     size_t row = i % run->row_chunks * ROWS_PER_TASK, rows = smaller(run->rows - row, ROWS_PER_TASK);
     const float *x = job->x + row * job->x_stride;
     float *y = job->y + row * job->y_stride + first;
-    linear_panel(kernels, job->weight, first, n, x, job->x_stride, y, job->y_stride, rows,
-                 run->cpu->scratch[thread]);
-    if (job->bias)
-        for (size_t m = 0; m < rows; m++)
-            kernels->add(y + m * job->y_stride, job->bias + first, n);
+    cpu_linear_columns(run->cpu, job->weight, first, n, x, job->x_stride, y, job->y_stride, rows,
+                       run->cpu->scratch[thread]);
+    for (size_t m = 0; job->bias && m < rows; m++)
+        run->cpu->kernels->add(y + m * job->y_stride, job->bias + first, n);
 }
 
 void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows) {
     cpu_reserve(cpu, cpu_linear_scratch(cpu));
-    LinearRun run = {cpu, jobs, n_jobs, rows, (rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK};
-    size_t panels = 0, work = 0;
+    LinearRun run = {cpu, jobs, rows, (rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK,
+                     rows > FEW_ROWS ? VOCAB_TILE : cpu->kernels->panel};
+    size_t columns = 0, work = 0;
     for (size_t i = 0; i < n_jobs; i++) {
-        panels += (jobs[i].weight->rows + cpu->kernels->panel - 1) / cpu->kernels->panel;
-        work += jobs[i].weight->rows * jobs[i].weight->cols * (rows + 4); /* packing costs about 4 rows */
+        columns += column_tasks(&run, &jobs[i]);
+        work += jobs[i].weight->rows * jobs[i].weight->cols * (rows + 4); /* widening costs about 4 rows */
     }
-    cpu_parallel(cpu, panels * run.row_chunks, work, linear_task, &run);
+    cpu_parallel(cpu, columns * run.row_chunks, work, linear_task, &run);
 }
