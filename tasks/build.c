@@ -23,10 +23,12 @@ static int source_value(const Source *source, const Value *document, Arena *aren
     }
     if (source->kind == SOURCE_FUNCTION)
         return source->function(document, arena, out, error);
-    const Value *column = value_get(document, source->column);
-    *rendered = !column;
-    if (!column)
+    *rendered = source->kind == SOURCE_TEMPLATE;
+    if (*rendered)
         return template_render(source->template, document, arena, out, error);
+    const Value *column = value_get(document, source->text);
+    if (!column)
+        return error_set(error, "the column '%s' is missing", source->text);
     *out = *column;
     return 0;
 }
@@ -52,8 +54,7 @@ static int read_choices(const Source *source, const Value *document, Arena *aren
     *out = value_null();
     if (source->kind == SOURCE_NONE)
         return 0;
-    bool direct = source->kind == SOURCE_TEMPLATE && !value_get(document, source->column) &&
-                  template_is_expression(source->template);
+    bool direct = source->kind == SOURCE_TEMPLATE && template_is_expression(source->template);
     if (direct && template_evaluate(source->template, document, arena, out, error))
         return -1;
     if (!direct && source_value(source, document, arena, out, &rendered, error))
@@ -129,7 +130,7 @@ static int example_answer(const Turn *turn, Arena *arena, Value *out, Error *err
     return 0;
 }
 
-static int process(const Task *task, const Value *row, Arena *arena, Value *out, Error *error) {
+int task_process(const Task *task, const Value *row, Arena *arena, Value *out, Error *error) {
     *out = *row;
     return task->config.process_docs ? task->config.process_docs(row, arena, out, error) : 0;
 }
@@ -138,7 +139,7 @@ static int append_example(const Task *task, size_t index, Arena *arena, Buffer *
     const Prompt *prompt = &task->config.fewshot;
     Value document, answer = value_null();
     Turn turn;
-    if (process(task, &task->pool[index], arena, &document, error) ||
+    if (task_process(task, &task->pool[index], arena, &document, error) ||
         read_turn(prompt, &document, arena, &turn, error) || example_answer(&turn, arena, &answer, error))
         return error_prefix(error, "few-shot example %zu", index);
     const Value *text =
@@ -240,7 +241,7 @@ static int build(const Task *task, size_t i, Arena *arena, Buffer *preamble, Tas
     Value document;
     Turn turn;
     Buffer json = {0};
-    if (process(task, &task->rows[i], arena, &document, error) ||
+    if (task_process(task, &task->rows[i], arena, &document, error) ||
         read_turn(&task->config.prompt, &document, arena, &turn, error) ||
         append_preamble(task, i, &document, arena, preamble, error))
         return -1;

@@ -184,8 +184,8 @@ static int read_source(const Reader *reader, const Key *key, Source *out) {
     switch (key->value->kind) {
     case VALUE_STRING:
         out->kind = SOURCE_TEMPLATE;
-        out->column = key->value->as.text;
-        return compile(reader, key, out->column, &out->template);
+        out->text = key->value->as.text;
+        return compile(reader, key, out->text, &out->template);
     case VALUE_FUNCTION:
         out->kind = SOURCE_FUNCTION;
         return find_function(reader, key, &out->function);
@@ -443,6 +443,35 @@ int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error 
         read_string(&reader, "description", &text) || check_prompt(&reader, out))
         return -1;
     return text ? compile(&reader, &description, text, &out->description) : 0;
+}
+
+static bool is_word(const char *text) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_",
+                      digits[] = "0123456789";
+    size_t length = strspn(text, letters);
+    while (length > 0 && text[length] && (strchr(letters, text[length]) || strchr(digits, text[length])))
+        length++;
+    return length > 0 && !text[length];
+}
+
+int config_find_columns(Prompt *prompt, const Value *document, const TaskConfig *config, Error *error) {
+    const struct {
+        const char *key;
+        Source *source;
+    } sources[] = {{"doc_to_text", &prompt->text},
+                   {"doc_to_target", &prompt->target},
+                   {"doc_to_choice", &prompt->choice}};
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        Source *source = sources[i].source;
+        if (source->kind != SOURCE_TEMPLATE)
+            continue;
+        if (value_get(document, source->text))
+            source->kind = SOURCE_COLUMN;
+        else if (is_word(source->text))
+            return error_set(error, "%s: %s: the data set %s has no column '%s'", config->file,
+                             sources[i].key, config->dataset_path, source->text);
+    }
+    return 0;
 }
 
 static int read_aggregate(const Reader *reader, GroupConfig *out) {

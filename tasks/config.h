@@ -13,14 +13,15 @@ typedef int DocumentFunction(const Value *document, Arena *arena, Value *out, Er
 /* Where a text, target or list of choices comes from. */
 typedef enum SourceKind {
     SOURCE_NONE,
-    SOURCE_TEMPLATE, /* a column if the document has one of that very name, otherwise the template */
-    SOURCE_VALUE,    /* a literal: an integer or a list */
+    SOURCE_TEMPLATE,
+    SOURCE_COLUMN, /* a template whose text is the very name of a column: the raw value */
+    SOURCE_VALUE,  /* a literal: an integer or a list */
     SOURCE_FUNCTION
 } SourceKind;
 
 typedef struct Source {
     SourceKind kind;
-    const char *column; /* SOURCE_TEMPLATE: its text */
+    const char *text; /* SOURCE_TEMPLATE, SOURCE_COLUMN */
     const Template *template;
     Value value;
     DocumentFunction *function;
@@ -47,6 +48,10 @@ typedef struct TaskConfig {
     TaskMetric *metrics;
     size_t n_metrics;
 } TaskConfig;
+
+/* Settles which templates of a prompt are names of columns, which only a document can tell. A template that
+ * is a single word and no column is an error: every prompt would be that word. */
+int config_find_columns(Prompt *prompt, const Value *document, const TaskConfig *config, Error *error);
 
 /* Checks an entry's merged keys and builds its configuration in arena. */
 int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error *error);

@@ -16,6 +16,8 @@ struct Task {
     size_t *draws; /* [n_documents][num_fewshot] indices into pool; SIZE_MAX where an example fell away */
 };
 
+/* A row as prompts see it: with process_docs applied, if the task has it. */
+int task_process(const Task *task, const Value *row, Arena *arena, Value *out, Error *error);
 /* Name of the split that examples come from; NULL if the task has literal samples. */
 const char *fewshot_split(const TaskConfig *config);
 /* Draws the examples of all documents, in their order, as lm-eval draws them with that seed.

@@ -90,6 +90,19 @@ static int open_pool(TaskSet *set, Task *task, const Dataset **out, Error *error
     return 0;
 }
 
+/* Which keys name columns, by the first row of the split and the first example. */
+static int find_columns(TaskSet *set, Task *task, Error *error) {
+    Value document;
+    if (task_process(task, &task->rows[0], &set->arena, &document, error) ||
+        config_find_columns(&task->config.prompt, &document, &task->config, error))
+        return -1;
+    if (task->info.num_fewshot == 0)
+        return 0;
+    if (task_process(task, &task->pool[0], &set->arena, &document, error))
+        return error_prefix(error, "few-shot examples");
+    return config_find_columns(&task->config.fewshot, &document, &task->config, error);
+}
+
 static void note_files(TaskSet *set, Task *task, const LibraryEntry *entry, const Dataset *const data[2]) {
     TaskFile *files = arena_alloc(&set->arena, (entry->n_files + 2) * sizeof *files);
     size_t n = 0;
@@ -124,7 +137,7 @@ static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error 
     task->rows = data[0]->rows;
     task->info.n_documents_total = data[0]->n;
     task->info.n_documents = limited(set->options->limit, data[0]->n);
-    if (open_pool(set, task, &data[1], error) ||
+    if (open_pool(set, task, &data[1], error) || find_columns(set, task, error) ||
         fewshot_draw(task, set->options->fewshot_seed, &set->arena, error))
         return -1;
     note_files(set, task, entry, data);

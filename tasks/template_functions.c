@@ -273,6 +273,12 @@ static int filter_int(Renderer *renderer, const Node *node, const Value *subject
     return 0;
 }
 
+static int filter_list(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
+                       size_t n, Value *out) {
+    (void)arguments, (void)n;
+    return template_items(renderer, node, subject, out);
+}
+
 static int filter_first(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                         size_t n, Value *out) {
     (void)arguments, (void)n;
@@ -324,6 +330,7 @@ static const FilterEntry filters[] = {{"capitalize", method_capitalize, 0, 0, tr
                                       {"join", filter_join, 0, 1, false, false},
                                       {"last", filter_last, 0, 0, false, false},
                                       {"length", filter_length, 0, 0, false, false},
+                                      {"list", filter_list, 0, 0, false, false},
                                       {"lower", method_lower, 0, 0, true, false},
                                       {"replace", method_replace, 2, 3, true, false},
                                       {"string", filter_string, 0, 0, false, false},

@@ -1,5 +1,6 @@
 /* What the parts of the template engine share: tokens (template_lex.c), the syntax tree (template_parse.c),
- * the renderer's state (template.c), and the table of filters, tests and methods (template_functions.c). */
+ * the renderer's state (template.c, template_eval.c), and the table of filters, tests and methods
+ * (template_functions.c). */
 #ifndef ZEVAL_TASKS_TEMPLATE_TREE_H
 #define ZEVAL_TASKS_TEMPLATE_TREE_H
 
@@ -95,7 +96,14 @@ struct Template {
 
 int template_parse(const Node **out, Arena *arena, const Token *tokens, const char *where, Error *error);
 
+/* A name that the template has set. */
 typedef struct Binding Binding;
+struct Binding {
+    const char *name;
+    Value value;
+    Binding *next;
+};
+
 typedef struct Renderer {
     const Template *template;
     const Value *variables;
@@ -110,8 +118,15 @@ typedef struct Renderer {
 /* "WHERE: line L, column C: ..." into the renderer's error; returns -1. */
 int template_fail(Renderer *renderer, const Node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Counts text or items made; -1 when there are too many. */
+/* Counts a step, and bytes of text or items made; -1 when there are too many. */
+int template_step(Renderer *renderer, const Node *node);
 int template_spend(Renderer *renderer, const Node *node, size_t bytes);
+
+/* An expression's value, which may be undefined / may not be. */
+int template_evaluate_node(Renderer *renderer, const Node *node, Value *out);
+int template_evaluate_defined(Renderer *renderer, const Node *node, Value *out);
+/* What a loop goes over, as a list: a list's items, a string's characters, a mapping's keys. */
+int template_items(Renderer *renderer, const Node *node, const Value *source, Value *out);
 
 /* Filters take the piped value as subject, methods the object; tests and functions likewise. */
 typedef int TemplateFunction(Renderer *renderer, const Node *node, const Value *subject,

@@ -30,7 +30,7 @@ typedef struct ValuePair ValuePair;
 struct Value {
     ValueKind kind;
     uint32_t line; /* where it stands in its file, from 1; 0 if nowhere */
-    size_t n;      /* bytes of text, items, or pairs */
+    size_t n;      /* bytes of text, items, or pairs; VALUE_UNDEFINED: 1 if it may be printed, as nothing */
     union {
         bool boolean;
         int64_t integer;

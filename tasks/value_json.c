@@ -141,7 +141,7 @@ int value_from_json(Value *out, Arena *arena, const char *text, size_t bytes, co
         used++;
     if (!root || used < bytes) {
         cJSON_Delete(root);
-        return error_set(error, "%s:%zu:%zu: not valid JSON at this column", where, line,
+        return error_set(error, "%s:%zu:%zu: not valid JSON near this column", where, line,
                          utf8_length(text, used < bytes ? used : bytes) + 1);
     }
     int status = convert(&reader, root, 0, out);

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Writes tests/fixtures/jinja.json: templates, variables, and what Jinja makes of them in lm-eval's environment
+for task files (strict undefined, trailing newline kept). `output` is null where Jinja raises an error.
+Needs: pip install jinja2==3.1.6"""
+import json
+import pathlib
+
+import jinja2
+
+VARIABLES = {
+    "question": " What is ünïcode? ",
+    "choices": {"text": ["alpha", "be'ta", 'say "hi"', "a'b\"c"], "label": ["A", "B", "C", "D"]},
+    "answerKey": "C",
+    "n": 3,
+    "negative": -7,
+    "half": 0.5,
+    "flag": True,
+    "nothing": None,
+    "empty": "",
+    "words": "the quick  brown fox",
+    "items_list": [1, 2.0, "x", None, True, [1, "y"], {"k": "v"}],
+    "rows": [{"name": "one", "n": 1}, {"name": "two", "n": 2}],
+    "greek": "ΟΔΟΣ ΣΑΣ",
+    "tabs": "a\tb\nc\\d\x01\u2028é",
+}
+
+TEMPLATES = r"""
+plain text
+{{question}}
+{{ question.strip() }}|{{ question.lstrip() }}|{{ question.rstrip() }}
+{{question|trim}}
+{{choices.text}}
+{{choices['text'][0]}} {{choices.text[-1]}} {{ choices["label"][1:3] }}
+{{choices.label.index(answerKey)}}
+{{choices.label.index('Z')}}
+{{choices.text|length}} {{choices|length}} {{question|length}} {{question|count}}
+{{missing}}
+{{missing is defined}} {{question is defined}} {{missing is undefined}}
+{{choices.nothing is defined}}
+{{choices.nothing}}
+{{missing.deeper}}
+{{missing|default('d')}} {{empty|default('d')}}|{{empty|default('d', true)}}
+{{words.split(' ')}} {{words.split()}} {{words.split(' ', 1)}} {{ words.split('quick')[0] }}
+{{words.split(' ')[:-1]|join(' ')}}|{{' '+words.split(' ')[-1]}}
+{{words.replace('quick', 'slow')}} {{words|replace(' ', '')}} {{words.replace(' ', '_', 2)}}
+{{'abc'.replace('', '-')}}
+{{words.upper()}} {{words|upper}} {{words.capitalize()}} {{'ÉCOLE öl'|capitalize}} {{greek.lower()}}
+{{words.startswith('the')}} {{words.endswith('fox')}} {{words.find('quick')}} {{words.find('zzz')}}
+{{', '.join(choices.label)}} {{choices.label|join}} {{items_list|join('/')}}
+{{n + 1}} {{n - 5}} {{n * 2}} {{n / 2}} {{n // 2}} {{n % 2}} {{negative // 2}} {{negative % 3}} {{n * 1.5}}
+{{1 / 0}}
+{{-n}} {{-negative}} {{+n}} {{ - half }}
+{{'a' + 'b'}} {{'a' ~ 1 ~ none}} {{'ab' * 3}} {{[1] + [2]}} {{[0] * 3}}
+{{'a' + 1}}
+{{n > 2}} {{n >= 3}} {{n < 3}} {{n <= 3}} {{n == 3}} {{n != 3}} {{n == 3.0}} {{1 < n < 5}} {{1 < n < 2}}
+{{'a' < 'b'}} {{'abc' < 'abd'}} {{'Z' < 'a'}} {{'é' > 'z'}}
+{{'a' < 1}}
+{{'q' in words}} {{'zz' in words}} {{'A' in choices.label}} {{'text' in choices}} {{'zz' not in words}} {{1 in [1, 2]}}
+{{not flag}} {{flag and n}} {{empty or 'x'}} {{nothing and missing}} {{flag or missing}} {{not not n}}
+{{'yes' if flag else 'no'}} {{'yes' if empty else 'no'}} {{ 'a' if false else 'b' if false else 'c' }}
+{{ 'x' if false }}
+{{flag}} {{nothing}} {{half}} {{2.0}} {{true}} {{false}} {{none}} {{None}} {{True}}
+{{items_list}}
+{{rows}}
+{{tabs}} {{[tabs]}}
+{{[question, n, half, nothing]}} {{(1, 2)[0]}} {{ {'a': 1, 'b': [2]} }} {{ {'a': 1}['a'] }} {{ {'a': {'b': 'c'}}.a.b }}
+{{words[0]}} {{words[-1]}} {{words[4:9]}} {{words[:3]}} {{words[-3:]}} {{words[::2]}} {{words[::-1]}} {{question[1:5]}}
+{{[1,2,3,4,5][1:4]}} {{[1,2,3,4,5][::-2]}} {{[1,2,3,4,5][10:]}} {{[1,2,3][-10:2]}} {{[1,2,3][5:1:-1]}}
+{{words[100]}}
+{{[1,2,3][3]}}
+{{'12'|int + 1}} {{' 7 '|int}} {{'x'|int}} {{'x'|int(9)}} {{'3.9'|int}} {{2.7|int}} {{true|int}} {{n|string + '!'}}
+{{choices.label|first}}{{choices.label|last}}
+{{'a\nb\t\'\"\\ \x41 \u00e9 \d'}}
+{{"double 'single' inside"}} {{'single "double" inside'}}
+{{'adjacent' ' strings'}}
+{% set x = 'set' %}{{x}} {% set y = x + '!' %}{{y}}
+{% set x = 'two
+lines' %}{{x}}
+{% if flag %}yes{% endif %}{% if empty %}no{% else %}else{% endif %}{% if false %}1{% elif n == 3 %}2{% else %}3{% endif %}
+{% if missing %}x{% endif %}
+{% if n > 2 and (empty or flag) %}deep{% if n == 3 %} deeper{% endif %}{% endif %}
+{% for c in choices.text %}{{loop.index}}. {{c}}{% if not loop.last %}, {% endif %}{% endfor %}
+{% for c in choices.label %}{{loop.index0}}{{c}}{{loop.first}}{{loop.length}} {% endfor %}
+{% for x in [] %}a{% else %}none{% endfor %}
+{% for x in [1,2,3,4] if x % 2 == 0 %}{{x}}-{{loop.index}} {% endfor %}
+{% for k, v in choices.items() %}{{k}}={{v|length}};{% endfor %}
+{% for k in choices %}{{k}} {% endfor %}{% for ch in 'aé' %}[{{ch}}]{% endfor %}
+{% for r in rows %}{{r.name}}:{{r['n']}} {% endfor %}
+{% for r in rows %}{% for c in 'ab' %}{{loop.index}}{{r.name}}{{c}} {% endfor %}{{loop.index}}{% endfor %}
+{% set a = 1 %}{% for i in [1,2] %}{% set a = i + a %}{{a}} {% endfor %}{{a}}
+{% if true %}{% set b = 5 %}{% endif %}{{b}}
+{# a comment #}after{# another #}
+a {{- ' b ' -}} c
+a {%- if true -%} b {%- endif -%} c
+  {{- 'x' }}
+{{ choices.keys()|list if false else choices.get('label') }}
+{{ choices.get('zzz') }} {{ choices.get('zzz', 'dflt') }}
+{{ '5'.isdigit() }} {{ 'a5'.isdigit() }} {{ ''.isdigit() }}
+{{ 'xxabcxx'.strip('x') }} {{ 'xyab'.lstrip('yx') }} {{ 'ab..'.rstrip('.') }}
+{{ words is string }} {{ n is number }} {{ choices is mapping }} {{ nothing is none }} {{ choices.text is iterable }} {{ n is not string }} {{ nothing is not none }}
+{{ [1, 1.0, true, 'a']|join(',') }} {{ 1e3 if false else 1.25 }} {{ 100.0 }} {{ 0.1 + 0.2 }}
+{{ 1
+   + 2 }}
+{{ question.strip()[0] }} {{ (n + 1) * 2 }} {{ n + 1 * 2 }} {{ 10 - 2 - 3 }} {{ 'a' ~ 1 + 2 }}
+{{ ['A', 'B'][n > 2] }} {{ ['A', 'B'][false] }}
+{{ not n == 3 }} {{ -n|string }} {{ n is defined and n == 3 }}
+{{ [1, 2].count(1) }} {{ [[1], [2]].index([2]) }} {{ 'banana'.index('nan') }}
+{{ unclosed
+{{ }}
+{% if %}x{% endif %}
+{% if flag %}x
+{% endif %}
+{% for in x %}{% endfor %}
+{% nothere %}
+{{ 'x }}
+{{ a b }}
+{{ n | nofilter }}
+{{ n is notest }}
+{{ (1 }}
+{{ 1 + }}
+{{ n.strip() }}
+{{ words.nomethod() }}
+{{ n() }}
+{{ words % }}
+{# open
+}} stray %} braces { } ok
+"""
+
+
+def main():
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    templates, pending = [], ""
+    for line in TEMPLATES.strip("\n").split("\n"):
+        pending = pending + "\n" + line if pending else line
+        if line.startswith("{% set x = 'two") or line == "{{ 1":
+            continue
+        templates.append(pending)
+        pending = ""
+    templates.append("trailing newline kept\n")
+    templates.append("a\n{{- 1 }}\n\n{{ 2 -}}\n b\n")
+    cases = []
+    for template in templates:
+        try:
+            output = environment.from_string(template).render(**VARIABLES)
+        except Exception:
+            output = None
+        cases.append({"template": template, "output": output})
+    path = pathlib.Path(__file__).parent.parent / "fixtures" / "jinja.json"
+    document = {"made_by": f"jinja2 {jinja2.__version__}", "variables": VARIABLES, "cases": cases}
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

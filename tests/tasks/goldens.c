@@ -1,0 +1,225 @@
+/* Requests against lm-evaluation-harness: contexts, continuations, and right answers (through the accuracies
+ * of given responses). The committed extract covers the seven first tasks; the full file, where it is there,
+ * every task that ships. */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIXTURE "tests/fixtures/lm_eval/prompts.json"
+
+/* Writes one "ORG/NAME|CONFIG" entry's splits as JSON Lines. */
+static void write_rows(const char *folder, const cJSON *dataset) {
+    char path[256];
+    const char *bar = strchr(dataset->string, '|'), *config = bar + 1;
+    if (strcmp(config, "None") == 0)
+        config = "default";
+    const cJSON *split, *row;
+    cJSON_ArrayForEach(split, dataset) {
+        Buffer lines = {0};
+        cJSON_ArrayForEach(row, split) {
+            char *line = cJSON_PrintUnformatted(row);
+            buffer_printf(&lines, "%s\n", line);
+            cJSON_free(line);
+        }
+        snprintf(path, sizeof path, "%.*s/%s/%s.jsonl", (int)(bar - dataset->string), dataset->string, config,
+                 split->string);
+        folder_write(folder, path, lines.data);
+        buffer_free(&lines);
+    }
+}
+
+static void check_context(const char *task, size_t i, const cJSON *hashes, const TaskRequest *request) {
+    char hex[SHA256_HEX];
+    int n = cJSON_GetArraySize(hashes);
+    const char *expected = cJSON_GetArrayItem(hashes, n == 1 ? 0 : request->idx)->valuestring;
+    sha256_text(request->context, strlen(request->context), hex);
+    if (strncmp(hex, expected, 32) != 0)
+        fail_msg("%s document %zu request %d: sha256 %.32s, expected %s; the context is:\n%s", task, i,
+                 request->idx, hex, expected, request->context);
+}
+
+static void check_document(const char *task, size_t i, const cJSON *expected, const TaskDocument *document) {
+    const cJSON *hashes = cJSON_GetObjectItem(expected, "arg0_sha256"),
+                *texts = cJSON_GetObjectItem(expected, "arg1");
+    if (texts)
+        assert_int_equal(document->n_requests, cJSON_GetArraySize(texts));
+    for (size_t r = 0; r < document->n_requests; r++) {
+        assert_int_equal(document->requests[r].idx, (int)r);
+        check_context(task, i, hashes, &document->requests[r]);
+        if (texts)
+            assert_string_equal(document->requests[r].continuation,
+                                cJSON_GetArrayItem(texts, (int)r)->valuestring);
+    }
+}
+
+/* First index of the largest ll / length. */
+static int64_t best(const cJSON *responses, const TaskDocument *document, bool normalized) {
+    int64_t found = 0;
+    double most = 0;
+    for (size_t k = 0; k < document->n_choices; k++) {
+        double value = cJSON_GetArrayItem(cJSON_GetArrayItem(responses, (int)k), 0)->valuedouble;
+        if (normalized)
+            value /= (double)utf8_length(document->choices[k], strlen(document->choices[k]));
+        if (k == 0 || value > most) {
+            most = value;
+            found = (int64_t)k;
+        }
+    }
+    return found;
+}
+
+static void check_gold(const cJSON *scoring, size_t i, const TaskDocument *document) {
+    const cJSON *scored = cJSON_GetArrayItem(cJSON_GetObjectItem(scoring, "docs"), (int)i);
+    const cJSON *responses = cJSON_GetObjectItem(scored, "resps");
+    const cJSON *metrics = cJSON_GetObjectItem(cJSON_GetObjectItem(scored, "metrics"), "none");
+    const cJSON *acc = cJSON_GetObjectItem(metrics, "acc"), *norm = cJSON_GetObjectItem(metrics, "acc_norm");
+    if (document->n_choices == 0 || !acc)
+        return;
+    assert_int_equal(best(responses, document, false) == document->gold, acc->valuedouble == 1);
+    if (norm)
+        assert_int_equal(best(responses, document, true) == document->gold, norm->valuedouble == 1);
+}
+
+/* Returns the number of requests compared; 0 if the task does not ship or has no such list. */
+static size_t check_task(const cJSON *task, int shots, const char *data) {
+    char key[32];
+    Error error = {0};
+    TaskSet *set;
+    snprintf(key, sizeof key, "text_%dshot", shots);
+    const cJSON *documents = cJSON_GetObjectItem(task, key);
+    if (!documents)
+        return 0;
+    if (open_task(&set, task->string, data, NULL, shots, &error)) {
+        if (!strstr(error.message, "there is no task") && !strstr(error.message, "cannot run"))
+            fail_msg("%s", error.message);
+        return 0;
+    }
+    const Task *opened = task_set_task(set, 0);
+    size_t n_requests = 0;
+    assert_int_equal(task_info(opened)->n_documents, cJSON_GetArraySize(documents));
+    for (size_t i = 0; i < task_info(opened)->n_documents; i++) {
+        Arena arena = {0};
+        TaskDocument document;
+        if (task_document(opened, i, &arena, &document, &error))
+            fail_msg("%s", error.message);
+        check_document(task->string, i, cJSON_GetArrayItem(documents, (int)i), &document);
+        if (shots == 0)
+            check_gold(cJSON_GetObjectItem(task, "scoring"), i, &document);
+        n_requests += document.n_requests;
+        arena_free(&arena);
+    }
+    task_set_close(set);
+    return n_requests;
+}
+
+static void check_golden_file(const char *path, size_t least_requests) {
+    Error error = {0};
+    cJSON *golden;
+    const cJSON *item;
+    char *data = folder_make();
+    size_t n_requests = 0, n_lists = 0;
+    if (json_parse_file(&golden, path, 64 << 20, &error))
+        fail_msg("%s", error.message);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItem(golden, "rows")) write_rows(data, item);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItem(golden, "expected")) {
+        for (int shots = 0; shots <= 5; shots++) {
+            size_t n = check_task(item, shots, data);
+            n_requests += n;
+            n_lists += n > 0;
+        }
+    }
+    printf("%s: %zu requests in %zu lists are equal\n", path, n_requests, n_lists);
+    assert_true(n_requests >= least_requests);
+    cJSON_Delete(golden);
+    folder_remove(data);
+}
+
+static void test_prompts_of_the_seven_tasks_equal_the_extract(void **state) {
+    (void)state;
+    check_golden_file(FIXTURE, 8 * 3 * 6 * 2);
+}
+
+static void test_prompts_of_all_tasks_equal_the_goldens(void **state) {
+    (void)state;
+    char *path = shared_path("golden/lm_eval_golden.json");
+    if (!path)
+        skip();
+    check_golden_file(path, 900);
+    free(path);
+}
+
+static void check_prompt_hashes(const char *task, int shots, const char *const expected[3]) {
+    Error error = {0};
+    TaskSet *set;
+    char hex[SHA256_HEX], *data = shared_path("data/datasets");
+    if (!data)
+        skip();
+    if (open_task(&set, task, data, NULL, shots, &error))
+        fail_msg("%s", error.message);
+    for (size_t i = 0; i < 3; i++) {
+        Arena arena = {0};
+        TaskDocument document;
+        if (task_document(task_set_task(set, 0), i, &arena, &document, &error))
+            fail_msg("%s", error.message);
+        sha256_text(document.requests[0].context, strlen(document.requests[0].context), hex);
+        hex[16] = '\0';
+        assert_string_equal(hex, expected[i]);
+        arena_free(&arena);
+    }
+    task_set_close(set);
+    free(data);
+}
+
+/* Prompt hashes that upstream publishes with its samples, on the published data. */
+static void test_real_openbookqa_prompts(void **state) {
+    (void)state;
+    check_prompt_hashes("openbookqa", 0,
+                        (const char *const[]){"6cb709a6a1558e21", "3be7e0b59f57f7f1", "d0144f20063dd5f2"});
+    check_prompt_hashes("openbookqa", 5,
+                        (const char *const[]){"4c8c47f1b0c2b06a", "344d8825337885a1", "7f518bb71d2c29d8"});
+}
+
+static void test_real_piqa_prompts(void **state) {
+    (void)state;
+    check_prompt_hashes("piqa", 0,
+                        (const char *const[]){"14e2e90bdc64add5", "83ed1685df44e1de", "31c59e4fa20c69ae"});
+}
+
+static void test_all_of_mmlu_is_built_quickly(void **state) {
+    (void)state;
+    char *data = shared_path("data/datasets");
+    if (!data)
+        skip();
+    Error error = {0};
+    TaskSet *set;
+    size_t n = 0;
+    double start = clock_seconds();
+    if (open_task(&set, "mmlu", data, NULL, 5, &error))
+        fail_msg("%s", error.message);
+    Arena arena = {0};
+    for (size_t t = 0; t < task_set_count(set); t++) {
+        const Task *task = task_set_task(set, t);
+        for (size_t i = 0; i < task_info(task)->n_documents; i++, n++) {
+            TaskDocument document;
+            if (task_document(task, i, &arena, &document, &error))
+                fail_msg("%s", error.message);
+            assert_int_equal(document.n_requests, 4);
+            assert_in_range(document.gold, 0, 3);
+            arena_reset(&arena);
+        }
+    }
+    printf("mmlu, 5-shot: %zu documents in %.3f s\n", n, clock_seconds() - start);
+    assert_int_equal(n, 14042);
+    arena_free(&arena);
+    task_set_close(set);
+    free(data);
+}
+
+const struct CMUnitTest golden_tests[] = {cmocka_unit_test(test_prompts_of_the_seven_tasks_equal_the_extract),
+                                          cmocka_unit_test(test_prompts_of_all_tasks_equal_the_goldens),
+                                          cmocka_unit_test(test_real_openbookqa_prompts),
+                                          cmocka_unit_test(test_real_piqa_prompts),
+                                          cmocka_unit_test(test_all_of_mmlu_is_built_quickly)};
+const size_t n_golden_tests = sizeof golden_tests / sizeof *golden_tests;

@@ -1,0 +1,183 @@
+/* Bad input: each case is one sentence that names the file, the place, what was found and what was expected.
+ */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GOOD                                                                                                 \
+    "dataset_path: org/set\ntest_split: test\noutput_type: multiple_choice\n"                                \
+    "doc_to_choice: ['no', 'yes']\ndoc_to_target: label\n"
+
+/* A folder with tasks/t.yaml (task t) and data/org/set/default/test.jsonl. */
+static char *make_case(const char *yaml, const char *rows) {
+    char *folder = folder_make();
+    folder_write(folder, "tasks/t.yaml", yaml);
+    if (rows)
+        folder_write(folder, "data/org/set/default/test.jsonl", rows);
+    else
+        folder_write(folder, "data/keep", "");
+    return folder;
+}
+
+/* Opens task t and builds its documents; returns -1 with the error of whichever failed. */
+static int run_case(const char *folder, int num_fewshot, Error *error) {
+    char *tasks = path_join(folder, "tasks"), *data = path_join(folder, "data");
+    TaskSet *set = NULL;
+    Arena arena = {0};
+    int status = open_task(&set, "t", data, tasks, num_fewshot, error);
+    for (size_t i = 0; !status && i < task_info(task_set_task(set, 0))->n_documents; i++) {
+        TaskDocument document;
+        status = task_document(task_set_task(set, 0), i, &arena, &document, error);
+    }
+    if (set)
+        task_set_close(set);
+    arena_free(&arena);
+    free(tasks);
+    free(data);
+    return status;
+}
+
+static void assert_refused(const char *yaml, const char *rows, const char *first, const char *second) {
+    Error error = {0};
+    char *folder = make_case(yaml, rows);
+    if (!run_case(folder, 0, &error))
+        fail_msg("no error, but expected: %s", first);
+    assert_message(&error, first, second, NULL);
+    folder_remove(folder);
+}
+
+#define ROW "{\"q\": \"Is it?\", \"label\": 1}\n"
+
+static void test_a_good_task_opens(void **state) {
+    (void)state;
+    Error error = {0};
+    char *folder = make_case("task: t\n" GOOD "doc_to_text: q\n", ROW "\n  \n" ROW);
+    if (run_case(folder, 0, &error))
+        fail_msg("%s", error.message);
+    folder_remove(folder);
+}
+
+static void test_bad_task_files_are_refused(void **state) {
+    (void)state;
+    assert_refused("task: [t\n", ROW, "tasks/t.yaml:2", "not valid YAML");
+    assert_refused("task: t\n" GOOD "doc_to_text: q\ndoc_to_txt: q\n", ROW, "t.yaml:8",
+                   "unknown key 'doc_to_txt'; the nearest known key is 'doc_to_text'");
+    assert_refused("task: t\n" GOOD "doc_to_text: 1.5\n", ROW, "t.yaml:7: doc_to_text", "found a float");
+    assert_refused("task: t\n" GOOD, ROW, "t.yaml", "'doc_to_text' is missing");
+    assert_refused("task: t\ndataset_path: org/set\n", ROW, "t.yaml",
+                   "neither 'test_split' nor 'validation_split'");
+    assert_refused("task: t\n" GOOD "doc_to_text: q\nmetric_list: acc\n", ROW, "t.yaml:8",
+                   "a list of metrics");
+    assert_refused("task: t\n" GOOD "doc_to_text: q\nmetric_list: [{metric: accc}]\n", ROW, "t.yaml:8",
+                   "'accc' is not known here");
+    assert_refused("task: t\n" GOOD "doc_to_text: !function utils.f\n", ROW, "t.yaml:7",
+                   "'utils.f' of folder 'tasks' has no twin");
+    assert_refused("task: t\n" GOOD "doc_to_text: q\nprocess_results: !function utils.f\n", ROW, "t.yaml:8",
+                   "'process_results' is not supported");
+    assert_refused("task: t\n" GOOD "doc_to_text: q\naggregate_metric_list: []\n", ROW, "t.yaml:8",
+                   "does not belong into a task's file");
+    assert_refused("task: t\ndataset_path: org/set\ntest_split: test\ndoc_to_text: q\ndoc_to_target: q\n",
+                   ROW, "'t' has the output type generate_until", "cannot run");
+    assert_refused("task: t\n" GOOD "doc_to_text: q\nfewshot_config: {sampler: best}\n", ROW, "t.yaml:8",
+                   "no sampler 'best'");
+    assert_refused("task: t\n" GOOD "doc_to_text: q\nnum_fewshot: -1\n", ROW, "t.yaml:8",
+                   "an integer from 0");
+    assert_refused(
+        "task: t\ndataset_path: ../set\ntest_split: test\noutput_type: loglikelihood\ndoc_to_text: "
+        "q\ndoc_to_target: q\n",
+        ROW, "'../set'", "would leave the data folder");
+    assert_refused("group: t\ntask: [t]\n", ROW, "t.yaml", "contains itself");
+    assert_refused("group: t\ntask: [nobody]\n", ROW, "t.yaml:2", "no task, group or tag 'nobody'");
+    assert_refused("task: [t]\n", ROW, "t.yaml:1", "needs the key 'group'");
+}
+
+static void test_bad_templates_are_refused(void **state) {
+    (void)state;
+    assert_refused("task: t\n" GOOD "doc_to_text: \"{{q\"\n", ROW, "t.yaml:7: doc_to_text: line 1, column 1",
+                   "{{ without its }}");
+    assert_refused("task: t\n" GOOD "doc_to_text: \"x{{missing}}\"\n", ROW,
+                   "t: document 0: ", "doc_to_text: line 1, column 4: 'missing' is undefined");
+    assert_refused("task: t\n" GOOD "doc_to_text: \"{{label.strip()}}\"\n", ROW, "document 0",
+                   "an integer has no method 'strip'");
+}
+
+static void test_bad_rows_are_refused(void **state) {
+    (void)state;
+    const char *yaml = "task: t\n" GOOD "doc_to_text: q\n";
+    assert_refused(yaml, NULL, "data/org/set/default/test.jsonl", "is missing: looked for");
+    assert_refused(yaml, "", "org/set/default/test.jsonl", "is empty");
+    assert_refused(yaml, ROW "{\"q\": \"a\"", "test.jsonl:2:", "not valid JSON");
+    assert_refused(yaml, ROW ROW "[1]\n", "test.jsonl:3", "found a list; a JSON object");
+    assert_refused(yaml, ROW "{\"label\": 1}\n", "t: document 1", "the column 'q' is missing");
+    assert_refused("task: t\n" GOOD "doc_to_text: qq\n", ROW, "t.yaml: doc_to_text", "no column 'qq'");
+    assert_refused("task: t\n" GOOD "doc_to_text: \"{{q}}\"\n", ROW "{\"label\": 1}\n", "t: document 1",
+                   "'q' is undefined");
+    assert_refused(yaml, "{\"q\": [1], \"label\": 1}\n", "t: document 0", "doc_to_text gave a list");
+    assert_refused("task: t\n" GOOD "doc_to_text: label\n", "{\"label\": 7}\n", "t: document 0",
+                   "doc_to_text gave choice 7 of 2");
+    assert_refused("task: t\ndataset_path: org/set\ntest_split: test\noutput_type: "
+                   "multiple_choice\ndoc_to_text: q\ndoc_to_target: label\ndoc_to_choice: q\n",
+                   ROW, "t: document 0", "doc_to_choice: not a Python literal");
+}
+
+static void test_bad_includes_are_refused(void **state) {
+    (void)state;
+    Error error = {0};
+    assert_refused("task: t\ninclude: ../../etc/passwd\n", ROW, "t.yaml:2", "lies outside");
+    assert_refused("task: t\ninclude: /etc/passwd\n", ROW, "t.yaml:2", "lies outside");
+    assert_refused("task: t\ninclude: nowhere_yaml\n", ROW, "t.yaml:2: include", "nowhere_yaml");
+    assert_refused("task: t\ninclude: t.yaml\n", ROW, "t.yaml:2", "includes itself in a circle");
+    assert_refused("task: t\ninclude: 5\n", ROW, "t.yaml:2", "a file name was expected");
+    char *folder = make_case("task: t\ninclude: a_yaml\n", ROW);
+    folder_write(folder, "tasks/a_yaml", "include: sub/b_yaml\n");
+    folder_write(folder, "tasks/sub/b_yaml", "include: ../a_yaml\n");
+    assert_int_equal(run_case(folder, 0, &error), -1);
+    assert_message(&error, "b_yaml:1", "in a circle", NULL);
+    folder_remove(folder);
+}
+
+static void test_missing_few_shot_split_is_named(void **state) {
+    (void)state;
+    Error error = {0};
+    char *folder = make_case("task: t\n" GOOD "doc_to_text: q\ntraining_split: train\n", ROW);
+    assert_int_equal(run_case(folder, 1, &error), -1);
+    assert_message(&error, "few-shot examples", "org/set/default/train.jsonl", NULL);
+    folder_write(folder, "data/org/set/default/train.jsonl", ROW);
+    if (run_case(folder, 1, &error))
+        fail_msg("%s", error.message);
+    assert_int_equal(run_case(folder, 2, &error), -1);
+    assert_message(&error, "2 few-shot examples", "only 1", NULL);
+    folder_remove(folder);
+}
+
+static void test_unknown_names_suggest_near_ones(void **state) {
+    (void)state;
+    Error error = {0};
+    TaskSet *set;
+    assert_int_equal(open_task(&set, "hellaswagg", NULL, NULL, 0, &error), -1);
+    assert_int_equal(error.kind, ERROR_USAGE);
+    assert_message(&error, "did you mean hellaswag?", NULL);
+    assert_int_equal(open_task(&set, "xyzzy-quux", NULL, NULL, 0, &error), -1);
+    assert_message(&error, "there is no task, group or tag 'xyzzy-quux'", NULL);
+    assert_int_equal(open_task(&set, "zzz*", NULL, NULL, 0, &error), -1);
+    assert_message(&error, "'zzz*'", NULL);
+    assert_int_equal(open_task(&set, "/nowhere/t.yaml", NULL, NULL, 0, &error), -1);
+    assert_message(&error, "/nowhere/t.yaml", NULL);
+    assert_int_equal(open_task(&set, "arc_easy", NULL, NULL, 0, &error), -1);
+    assert_message(&error, "allenai/ai2_arc", "no data folder was given", NULL);
+    assert_int_equal(open_task(&set, "arc_easy", "/nowhere", NULL, 0, &error), -1);
+    assert_message(&error, "/nowhere does not exist", NULL);
+    assert_int_equal(open_task(&set, "arc_easy", NULL, "/nowhere", 0, &error), -1);
+    assert_message(&error, "/nowhere", "cannot be read", NULL);
+}
+
+const struct CMUnitTest input_tests[] = {cmocka_unit_test(test_a_good_task_opens),
+                                         cmocka_unit_test(test_bad_task_files_are_refused),
+                                         cmocka_unit_test(test_bad_templates_are_refused),
+                                         cmocka_unit_test(test_bad_rows_are_refused),
+                                         cmocka_unit_test(test_bad_includes_are_refused),
+                                         cmocka_unit_test(test_missing_few_shot_split_is_named),
+                                         cmocka_unit_test(test_unknown_names_suggest_near_ones)};
+const size_t n_input_tests = sizeof input_tests / sizeof *input_tests;

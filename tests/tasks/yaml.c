@@ -1,0 +1,89 @@
+/* YAML into values, and what is refused. */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tasks/yaml.h"
+
+static void assert_yaml(const char *text, const char *expected) {
+    Arena arena = {0};
+    Error error = {0};
+    Value value;
+    Buffer out = {0};
+    if (yaml_parse(&value, &arena, text, strlen(text), "t.yaml", &error))
+        fail_msg("%s", error.message);
+    value_append_repr(&out, &value);
+    assert_string_equal(out.data, expected);
+    buffer_free(&out);
+    arena_free(&arena);
+}
+
+static void test_scalars_are_typed_as_in_pyyaml(void **state) {
+    (void)state;
+    assert_yaml("{a: 1, b: -2, c: +3, d: 1.5, e: 1.0, f: 1e5, g: 1.0e+5, h: 007, i: '1', j: \"2\"}",
+                "{'a': 1, 'b': -2, 'c': 3, 'd': 1.5, 'e': 1.0, 'f': '1e5', 'g': 100000.0, 'h': '007', 'i': "
+                "'1', 'j': '2'}");
+    assert_yaml("{a: null, b: ~, c: , d: true, e: False, f: yes, g: No, h: 'null', i: nil}",
+                "{'a': None, 'b': None, 'c': None, 'd': True, 'e': False, 'f': True, 'g': False, 'h': "
+                "'null', 'i': 'nil'}");
+}
+
+static void test_strings_fold_and_escape(void **state) {
+    (void)state;
+    assert_yaml("a: one\n  two\n\n  three\nb: 'it''s \\n'\nc: \"x\\ny \\\"q\\\" \\\n  z\"\nd: |\n  l1\n  "
+                "l2\ne: >-\n  f1\n  f2\n",
+                "{'a': 'one two\\nthree', 'b': \"it's \\\\n\", 'c': 'x\\ny \"q\" z', 'd': 'l1\\nl2\\n', 'e': "
+                "'f1 f2'}");
+    assert_yaml("# c\n\"k\": [1, [x, {y: z}]] # c\nf: !function utils.go\nl:\n- a\n- b: 1\n  c: 2\n",
+                "{'k': [1, ['x', {'y': 'z'}]], 'f': !function utils.go, 'l': ['a', {'b': 1, 'c': 2}]}");
+}
+
+static void assert_yaml_error(const char *text, const char *first, const char *second) {
+    Arena arena = {0};
+    Error error = {0};
+    Value value;
+    assert_int_equal(yaml_parse(&value, &arena, text, strlen(text), "t.yaml", &error), -1);
+    assert_message(&error, first, second, NULL);
+    arena_free(&arena);
+}
+
+static void test_what_is_no_task_file_is_refused_with_its_place(void **state) {
+    (void)state;
+    assert_yaml_error("", "t.yaml:1", "the file is empty");
+    assert_yaml_error("a: [1", "t.yaml:", "not valid YAML");
+    assert_yaml_error("{\"a\": \"\xff\"}", "t.yaml", "not valid YAML");
+    assert_yaml_error("- a\n- b\n", "t.yaml:1", "found a list; a mapping");
+    assert_yaml_error("a: 1\nb: 2\na: 3\n", "t.yaml:3", "'a' stands here and in line 1");
+    assert_yaml_error("a: &x 1\nb: *x\n", "t.yaml:1", "anchors");
+    assert_yaml_error("b: *x\n", "t.yaml:1", "aliases");
+    assert_yaml_error("a: 1\nb: !!python/object:os.system 1\n", "t.yaml:2",
+                      "the tag 'tag:yaml.org,2002:python/object");
+    assert_yaml_error("a: 1\n---\nb: 2\n", "t.yaml:2", "second document");
+    assert_yaml_error("? [a]\n: 1\n", "t.yaml:1", "a key that is not a string");
+    assert_yaml_error("a: \"x\\0y\"\n", "t.yaml:1", "NUL");
+    assert_yaml_error("\"x\\0y\": 1\n", "t.yaml:1", "NUL");
+}
+
+static void test_nesting_bombs_are_refused(void **state) {
+    (void)state;
+    Buffer text = {0};
+    buffer_append_text(&text, "a: ");
+    for (int i = 0; i < 100000; i++)
+        buffer_append_char(&text, '[');
+    assert_yaml_error(text.data, "t.yaml:1", "nested deeper than 32 levels");
+    buffer_clear(&text);
+    buffer_append_text(&text, "a: [");
+    for (int i = 0; i < 300000; i++)
+        buffer_append_text(&text, "1,");
+    buffer_append_text(&text, "]");
+    assert_yaml_error(text.data, "t.yaml:1", "more than 200000 values");
+    buffer_free(&text);
+}
+
+const struct CMUnitTest yaml_tests[] = {cmocka_unit_test(test_scalars_are_typed_as_in_pyyaml),
+                                        cmocka_unit_test(test_strings_fold_and_escape),
+                                        cmocka_unit_test(test_what_is_no_task_file_is_refused_with_its_place),
+                                        cmocka_unit_test(test_nesting_bombs_are_refused)};
+const size_t n_yaml_tests = sizeof yaml_tests / sizeof *yaml_tests;
