@@ -62,12 +62,12 @@ static int resolve_demo(char **folder, Error *error) {
 
 int zoo_resolve(const char *name, char **folder, Error *error) {
     *folder = NULL;
+    if (strcmp(name, "demo") == 0)
+        return resolve_demo(folder, error);
     if (file_is_directory(name)) {
         *folder = mem_strdup(name);
         return 0;
     }
-    if (strcmp(name, "demo") == 0)
-        return resolve_demo(folder, error);
     if (file_exists(name))
         return error_set_kind(error, ERROR_USAGE,
                               "model %s: found a file, expected a checkpoint folder (with config.json in it)",

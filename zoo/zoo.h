@@ -25,7 +25,8 @@ typedef struct ZooModel {
 } ZooModel;
 
 /* Finds a checkpoint by name: a folder's path, or "demo" for the checkpoint that ships inside the program
- * (written to the cache folder on first use, and verified against the shipped bytes on every use). */
+ * (written to the cache folder on first use, and verified against the shipped bytes on every use; a folder of
+ * that name is "./demo"). *folder is a new string. ERROR_USAGE if there is no such model. */
 int zoo_resolve(const char *name, char **folder, Error *error);
 
 /* Hashes the files that determine a model's numbers: `paths` inside `folder`. Hashes of large files are
