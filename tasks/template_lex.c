@@ -133,12 +133,23 @@ static int lex_string(Lexer *lexer) {
     return status;
 }
 
+/* Length of the digits of a number at `text`; *fraction tells whether it has a point or an exponent. */
+static size_t number_length(const char *text, bool *fraction) {
+    static const char digits[] = "0123456789";
+    size_t length = strspn(text, digits), more = text[length] == '.' ? strspn(text + length + 1, digits) : 0;
+    *fraction = more > 0;
+    if (more > 0)
+        length += 1 + more;
+    size_t sign = text[length] == 'e' || text[length] == 'E' ? strspn(text + length + 1, "+-") : 2;
+    more = sign < 2 ? strspn(text + length + 1 + sign, digits) : 0;
+    *fraction = *fraction || more > 0;
+    return more > 0 ? length + 1 + sign + more : length;
+}
+
 static int lex_number(Lexer *lexer) {
     char digits[40] = {0};
-    size_t length = strspn(lexer->at, "0123456789");
-    bool fraction = lexer->at[length] == '.' && strspn(lexer->at + length + 1, "0123456789") > 0;
-    if (fraction)
-        length += 1 + strspn(lexer->at + length + 1, "0123456789");
+    bool fraction;
+    size_t length = number_length(lexer->at, &fraction);
     if (length >= sizeof digits)
         return fail(lexer, "a number is too long");
     memcpy(digits, lexer->at, length);

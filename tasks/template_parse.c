@@ -93,7 +93,7 @@ static int enter(Parser *parser) {
 }
 
 static int parse_expression(Parser *parser, Node **out);
-static int parse_unary(Parser *parser, Node **out);
+static int parse_unary(Parser *parser, bool with_filters, Node **out);
 
 /* Expressions up to the closing bracket, chained by next. */
 static int parse_list(Parser *parser, const char *close, Node **out, size_t max) {
@@ -289,21 +289,22 @@ static int parse_suffixes(Parser *parser, Node **node) {
     }
 }
 
-static int parse_unary(Parser *parser, Node **out) {
+/* A minus takes its operand without filters: -n|string is (-n)|string. */
+static int parse_unary(Parser *parser, bool with_filters, Node **out) {
     if (enter(parser))
         return -1;
     int status;
     Node *node = new_node(parser, NODE_NEGATE);
     if (take_operator(parser, "-")) {
-        status = parse_unary(parser, &node->a);
+        status = parse_unary(parser, false, &node->a);
         *out = node;
     } else if (take_operator(parser, "+")) {
-        status = parse_unary(parser, out);
+        status = parse_unary(parser, false, out);
     } else {
         status = parse_primary(parser, out);
     }
     if (!status)
-        status = parse_suffixes(parser, out);
+        status = with_filters ? parse_suffixes(parser, out) : parse_postfix(parser, out);
     parser->depth--;
     return status;
 }
@@ -321,7 +322,7 @@ static const BinaryLevel binary_levels[] = {{"+", OPERATOR_ADD, 0},      {"-", O
 
 static int parse_binary(Parser *parser, int level, Node **out) {
     if (level > 2)
-        return parse_unary(parser, out);
+        return parse_unary(parser, true, out);
     if (parse_binary(parser, level + 1, out))
         return -1;
     for (size_t n = 0, i = 0; i < sizeof binary_levels / sizeof *binary_levels; i++) {
