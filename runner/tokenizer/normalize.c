@@ -59,15 +59,86 @@ static int apply_replace(const Normalizer *self, const char *text, size_t bytes,
 
 /* ---- NFC, NFD, NFKC, NFKD */
 
-static int apply_form(const char *text, size_t bytes, utf8proc_option_t options, Buffer *out, Error *error) {
-    utf8proc_uint8_t *mapped = NULL;
-    utf8proc_ssize_t size = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)bytes, &mapped,
-                                         UTF8PROC_STABLE | options);
-    if (size < 0)
-        return error_set(error, "normalizing a text of %zu bytes failed: %s", bytes, utf8proc_errmsg(size));
-    buffer_append(out, mapped, (size_t)size);
-    free(mapped);
+/* The library's own sort of combining marks takes time quadratic in their number, so only its tables and its
+ * composition are used here: decompose each character, sort each run of marks by class, compose. */
+typedef struct CodePoints {
+    utf8proc_int32_t *codes;
+    size_t n, capacity;
+} CodePoints;
+
+static int decompose(CodePoints *list, const char *text, size_t bytes, utf8proc_option_t options,
+                     Error *error) {
+    enum { LONGEST_DECOMPOSITION = 32 };
+    for (size_t at = 0; at < bytes;) {
+        uint32_t code;
+        int boundary = 0;
+        at += utf8_decode(text + at, bytes - at, &code);
+        if (list->capacity - list->n < LONGEST_DECOMPOSITION) {
+            list->capacity = list->capacity * 2 + 4 * LONGEST_DECOMPOSITION;
+            list->codes = mem_realloc(list->codes, list->capacity * sizeof *list->codes);
+        }
+        utf8proc_ssize_t length = utf8proc_decompose_char((utf8proc_int32_t)code, list->codes + list->n,
+                                                          LONGEST_DECOMPOSITION, options, &boundary);
+        if (length < 0 || length > LONGEST_DECOMPOSITION)
+            return error_set(error, "normalizing a text of %zu bytes failed at U+%04X", bytes,
+                             (unsigned)code);
+        list->n += (size_t)length;
+    }
     return 0;
+}
+
+static size_t combining_class(utf8proc_int32_t code) {
+    return utf8proc_get_property(code)->combining_class & 0xFF;
+}
+
+/* Stable counting sort of one run of marks. */
+static void sort_run(utf8proc_int32_t *codes, size_t n, utf8proc_int32_t *spare) {
+    size_t starts[257] = {0};
+    for (size_t i = 0; i < n; i++)
+        starts[combining_class(codes[i]) + 1]++;
+    for (size_t i = 1; i < 257; i++)
+        starts[i] += starts[i - 1];
+    for (size_t i = 0; i < n; i++)
+        spare[starts[combining_class(codes[i])]++] = codes[i];
+    memcpy(codes, spare, n * sizeof *codes);
+}
+
+static void sort_marks(CodePoints *list) {
+    utf8proc_int32_t *spare = NULL;
+    for (size_t start = 0, end; start < list->n; start = end + 1) {
+        for (end = start; end < list->n && combining_class(list->codes[end]); end++)
+            ;
+        if (end - start < 2)
+            continue;
+        if (!spare)
+            spare = mem_alloc(list->n * sizeof *spare);
+        sort_run(list->codes + start, end - start, spare);
+    }
+    free(spare);
+}
+
+static int apply_form(const char *text, size_t bytes, utf8proc_option_t form, Buffer *out, Error *error) {
+    utf8proc_option_t options = UTF8PROC_STABLE | form;
+    CodePoints list = {0};
+    size_t ascii = 0;
+    while (ascii < bytes && (unsigned char)text[ascii] < 0x80)
+        ascii++;
+    if (ascii == bytes) {
+        buffer_append(out, text, bytes);
+        return 0;
+    }
+    int result = decompose(&list, text, bytes, UTF8PROC_DECOMPOSE | (options & ~UTF8PROC_COMPOSE), error);
+    if (!result) {
+        sort_marks(&list);
+        if (form & UTF8PROC_COMPOSE) {
+            utf8proc_ssize_t n = utf8proc_normalize_utf32(list.codes, (utf8proc_ssize_t)list.n, options);
+            list.n = n > 0 ? (size_t)n : 0;
+        }
+        for (size_t i = 0; i < list.n; i++)
+            unicode_append(out, (uint32_t)list.codes[i]);
+    }
+    free(list.codes);
+    return result;
 }
 
 #define UNICODE_FORM(name, options)                                                                          \

@@ -175,6 +175,59 @@ static void test_a_word_of_a_million_letters_is_not_quadratic(void **state) {
     tokenizer_close(tokenizer);
 }
 
+static void test_a_long_run_of_marks_is_not_quadratic(void **state) {
+    (void)state;
+    enum { MARKS = 400 * 1000 };
+    Tokenizer *tokenizer = open_changed_fixture("byte_level", "{\"normalizer\": {\"type\": \"NFC\"}}");
+    Buffer text = {0};
+    for (int i = 0; i < MARKS; i++)
+        buffer_append_text(&text, i % 2 ? "\xCC\xA7" : "\xCC\x81"); /* U+0327 sorts before U+0301 */
+    double start = clock_seconds();
+    TokenIds ids = encode(tokenizer, text.data, text.size);
+    Buffer decoded = {0};
+    assert_int_equal(tokenizer_decode(tokenizer, ids.ids, ids.n, false, &decoded, NULL), 0);
+    assert_int_equal(decoded.size, text.size);
+    assert_memory_equal(decoded.data + text.size / 2 - 2, "\xCC\xA7\xCC\x81", 4);
+    assert_true(clock_seconds() - start < 60);
+    buffer_free(&decoded);
+    buffer_free(&text);
+    token_ids_free(&ids);
+    tokenizer_close(tokenizer);
+}
+
+enum { SHARED_CALLS = 3000 };
+typedef struct SharedWork {
+    Tokenizer *tokenizer;
+    bool done[SHARED_CALLS]; /* asserts belong to the test's own thread */
+} SharedWork;
+
+static void round_trip_in_thread(void *context, size_t i, int thread) {
+    static const char *const texts[] = {"Once upon a time", "it's 12345\n\n",
+                                        "Za\xC5\xBC\xC3\xB3\xC5\x82\xC4\x87 <s>"};
+    (void)thread;
+    SharedWork *work = context;
+    const char *text = texts[i % 3];
+    TokenIds ids = {0};
+    Buffer decoded = {0};
+    work->done[i] = tokenizer_encode(work->tokenizer, text, strlen(text), SPECIAL_NONE, &ids, NULL) == 0 &&
+                    tokenizer_decode(work->tokenizer, ids.ids, ids.n, false, &decoded, NULL) == 0 &&
+                    strcmp(decoded.data, text) == 0;
+    token_ids_free(&ids);
+    buffer_free(&decoded);
+}
+
+static void test_threads_may_share_a_tokenizer(void **state) {
+    (void)state;
+    ThreadPool *pool;
+    SharedWork work = {.tokenizer = byte_level()};
+    assert_int_equal(thread_pool_create(&pool, 4, NULL), 0);
+    thread_pool_run(pool, SHARED_CALLS, round_trip_in_thread, &work);
+    thread_pool_destroy(pool);
+    for (size_t i = 0; i < SHARED_CALLS; i++)
+        assert_true(work.done[i]);
+    tokenizer_close(work.tokenizer);
+}
+
 static void test_token_lookup(void **state) {
     (void)state;
     Tokenizer *tokenizer = byte_level();
@@ -275,6 +328,8 @@ int run_tokenizer_tests(void) {
         cmocka_unit_test(test_broken_utf8_becomes_replacement_characters),
         cmocka_unit_test(test_encode_appends),
         cmocka_unit_test(test_a_word_of_a_million_letters_is_not_quadratic),
+        cmocka_unit_test(test_a_long_run_of_marks_is_not_quadratic),
+        cmocka_unit_test(test_threads_may_share_a_tokenizer),
         cmocka_unit_test(test_token_lookup),
         cmocka_unit_test(test_ids_may_have_holes),
         cmocka_unit_test(test_stream_holds_back_what_may_change),
