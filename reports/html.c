@@ -8,8 +8,6 @@
 
 #include "base/text.h"
 
-enum { FOLD_FROM = 13 }; /* group members: fewer are shown in the main table */
-
 void html_text_bytes(Buffer *out, const char *text, size_t bytes) {
     while (bytes > 0) {
         uint32_t code;
@@ -36,17 +34,6 @@ void html_text_bytes(Buffer *out, const char *text, size_t bytes) {
 
 void html_text(Buffer *out, const char *text) {
     html_text_bytes(out, text, strlen(text));
-}
-
-size_t html_folded_count(const ReportRun *run) {
-    size_t n = 0;
-    for (size_t i = 0; i < run->n_rows; i++)
-        n += run->rows[i].depth > 0 && !run->rows[i].entry->is_group;
-    return n >= FOLD_FROM ? n : 0;
-}
-
-bool html_is_folded(const ReportRun *run, const ReportRow *row) {
-    return row->depth > 0 && !row->entry->is_group && html_folded_count(run) > 0;
 }
 
 static void number(Buffer *out, double value) {
@@ -100,14 +87,14 @@ static void results_table(const ReportRun *run, bool folded, Buffer *out) {
              "<th scope=\"col\" class=\"n\">Documents</th><th scope=\"col\" class=\"n\">Shots</th>"
              "<th scope=\"col\" class=\"n\">Version</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < run->n_rows; i++)
-        if (html_is_folded(run, &run->rows[i]) == folded)
+        if (report_is_folded(run, &run->rows[i]) == folded)
             for (size_t m = 0; m < run->rows[i].entry->n_metrics; m++)
                 result_line(run, &run->rows[i], m, out);
     buffer_append_text(out, "</tbody></table></div>\n");
 }
 
 static void folded_results(const ReportRun *run, Buffer *out) {
-    size_t n = html_folded_count(run);
+    size_t n = report_folded_count(run);
     if (n == 0)
         return;
     buffer_printf(out, "<details><summary>The %zu tasks inside groups</summary><div class=\"inside\">\n", n);

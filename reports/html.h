@@ -19,8 +19,4 @@ void html_plot(const ReportRun *run, bool members, Buffer *out);
 /* A sample of the run's documents: prompt, choices, scores, right or wrong. */
 int html_documents(Db *db, const ReportRun *run, Buffer *out, Error *error);
 
-/* True for a task inside a group when the run has so many of these that they are shown folded. */
-bool html_is_folded(const ReportRun *run, const ReportRow *row);
-size_t html_folded_count(const ReportRun *run);
-
 #endif

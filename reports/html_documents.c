@@ -239,7 +239,7 @@ static int write_tasks(Db *db, const ReportRun *run, bool folded, int64_t limit,
                        Buffer *out, Error *error) {
     for (size_t i = 0; i < run->n_rows; i++) {
         const ReportRow *row = &run->rows[i];
-        if (!row->entry->is_group && html_is_folded(run, row) == folded &&
+        if (!row->entry->is_group && report_is_folded(run, row) == folded &&
             write_task(db, row->entry, limit, queries, out, error) != 0)
             return -1;
     }
@@ -264,7 +264,7 @@ int html_documents(Db *db, const ReportRun *run, Buffer *out, Error *error) {
     int result = prepare_queries(db, &queries, error);
     if (result == 0)
         result = write_tasks(db, run, false, limit, &queries, out, error);
-    size_t n_folded = html_folded_count(run);
+    size_t n_folded = report_folded_count(run);
     if (result == 0 && n_folded > 0) {
         buffer_printf(out, "<details><summary>The %zu tasks inside groups</summary><div class=\"inside\">\n",
                       n_folded);

@@ -100,7 +100,7 @@ static Legend read_legend(const ReportRun *run, bool members) {
     for (size_t i = 0; i < run->n_rows; i++) {
         const ReportMetric *metrics[MAX_BARS];
         const ReportRow *row = &run->rows[i];
-        size_t n = html_is_folded(run, row) == members ? pick_metrics(row->entry, metrics) : 0;
+        size_t n = report_is_folded(run, row) == members ? pick_metrics(row->entry, metrics) : 0;
         if (n == 0)
             continue;
         legend.n_rows++;
@@ -127,7 +127,7 @@ void html_plot(const ReportRun *run, bool members, Buffer *out) {
         buffer_append_text(out, "<span class=\"key chance\"></span>guessing");
     buffer_append_text(out, " &nbsp; whiskers: one standard error</figcaption>\n");
     for (size_t i = 0; i < run->n_rows; i++)
-        if (html_is_folded(run, &run->rows[i]) == members)
+        if (report_is_folded(run, &run->rows[i]) == members)
             plot_row(&run->rows[i], out);
     axis(out);
     buffer_append_text(out, "</figure>\n");

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "reports/results.h"
+#include "reports/markdown.h"
 #include "reports/table.h"
 
 enum { NAME, VERSION, FILTER, SHOTS, METRIC, ARROW, VALUE, SIGN, STDERR, N_LM_EVAL_COLUMNS };
@@ -91,49 +91,6 @@ static void settings_list(const ReportRun *run, Arena *arena, Buffer *out) {
     buffer_append_char(out, '\n');
 }
 
-static void data_table(const ReportRun *run, Arena *arena, Buffer *out) {
-    static const char *const headers[] = {"Task", "Data set", "Split",    "Documents",
-                                          "Of",   "Requests", "Truncated"};
-    Table table = {.headers = headers, .n_columns = sizeof headers / sizeof *headers};
-    for (size_t i = 0; i < run->n_rows; i++) {
-        const ReportEntry *entry = run->rows[i].entry;
-        if (entry->is_group)
-            continue;
-        TableCell *cells = table_row(&table);
-        cells[0].text = entry->name;
-        cells[1].text = *entry->dataset_name
-                            ? arena_printf(arena, "%s %s", entry->dataset_path, entry->dataset_name)
-                            : entry->dataset_path;
-        cells[2].text = entry->split;
-        cells[3].text = arena_printf(arena, "%lld", (long long)entry->n_documents);
-        cells[4].text = arena_printf(arena, "%lld", (long long)entry->n_documents_total);
-        cells[5].text = arena_printf(arena, "%lld", (long long)entry->n_requests);
-        cells[6].text = arena_printf(arena, "%lld", (long long)entry->n_truncated);
-    }
-    buffer_append_text(out, "### Data\n\n");
-    table_markdown(&table, arena, out);
-    buffer_append_char(out, '\n');
-    table_free(&table);
-}
-
-static void files_table(const ReportRun *run, Arena *arena, Buffer *out) {
-    if (run->n_files == 0)
-        return;
-    static const char *const headers[] = {"Role", "File", "Bytes", "SHA-256"};
-    Table table = {.headers = headers, .n_columns = sizeof headers / sizeof *headers};
-    for (size_t i = 0; i < run->n_files; i++) {
-        TableCell *cells = table_row(&table);
-        cells[0].text = run->files[i].role;
-        cells[1].text = run->files[i].name;
-        cells[2].text = arena_printf(arena, "%lld", (long long)run->files[i].bytes);
-        cells[3].text = run->files[i].sha256;
-    }
-    buffer_append_text(out, "### Files\n\n");
-    table_markdown(&table, arena, out);
-    buffer_append_char(out, '\n');
-    table_free(&table);
-}
-
 static void run_section(const ReportRun *run, Arena *arena, Buffer *out) {
     buffer_append_text(out, "## ");
     markdown_text(out, run->model);
@@ -147,8 +104,7 @@ static void run_section(const ReportRun *run, Arena *arena, Buffer *out) {
     lm_eval_table(run, false, arena, out);
     lm_eval_table(run, true, arena, out);
     settings_list(run, arena, out);
-    data_table(run, arena, out);
-    files_table(run, arena, out);
+    markdown_provenance(run, arena, out);
 }
 
 static void comparison(const ReportSet *set, Arena *arena, Buffer *out) {

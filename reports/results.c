@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "reports/results.h"
 
-enum { MAX_DEPTH = 32, MAX_ENTRIES = 100000 };
+enum { MAX_DEPTH = 32, MAX_ENTRIES = 100000, FOLD_FROM = 13 };
 
 static int compare_entries(const void *a, const void *b) {
     const ReportEntry *left = a, *right = b;
@@ -383,4 +383,15 @@ int report_direction(const ReportRun *run, const ReportEntry *entry, const Repor
         direction = found;
     }
     return direction;
+}
+
+size_t report_folded_count(const ReportRun *run) {
+    size_t n = 0;
+    for (size_t i = 0; i < run->n_rows; i++)
+        n += run->rows[i].depth > 0 && !run->rows[i].entry->is_group;
+    return n >= FOLD_FROM ? n : 0;
+}
+
+bool report_is_folded(const ReportRun *run, const ReportRow *row) {
+    return row->depth > 0 && !row->entry->is_group && report_folded_count(run) > 0;
 }

@@ -85,6 +85,11 @@ int64_t report_num_fewshot(const ReportRun *run, const ReportEntry *entry);
  */
 int report_direction(const ReportRun *run, const ReportEntry *entry, const ReportMetric *metric);
 
+/* Tasks inside groups are folded away where they would drown the rest: how many there are, 0 when so few that
+ * they are shown like all others; and whether a row is one of them. */
+size_t report_folded_count(const ReportRun *run);
+bool report_is_folded(const ReportRun *run, const ReportRow *row);
+
 /* Several runs side by side: one line per entry and metric that any of them has, in the first run's order. */
 typedef struct ComparisonRow {
     const ReportEntry *entry; /* of the first run that has it */

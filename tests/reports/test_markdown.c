@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +120,33 @@ static void test_provenance_names_no_place(void **state) {
     free(report);
 }
 
+/* MMLU has 57 subjects: they must not bury the rest. */
+static void test_many_tasks_and_files_share_lines(void **state) {
+    Fixture *fixture = *state;
+    Error error = {0};
+    static char names[20][16];
+    static const char *const choices[] = {"A", "B", "C", "D"};
+    const char *members[20];
+    int64_t run = add_run(fixture->db, "run", "org/model");
+    for (int i = 0; i < 20; i++) {
+        snprintf(names[i], sizeof names[i], "m%c", 'a' + i);
+        members[i] = names[i];
+        add_task(fixture->db, run, names[i], "1.0", 5);
+        succeed(db_run_file(fixture->db, run, "dataset", names[i], "ff", 100, &error), &error);
+    }
+    add_document(fixture->db, run, "mc", 0, "Q", choices, 1);
+    add_group(fixture->db, run, "all", members, 20, 0.5, 0.02);
+    finish_run(fixture->db, run);
+    char *report = make_report(report_markdown, fixture->db, 0);
+    assert_contains(report, "|    Task     |Data set|Split|Documents| Of |Requests|Truncated|\n"
+                            "|-------------|--------|-----|--------:|---:|-------:|--------:|\n"
+                            "|all: 19 tasks|org/data|test |       38|1900|       0|        0|\n"
+                            "|mc           |org/data|test |        2| 100|       4|        1|\n"
+                            "\n");
+    assert_contains(report, "|dataset|21 files, hashed together|   3234|");
+    free(report);
+}
+
 static void test_several_runs_side_by_side(void **state) {
     Fixture *fixture = *state;
     int64_t first = add_run(fixture->db, "one", "org/a"), second = add_run(fixture->db, "two", "org/b");
@@ -203,6 +231,7 @@ const struct CMUnitTest markdown_tests[] = {TEST(test_table_of_lm_eval),
                                             TEST(test_groups_that_contain_each_other_end),
                                             TEST(test_hostile_names_stay_text),
                                             TEST(test_provenance_names_no_place),
+                                            TEST(test_many_tasks_and_files_share_lines),
                                             TEST(test_several_runs_side_by_side),
                                             TEST(test_no_finished_run),
                                             TEST(test_report_depends_on_results_alone)};
