@@ -4,7 +4,8 @@
  *
  * The one hot call is engine_score: a batch of segments of many sequences in, log-probabilities of the wanted
  * targets out. Numeric promise: on the CPU a segment's results are the same bits whatever else is in the
- * batch, however the sequence was cut into segments and however many threads there are. */
+ * batch, however the sequence was cut into segments and however many threads there are. The instruction sets
+ * with a fused multiply-add (avx2, avx512) agree with each other, "portable" differs in the last bits. */
 #ifndef ZEVAL_RUNNER_RUNNER_H
 #define ZEVAL_RUNNER_RUNNER_H
 
@@ -71,7 +72,8 @@ State *state_retain(State *state);
 void state_release(State *state); /* NULL is allowed */
 /* Tokens the sequence has so far. */
 int64_t state_position(const State *state);
-/* Bytes this snapshot alone holds / bytes of cache blocks it shares with others. */
+/* Bytes that only this snapshot holds, which is what releasing it would give back; cache blocks shared with
+ * other snapshots do not count. 0 for NULL. */
 size_t state_bytes_own(const State *state);
 
 /* A wanted target: the log-probability of `token` following the segment's first `position`+1 tokens (that is,
@@ -97,7 +99,8 @@ typedef struct Segment {
     float *logits;         /* NULL, or [n_tokens - logits_from, vocab_size] float32, written */
     size_t logits_from;
     bool move_parent; /* the call takes over the caller's reference to `parent` and may extend it in place;
-                         on failure the reference is gone too */
+                         on failure the reference is gone too. Other segments of the same batch may
+                         still borrow that parent. The call sets `parent` to NULL. */
     bool want_state;
     State *state; /* out if want_state: the sequence after the last token, owned by the caller; else NULL */
 } Segment;

@@ -58,7 +58,7 @@ typedef struct Kernels {
      */
     void (*attend_scores)(float *scores, size_t scores_stride, const float *const *q, size_t n_rows,
                           const float *keys, size_t width, float scale);
-    /* scores[0..n) become exp(score - max), the rest of the last block 0; returns their sum. */
+    /* scores[0..n), n >= 1, become exp(score - max), the rest of the last block 0; returns their sum. */
     float (*attend_softmax)(float *scores, size_t n);
     /* out[r] += sum over j < counts[r] of scores[r][j] * values[j]; width is a multiple of LANES. */
     void (*attend_values)(float *out, size_t out_stride, const float *scores, size_t scores_stride,

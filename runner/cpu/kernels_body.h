@@ -71,22 +71,49 @@ ALWAYS_INLINE Lanes lanes_max(Lanes a, Lanes b) {
     return a;
 }
 
+/* Joins lanes i and i + 8, then i and i + 4, and so on, in quarters of a Lanes whatever the width of Vec. */
+typedef float Quarter __attribute__((vector_size(LANES / 4 * sizeof(float))));
+typedef struct Quarters {
+    Quarter q[4];
+} Quarters;
+
+ALWAYS_INLINE Quarters lanes_quarters(Lanes a) {
+    Quarters quarters;
+    _Static_assert(sizeof quarters == sizeof a, "four quarters make the lanes");
+    memcpy(&quarters, &a, sizeof a);
+    return quarters;
+}
+
 ALWAYS_INLINE float lanes_sum(Lanes a) {
-    float x[LANES];
-    lanes_store(x, a);
-    for (int width = LANES / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++)
-            x[i] += x[i + width];
-    return x[0];
+    Quarters x = lanes_quarters(a);
+    Quarter sum = (x.q[0] + x.q[2]) + (x.q[1] + x.q[3]);
+    sum += __builtin_shufflevector(sum, sum, 2, 3, 0, 1);
+    return sum[0] + sum[1];
+}
+
+ALWAYS_INLINE Quarter quarter_max(Quarter a, Quarter b) {
+    typedef int32_t Mask __attribute__((vector_size(sizeof(Quarter))));
+    Mask a_wins = a > b;
+    return (Quarter)((a_wins & (Mask)a) | (~a_wins & (Mask)b));
 }
 
 ALWAYS_INLINE float lanes_largest(Lanes a) {
-    float x[LANES];
-    lanes_store(x, a);
-    for (int width = LANES / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++)
-            x[i] = x[i] > x[i + width] ? x[i] : x[i + width];
-    return x[0];
+    Quarters x = lanes_quarters(a);
+    Quarter max = quarter_max(quarter_max(x.q[0], x.q[2]), quarter_max(x.q[1], x.q[3]));
+    max = quarter_max(max, __builtin_shufflevector(max, max, 2, 3, 0, 1));
+    return max[0] > max[1] ? max[0] : max[1];
+}
+
+/* The first n lanes of a, 0 < n <= LANES, and those of b after them. */
+ALWAYS_INLINE Lanes lanes_join(Lanes a, Lanes b, size_t n) {
+    static const uint32_t ones_then_zeros[2 * LANES] = {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u,
+                                                        ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u};
+    FOR_VECS {
+        BitsVec mask;
+        memcpy(&mask, ones_then_zeros + LANES - n + i * VEC_FLOATS, sizeof mask);
+        a.v[i] = (Vec)((mask & (BitsVec)a.v[i]) | (~mask & (BitsVec)b.v[i]));
+    }
+    return a;
 }
 
 /* e^x to about 1 ulp for x in [-87.3, 88.3], the value at the nearer end outside; NaN stays NaN. Range
@@ -377,25 +404,20 @@ static void attend_scores(float *scores, size_t scores_stride, const float *cons
 }
 
 static float attend_softmax(float *scores, size_t n) {
-    size_t whole = n / LANES * LANES;
-    for (size_t i = n; i < whole + (n > whole ? LANES : 0); i++)
-        scores[i] = -INFINITY;
-    Lanes largest = lanes_set1(-INFINITY);
-    for (size_t i = 0; i < n; i += LANES)
+    size_t last = (n - 1) / LANES * LANES, n_last = n - last;
+    Lanes largest = lanes_join(lanes_load(scores + last), lanes_set1(-INFINITY), n_last);
+    for (size_t i = 0; i < last; i += LANES)
         largest = lanes_max(largest, lanes_load(scores + i));
-    Lanes minus_max = lanes_set1(-lanes_largest(largest));
-    Lanes sum = lanes_set1(0.0f);
-    for (size_t i = 0; i < n; i += LANES) {
-        Lanes weight = lanes_exp(lanes_add(lanes_load(scores + i), minus_max));
+    Lanes minus_max = lanes_set1(-lanes_largest(largest)), sum = lanes_set1(0.0f), weight;
+    for (size_t i = 0; i < last; i += LANES) {
+        weight = lanes_exp(lanes_add(lanes_load(scores + i), minus_max));
         lanes_store(scores + i, weight);
-        if (n - i < LANES) { /* masked lanes must count for nothing */
-            for (size_t k = n; k < i + LANES; k++)
-                scores[k] = 0.0f;
-            weight = lanes_load(scores + i);
-        }
         sum = lanes_add(sum, weight);
     }
-    return lanes_sum(sum);
+    weight = lanes_exp(lanes_add(lanes_load(scores + last), minus_max));
+    weight = lanes_join(weight, lanes_set1(0.0f), n_last);
+    lanes_store(scores + last, weight);
+    return lanes_sum(lanes_add(sum, weight));
 }
 
 /* Rows are taken together as long as all of them have a weight for a token, to have several sums in flight.

@@ -139,6 +139,39 @@ static void test_cuts_do_not_change_bits(void **unused) {
     }
 }
 
+/* More rows than are computed at once, so that sequences are cut where the batch happens to be full. */
+static void test_long_batches_do_not_change_bits(void **unused) {
+    (void)unused;
+    enum { N = 3, LENGTH = 900, FROM = LENGTH - 2 };
+    for (size_t m = 0; m < N_MODELS; m++) {
+        Engine *engine = open_fixture(models[m], 2);
+        size_t vocab = (size_t)engine_info(engine)->vocab_size;
+        int32_t(*ids)[LENGTH] = mem_alloc(N * sizeof *ids);
+        Segment segments[N];
+        Error error = {0};
+        for (size_t i = 0; i < N; i++) {
+            random_ids(engine, 50 + i, ids[i], LENGTH);
+            segments[i] = (Segment){.tokens = ids[i],
+                                    .n_tokens = LENGTH,
+                                    .logits = mem_alloc((LENGTH - FROM) * vocab * sizeof(float)),
+                                    .logits_from = FROM};
+        }
+        assert_int_equal(engine_score(engine, segments, N, &error), 0);
+        for (size_t i = 0; i < N; i++) {
+            State *sequence = NULL;
+            free(score_logits(engine, ids[i], 100, &sequence));
+            float *alone = score_logits(engine, ids[i] + 100, LENGTH - 100, &sequence);
+            assert_same_bits(segments[i].logits, alone + (FROM - 100) * vocab, (LENGTH - FROM) * vocab,
+                             "a long batch");
+            state_release(sequence);
+            free(alone);
+            free(segments[i].logits);
+        }
+        free(ids);
+        engine_close(engine);
+    }
+}
+
 static void test_threads_do_not_change_bits(void **unused) {
     (void)unused;
     enum { N = 300 };
@@ -398,6 +431,7 @@ int run_engine_tests(void) {
         cmocka_unit_test(test_logits_match_other_implementations),
         cmocka_unit_test(test_stories260k_decodes_the_published_text),
         cmocka_unit_test(test_cuts_do_not_change_bits),
+        cmocka_unit_test(test_long_batches_do_not_change_bits),
         cmocka_unit_test(test_threads_do_not_change_bits),
         cmocka_unit_test(test_company_does_not_change_bits),
         cmocka_unit_test(test_forks_equal_fresh_runs),
