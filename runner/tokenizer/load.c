@@ -164,10 +164,16 @@ int tokenizer_load_json(Tokenizer *tokenizer, const char *path, Error *error) {
 
 /* ---- tokenizer_config.json */
 
-/* Classes that build their own post-processor out of add_bos_token (true if absent) and add_eos_token. */
-static const char *const own_template_classes[] = {
-    "LlamaTokenizer", "LlamaTokenizerFast", "CodeLlamaTokenizer", "CodeLlamaTokenizerFast",
-    "GemmaTokenizer", "GemmaTokenizerFast", "CohereTokenizer",    "CohereTokenizerFast",
+/* Classes of the reference library that build their own post-processor out of add_bos_token and
+ * add_eos_token; the latter is false when absent. */
+static const struct {
+    const char *name;
+    bool add_bos; /* when add_bos_token is absent */
+} own_template_classes[] = {
+    {"LlamaTokenizer", true},         {"LlamaTokenizerFast", true},  {"CodeLlamaTokenizer", true},
+    {"CodeLlamaTokenizerFast", true}, {"GemmaTokenizer", true},      {"GemmaTokenizerFast", true},
+    {"CohereTokenizer", true},        {"CohereTokenizerFast", true}, {"GPTNeoXTokenizer", false},
+    {"GPTNeoXTokenizerFast", false},
 };
 
 /* A special token: a string, or an object with "content". *id stays -1 when there is none. */
@@ -191,11 +197,15 @@ static int config_token(Tokenizer *tokenizer, const cJSON *root, const char *key
 
 static int config_template(Tokenizer *tokenizer, const cJSON *root, const char *path, Error *error) {
     const char *class = "";
-    bool add_bos = true, add_eos = false, own = false;
+    bool add_bos = false, add_eos = false, own = false;
     if (json_opt_string(root, "tokenizer_class", &class, path, error))
         return -1;
-    for (size_t i = 0; i < sizeof own_template_classes / sizeof *own_template_classes; i++)
-        own = own || strcmp(class, own_template_classes[i]) == 0;
+    for (size_t i = 0; i < sizeof own_template_classes / sizeof *own_template_classes; i++) {
+        if (strcmp(class, own_template_classes[i].name) == 0) {
+            own = true;
+            add_bos = own_template_classes[i].add_bos;
+        }
+    }
     if (!own)
         return 0;
     if (json_opt_bool(root, "add_bos_token", &add_bos, path, error) ||

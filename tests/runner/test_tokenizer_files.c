@@ -201,6 +201,10 @@ static void test_configs(void **state) {
     expect_configured("{}", "[2]", 0);
     expect_configured("{\"bos_token\": \"<s>\", \"add_bos_token\": true, \"model_max_length\": 2048}", "[2]",
                       2048);
+    expect_configured("{\"tokenizer_class\": \"GPTNeoXTokenizer\", \"bos_token\": \"<s>\"}", "[2]", 0);
+    expect_configured(
+        "{\"tokenizer_class\": \"GPTNeoXTokenizer\", \"bos_token\": \"<s>\", \"add_bos_token\": true}",
+        "[0,2]", 0);
     expect_configured("{\"tokenizer_class\": \"LlamaTokenizer\", \"bos_token\": \"<s>\"}", "[0,2]", 0);
     expect_configured(
         "{\"tokenizer_class\": \"LlamaTokenizerFast\", \"bos_token\": {\"content\": \"<s>\"}, "
