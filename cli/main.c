@@ -1,5 +1,6 @@
 /* zeval: finds the subcommand, runs it, prints the error once, and turns it into the exit code. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,22 +73,32 @@ static CommandFunction *find_command(const char *name, Error *error) {
     return NULL;
 }
 
+/* The words that are no subcommand; true if the first argument was one of them. */
+static bool answer_directly(const char *word) {
+    if (strcmp(word, "--version") == 0) {
+        puts(version_text());
+        return true;
+    }
+    if (strcmp(word, "--help") != 0 && strcmp(word, "-h") != 0 && strcmp(word, "help") != 0)
+        return false;
+    print_help(stdout);
+    return true;
+}
+
+static int run(int argc, char **argv, Error *error) {
+    if (answer_directly(argv[1]))
+        return 0;
+    CommandFunction *command = find_command(argv[1], error);
+    return command ? command(argc - 1, argv + 1, error) : -1;
+}
+
 int main(int argc, char **argv) {
     Error error = {0};
     if (argc < 2) {
         print_help(stderr);
         return exit_code(ERROR_USAGE);
     }
-    if (strcmp(argv[1], "--version") == 0) {
-        puts(version_text());
-        return 0;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        print_help(stdout);
-        return 0;
-    }
-    CommandFunction *command = find_command(argv[1], &error);
-    int failed = !command || command(argc - 1, argv + 1, &error);
+    int failed = run(argc, argv, &error);
     if (!failed && (fflush(stdout) != 0 || ferror(stdout)))
         failed = error_set(&error, "cannot write the output: %s", strerror(errno));
     if (!failed)
