@@ -62,6 +62,7 @@ static void test_logits_match_other_implementations(void **state) {
     (void)state;
     for (size_t i = 0; i < N_MODELS; i++)
         check_fixture(models[i]);
+    check_fixture("demo");
 }
 
 static void test_stories260k_decodes_the_published_text(void **unused) {
