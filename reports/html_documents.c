@@ -10,8 +10,8 @@
 enum { MAX_DOCUMENTS = 200, MIN_PER_TASK = 2, MAX_PROMPT_BYTES = 6000, MAX_CHOICES = 64, SNIPPET_BYTES = 90 };
 
 typedef struct Choice {
-    const char *text;    /* the choice's own text, or the continuation */
-    const char *context; /* only where the choices of a document differ in it */
+    const char *text; /* the choice's own text; "" if the task has none */
+    const char *context, *continuation;
     double loglikelihood;
     int64_t n_tokens, n_truncated;
     bool is_greedy, scored;
@@ -50,10 +50,11 @@ static int read_choices(Db *db, int64_t task_id, Document *document, sqlite3_stm
         Choice *choice = &document->choices[document->n_choices++];
         *choice = (Choice){.context = report_text(statement, 0, arena),
                            .text = report_text(statement, 1, arena),
-                           .loglikelihood = report_real(statement, 2),
-                           .is_greedy = sqlite3_column_int(statement, 3) != 0,
-                           .n_tokens = sqlite3_column_int64(statement, 4),
-                           .n_truncated = sqlite3_column_int64(statement, 5)};
+                           .continuation = report_text(statement, 2, arena),
+                           .loglikelihood = report_real(statement, 3),
+                           .is_greedy = sqlite3_column_int(statement, 4) != 0,
+                           .n_tokens = sqlite3_column_int64(statement, 5),
+                           .n_truncated = sqlite3_column_int64(statement, 6)};
         choice->scored = !isnan(choice->loglikelihood);
         if (document->n_choices == 1)
             document->context = choice->context;
@@ -94,6 +95,9 @@ static int64_t picked(const Document *document) {
 
 static void snippet(const char *context, Buffer *out) {
     const char *end = tail(context, SNIPPET_BYTES);
+    size_t to_next_word = end == context ? 0 : strcspn(end, " \n") + 1;
+    if (to_next_word > 1 && to_next_word < strlen(end) / 2)
+        end += to_next_word;
     buffer_append_text(out, "<span class=\"snippet\">");
     buffer_append_text(out, end == context ? "" : "…");
     html_text(out, end);
@@ -115,11 +119,12 @@ static void choice_row(const Document *document, size_t i, bool is_picked, Buffe
     bool is_gold = document->gold == (int64_t)i;
     buffer_printf(out, "<tr%s><td class=\"choice\">", is_gold ? " class=\"gold\"" : "");
     if (!document->one_context) {
+        /* Where contexts differ (winogrande), the choice is in the context. */
         buffer_append_text(out, "<span class=\"snippet\">");
         html_text(out, tail(choice->context, 400));
         buffer_append_text(out, "</span> → ");
     }
-    html_text(out, choice->text);
+    html_text(out, document->one_context && *choice->text ? choice->text : choice->continuation);
     if (is_gold)
         buffer_append_text(out, "<span class=\"tag gold\">gold</span>");
     if (is_picked)
@@ -179,12 +184,11 @@ static int prepare_queries(Db *db, Queries *queries, Error *error) {
                                       " LEFT JOIN texts t ON t.text_id = d.target_id"
                                       " WHERE d.task_id = ?1 ORDER BY d.doc_id LIMIT ?2",
                                       0, error);
-    queries->choices =
-        report_query(db,
-                     "SELECT context, coalesce(choice, continuation), loglikelihood, is_greedy,"
-                     " n_continuation_tokens, n_truncated FROM v_requests"
-                     " WHERE task_id = ?1 AND doc_id = ?2 ORDER BY idx",
-                     0, error);
+    queries->choices = report_query(db,
+                                    "SELECT context, choice, continuation, loglikelihood, is_greedy,"
+                                    " n_continuation_tokens, n_truncated FROM v_requests"
+                                    " WHERE task_id = ?1 AND doc_id = ?2 ORDER BY idx",
+                                    0, error);
     queries->metrics = report_query(db,
                                     "SELECT metric, value FROM document_metrics"
                                     " WHERE task_id = ?1 AND doc_id = ?2 ORDER BY metric, filter",

@@ -63,6 +63,36 @@ static void test_page_shows_results_and_documents(void **state) {
     free(page);
 }
 
+/* winogrande: the choices are in the contexts, and all continue alike. */
+static void test_contexts_that_differ_are_shown(void **state) {
+    Fixture *fixture = *state;
+    Error error = {0};
+    int64_t run = add_run(fixture->db, "run", "org/model");
+    add_task(fixture->db, run, "t", "1.0", 0);
+    add_document(fixture->db, run, "t", 0, "unused", choices, 1);
+    static const char *const contexts[] = {"So Ann", "So Bea"};
+    char key[65];
+    for (int idx = 0; idx < 4; idx++) {
+        snprintf(key, sizeof key, "%064d", idx);
+        DbRequest request = {.task = "t",
+                             .idx = idx,
+                             .context = contexts[idx % 2],
+                             .continuation = " left.",
+                             .choice = contexts[idx % 2],
+                             .response_key = key};
+        succeed(db_request(fixture->db, run, &request, &error), &error);
+    }
+    finish_run(fixture->db, run);
+    char *page = make_report(report_html, fixture->db, 0);
+    assert_well_nested(page);
+    assert_contains(page, "<span class=\"snippet\">So Ann</span> →  left.</td>");
+    assert_contains(page,
+                    "<span class=\"snippet\">So Bea</span> →  left.<span class=\"tag gold\">gold</span>");
+    assert_lacks(page, "most likely");
+    assert_lacks(page, "<pre");
+    free(page);
+}
+
 static void test_page_loads_nothing(void **state) {
     Fixture *fixture = *state;
     int64_t run = add_run(fixture->db, "run", "org/model");
@@ -186,6 +216,7 @@ static void test_several_runs_have_a_column_each(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 const struct CMUnitTest html_tests[] = {TEST(test_page_shows_results_and_documents),
+                                        TEST(test_contexts_that_differ_are_shown),
                                         TEST(test_page_loads_nothing),
                                         TEST(test_hostile_texts_stay_text),
                                         TEST(test_numbers_that_are_not_there),
