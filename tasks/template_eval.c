@@ -38,6 +38,23 @@ static size_t count_nodes(const Node *list) {
     return n;
 }
 
+/* Counts all that a new list or mapping holds. The same part may stand in it many times, so this is what
+ * bounds the size and the depth of everything that can be printed or compared. */
+static int spend_value(Renderer *renderer, const Node *node, const Value *value, int depth) {
+    enum { NESTING_MAX = 100 };
+    if (depth > NESTING_MAX)
+        return template_fail(renderer, node, "a value is nested deeper than %d levels", NESTING_MAX);
+    if (template_spend(renderer, node, sizeof(Value) + (value->kind == VALUE_STRING ? value->n : 0)))
+        return -1;
+    for (size_t i = 0; value->kind == VALUE_LIST && i < value->n; i++)
+        if (spend_value(renderer, node, &value->as.items[i], depth + 1))
+            return -1;
+    for (size_t i = 0; value->kind == VALUE_DICT && i < value->n; i++)
+        if (spend_value(renderer, node, &value->as.pairs[i].value, depth + 1))
+            return -1;
+    return 0;
+}
+
 static int evaluate_list(Renderer *renderer, const Node *node, Value *out) {
     *out = value_list(renderer->arena, count_nodes(node->body));
     if (template_spend(renderer, node, out->n * sizeof(Value)))
@@ -46,11 +63,13 @@ static int evaluate_list(Renderer *renderer, const Node *node, Value *out) {
     for (const Node *item = node->body; item; item = item->next)
         if (template_evaluate_defined(renderer, item, &out->as.items[i++]))
             return -1;
-    return 0;
+    return spend_value(renderer, node, out, 0);
 }
 
 static int evaluate_dict(Renderer *renderer, const Node *node, Value *out) {
     size_t room = count_nodes(node->body);
+    if (room > VALUE_KEYS_MAX)
+        return template_fail(renderer, node, "a mapping with more than %d keys", VALUE_KEYS_MAX);
     if (template_spend(renderer, node, room * sizeof(ValuePair)))
         return -1;
     *out =
@@ -70,7 +89,7 @@ static int evaluate_dict(Renderer *renderer, const Node *node, Value *out) {
         else
             out->as.pairs[out->n++] = (ValuePair){.key = name.as.text, .value = value};
     }
-    return 0;
+    return spend_value(renderer, node, out, 0);
 }
 
 static int evaluate_attribute(Renderer *renderer, const Node *node, Value *out) {
@@ -271,7 +290,7 @@ static int join_lists(Renderer *renderer, const Node *node, const Value *a, cons
     *out = value_list(renderer->arena, a->n + b->n);
     memcpy(out->as.items, a->as.items, a->n * sizeof(Value));
     memcpy(out->as.items + a->n, b->as.items, b->n * sizeof(Value));
-    return 0;
+    return spend_value(renderer, node, out, 0);
 }
 
 static int join_strings(Renderer *renderer, const Node *node, const Value *a, const Value *b, Value *out) {
@@ -297,7 +316,7 @@ static int repeat(Renderer *renderer, const Node *node, const Value *what, int64
         *out = value_list(renderer->arena, what->n * n);
         for (size_t i = 0; i < n; i++)
             memcpy(out->as.items + i * what->n, what->as.items, what->n * sizeof(Value));
-        return 0;
+        return spend_value(renderer, node, out, 0);
     }
     char *text = arena_alloc(renderer->arena, what->n * n + 1);
     for (size_t i = 0; i < n; i++)

@@ -227,6 +227,8 @@ static int lex_tag(Lexer *lexer) {
 }
 
 int template_lex(Token **tokens, size_t *n, Arena *arena, const char *text, const char *where, Error *error) {
+    if (strlen(text) > TEMPLATE_BYTES_MAX)
+        return error_set(error, "%s: a template of more than 256 KiB", where);
     Lexer lexer = {.at = text, .line = 1, .column = 1, .arena = arena, .where = where, .error = error};
     while (*lexer.at) {
         lex_text(&lexer);

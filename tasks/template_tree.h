@@ -6,7 +6,7 @@
 
 #include "tasks/template.h"
 
-enum { TEMPLATE_DEPTH_MAX = 200, TEMPLATE_ARGUMENTS_MAX = 8 };
+enum { TEMPLATE_DEPTH_MAX = 200, TEMPLATE_ARGUMENTS_MAX = 8, TEMPLATE_BYTES_MAX = 256 << 10 };
 
 typedef enum TokenKind {
     TOKEN_TEXT,

@@ -12,6 +12,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+enum { VALUE_KEYS_MAX = 4096 }; /* of a mapping: equal keys are looked for one by one */
+
 typedef enum ValueKind {
     VALUE_UNDEFINED, /* a name or item that a template asked for and that is not there */
     VALUE_NULL,
@@ -78,7 +80,8 @@ void value_append_json(Buffer *out, const Value *value);
 
 /* Parses one line of JSON. Integers and floats stay apart, columns keep their order, the last of two equal
  * keys wins. An embedded NUL, broken UTF-8, an integer beyond 64 bits or nesting beyond 64 levels is an
- * error. `where` and `line` say where the text stands. */
+ * error, and so is an object with more than VALUE_KEYS_MAX keys. `where` and `line` say where the text
+ * stands. */
 int value_from_json(Value *out, Arena *arena, const char *text, size_t bytes, const char *where, size_t line,
                     Error *error);
 

@@ -80,6 +80,8 @@ static int convert_object(JsonReader *reader, const cJSON *object, int depth, Va
     size_t room = 0;
     for (const cJSON *item = object->child; item; item = item->next)
         room++;
+    if (room > VALUE_KEYS_MAX)
+        return fail(reader, "an object with more than 4096 keys");
     *out =
         (Value){.kind = VALUE_DICT, .as.pairs = arena_alloc(reader->arena, (room + 1) * sizeof(ValuePair))};
     for (const cJSON *item = object->child; item; item = item->next) {

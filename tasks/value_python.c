@@ -153,6 +153,8 @@ static int read_items(PythonReader *reader, char close, bool keyed, int depth, G
         }
         if (read_value(reader, depth + 1, &value))
             return -1;
+        if (keyed && out->n == VALUE_KEYS_MAX)
+            return fail(reader, "a dict with more than 4096 keys");
         gather(out, key.as.text, value);
         if (take(reader, ','))
             continue;

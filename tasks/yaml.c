@@ -131,7 +131,7 @@ static int read_key(YamlReader *reader, const PairList *list, ValuePair *pair) {
         if (strcmp(list->pairs[i].key, key) == 0)
             return error_set(reader->error, "%s:%u: the key '%.80s' stands here and in line %u already",
                              reader->name, line_of(reader), key, list->pairs[i].line);
-    if (list->n >= 4096)
+    if (list->n == VALUE_KEYS_MAX)
         return fail(reader, "a mapping with more than 4096 keys");
     pair->line = line_of(reader);
     pair->key = arena_strdup(reader->arena, key);

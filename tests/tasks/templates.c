@@ -117,6 +117,24 @@ static void test_runaway_templates_end(void **state) {
         buffer_append_text(&text, "{% if n %}");
     render(text.data, &arena, &error);
     assert_message(&error, "nested deeper", NULL);
+    buffer_clear(&text);
+    buffer_append_text(&text, "{% set a = [n] %}");
+    for (int i = 0; i < 60; i++)
+        buffer_append_text(&text, "{% set a = [a, a] %}");
+    buffer_append_text(&text, "{{ a }}");
+    render(text.data, &arena, &error);
+    assert_message(&error, "more than 64 MiB", NULL);
+    buffer_clear(&text);
+    buffer_append_text(&text, "{% set a = [n] %}");
+    for (int i = 0; i < 5000; i++)
+        buffer_append_text(&text, "{% set a = [a] %}");
+    render(text.data, &arena, &error);
+    assert_message(&error, "nested deeper than 100 levels", NULL);
+    buffer_clear(&text);
+    for (int i = 0; i < 300000; i++)
+        buffer_append_char(&text, 'x');
+    render(text.data, &arena, &error);
+    assert_message(&error, "more than 256 KiB", NULL);
     buffer_free(&text);
     arena_free(&arena);
 }
