@@ -141,6 +141,9 @@ static int open_steps(Db *db, DbMode mode, Error *error) {
         return -1;
     if (mode == DB_READ)
         return 0;
+    /* SQLite opens what it may not write read-only, without a word. */
+    if (sqlite3_db_readonly(db->connection, "main") == 1)
+        return error_set(error, "cannot write to results database '%s': it is read-only", db->path);
     return set_journal(db, error) != 0 || schema_migrate(db, error) != 0 ? -1 : 0;
 }
 

@@ -94,7 +94,7 @@ static void results_table(const ReportRun *run, bool folded, Buffer *out) {
 }
 
 static void folded_results(const ReportRun *run, Buffer *out) {
-    size_t n = report_folded_count(run);
+    size_t n = run->n_folded;
     if (n == 0)
         return;
     buffer_printf(out, "<details><summary>The %zu tasks inside groups</summary><div class=\"inside\">\n", n);

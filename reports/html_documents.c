@@ -268,10 +268,9 @@ int html_documents(Db *db, const ReportRun *run, Buffer *out, Error *error) {
     int result = prepare_queries(db, &queries, error);
     if (result == 0)
         result = write_tasks(db, run, false, limit, &queries, out, error);
-    size_t n_folded = report_folded_count(run);
-    if (result == 0 && n_folded > 0) {
+    if (result == 0 && run->n_folded > 0) {
         buffer_printf(out, "<details><summary>The %zu tasks inside groups</summary><div class=\"inside\">\n",
-                      n_folded);
+                      run->n_folded);
         result = write_tasks(db, run, true, limit, &queries, out, error);
         buffer_append_text(out, "</div></details>\n");
     }

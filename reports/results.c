@@ -230,6 +230,10 @@ static void lay_out(ReportRun *run, Arena *arena) {
             place(run, &run->entries[i], 0);
     for (size_t i = 0; i < run->n_entries; i++)
         place(run, &run->entries[i], 0);
+    size_t n_members = 0;
+    for (size_t i = 0; i < run->n_rows; i++)
+        n_members += run->rows[i].depth > 0 && !run->rows[i].entry->is_group;
+    run->n_folded = n_members >= FOLD_FROM ? n_members : 0;
 }
 
 static int load_run(Db *db, ReportRun *run, Arena *arena, Error *error) {
@@ -385,13 +389,6 @@ int report_direction(const ReportRun *run, const ReportEntry *entry, const Repor
     return direction;
 }
 
-size_t report_folded_count(const ReportRun *run) {
-    size_t n = 0;
-    for (size_t i = 0; i < run->n_rows; i++)
-        n += run->rows[i].depth > 0 && !run->rows[i].entry->is_group;
-    return n >= FOLD_FROM ? n : 0;
-}
-
 bool report_is_folded(const ReportRun *run, const ReportRow *row) {
-    return row->depth > 0 && !row->entry->is_group && report_folded_count(run) > 0;
+    return run->n_folded > 0 && row->depth > 0 && !row->entry->is_group;
 }

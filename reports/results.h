@@ -63,6 +63,7 @@ typedef struct ReportRun {
     size_t n_rows;
     const ReportFile *files; /* model, tokenizer, task, dataset; by name within a role */
     size_t n_files;
+    size_t n_folded; /* tasks inside groups when they are so many that they would drown the rest, else 0 */
     int64_t n_documents, n_requests, n_truncated;
 } ReportRun;
 
@@ -85,9 +86,7 @@ int64_t report_num_fewshot(const ReportRun *run, const ReportEntry *entry);
  */
 int report_direction(const ReportRun *run, const ReportEntry *entry, const ReportMetric *metric);
 
-/* Tasks inside groups are folded away where they would drown the rest: how many there are, 0 when so few that
- * they are shown like all others; and whether a row is one of them. */
-size_t report_folded_count(const ReportRun *run);
+/* Whether a row is one of the folded tasks: reports show these apart, or in sum. */
 bool report_is_folded(const ReportRun *run, const ReportRow *row);
 
 /* Several runs side by side: one line per entry and metric that any of them has, in the first run's order. */

@@ -268,6 +268,17 @@ static void test_read_only_folder(void **state) {
     assert_int_equal(chmod(folder->path, 0755), 0);
 }
 
+static void test_read_only_file(void **state) {
+    Folder *folder = *state;
+    char lock[400];
+    snprintf(lock, sizeof lock, "%s-lock", folder->database);
+    db_close(open_database(folder->database, DB_WRITE));
+    assert_int_equal(chmod(folder->database, 0444), 0);
+    assert_int_equal(chmod(lock, 0666), 0);
+    assert_int_equal(chmod(folder->path, 0777), 0);
+    assert_int_equal(as_nobody(folder->database, DB_WRITE, "it is read-only"), 0);
+}
+
 static void test_schema_grows_from_version_zero_whole(void **state) {
     Folder *folder = *state;
     /* A file that was made but died before its first transaction. */
@@ -297,5 +308,6 @@ const struct CMUnitTest opening_tests[] = {TEST(test_missing_file),
                                            TEST(test_readers_are_not_blocked),
                                            TEST(test_another_program_holds_a_lock),
                                            TEST(test_read_only_folder),
+                                           TEST(test_read_only_file),
                                            TEST(test_schema_grows_from_version_zero_whole)};
 const size_t n_opening_tests = sizeof opening_tests / sizeof *opening_tests;
