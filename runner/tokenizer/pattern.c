@@ -10,7 +10,7 @@
 enum {
     MAX_PATTERN_BYTES = 1 << 16,
     MATCH_LIMIT = 10 * 1000 * 1000,
-    HEAP_LIMIT_KIB = 64 * 1024,
+    HEAP_LIMIT_KIB = 256 * 1024,
 };
 
 /* White_Space: PCRE2's own \s has U+180E as well. */

@@ -22,12 +22,29 @@ bool unicode_is_numeric(uint32_t code) {
     return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
 }
 
+/* Punctuation of later Unicode versions than the reference's table (Unicode 8), in order. */
+static const uint32_t later_punctuation[][2] = {
+    {0x61D, 0x61D},     {0x9FD, 0x9FD},     {0xA76, 0xA76},     {0xC77, 0xC77},     {0xC84, 0xC84},
+    {0x1B7D, 0x1B7E},   {0x2E43, 0x2E4F},   {0x2E52, 0x2E5D},   {0x10EAD, 0x10EAD}, {0x10F55, 0x10F59},
+    {0x10F86, 0x10F89}, {0x1144B, 0x1144F}, {0x1145A, 0x1145B}, {0x1145D, 0x1145D}, {0x11660, 0x1166C},
+    {0x116B9, 0x116B9}, {0x1183B, 0x1183B}, {0x11944, 0x11946}, {0x119E2, 0x119E2}, {0x11A3F, 0x11A46},
+    {0x11A9A, 0x11A9C}, {0x11A9E, 0x11AA2}, {0x11B00, 0x11B09}, {0x11C41, 0x11C45}, {0x11C70, 0x11C71},
+    {0x11EF7, 0x11EF8}, {0x11F43, 0x11F4F}, {0x11FFF, 0x11FFF}, {0x12FF1, 0x12FF2}, {0x16E97, 0x16E9A},
+    {0x16FE2, 0x16FE2}, {0x1E95E, 0x1E95F}};
+
 bool unicode_is_punctuation(uint32_t code) {
     if (code < 0x80)
         return in_range(code, '!', '/') || in_range(code, ':', '@') || in_range(code, '[', '`') ||
                in_range(code, '{', '~');
+    if (code == 0x166D || code == 0x111C9) /* were punctuation then */
+        return true;
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
-    return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+    if (category < UTF8PROC_CATEGORY_PC || category > UTF8PROC_CATEGORY_PO)
+        return false;
+    for (size_t i = 0; i < sizeof later_punctuation / sizeof *later_punctuation; i++)
+        if (in_range(code, later_punctuation[i][0], later_punctuation[i][1]))
+            return false;
+    return true;
 }
 
 bool unicode_is_word(uint32_t code) {
