@@ -32,6 +32,12 @@ const char *report_text(sqlite3_stmt *statement, int column, Arena *arena) {
     return text ? arena_strdup(arena, text) : "";
 }
 
+int64_t report_counter(sqlite3_stmt *statement, int column) {
+    const int64_t most = (int64_t)1 << 44; /* 16 TB: more than any file or count has */
+    int64_t value = sqlite3_column_int64(statement, column);
+    return value < 0 ? 0 : value > most ? most : value;
+}
+
 double report_real(sqlite3_stmt *statement, int column) {
     return sqlite3_column_type(statement, column) == SQLITE_NULL ? NAN
                                                                  : sqlite3_column_double(statement, column);

@@ -58,10 +58,10 @@ static void read_task(sqlite3_stmt *statement, Arena *arena, ReportEntry *entry)
                            .dataset_name = report_text(statement, 6, arena),
                            .split = report_text(statement, 7, arena),
                            .num_fewshot = sqlite3_column_int64(statement, 8),
-                           .n_documents = sqlite3_column_int64(statement, 9),
-                           .n_documents_total = sqlite3_column_int64(statement, 10),
-                           .n_requests = sqlite3_column_int64(statement, 11),
-                           .n_truncated = sqlite3_column_int64(statement, 12),
+                           .n_documents = report_counter(statement, 9),
+                           .n_documents_total = report_counter(statement, 10),
+                           .n_requests = report_counter(statement, 11),
+                           .n_truncated = report_counter(statement, 12),
                            .chance = report_real(statement, 13)};
 }
 
@@ -189,7 +189,7 @@ static int load_files(Db *db, ReportRun *run, Arena *arena, Error *error) {
             (ReportFile){.role = report_text(statement, 0, arena),
                          .name = report_public_name(report_text(statement, 1, arena), arena),
                          .sha256 = report_text(statement, 2, arena),
-                         .bytes = sqlite3_column_int64(statement, 3)};
+                         .bytes = report_counter(statement, 3)};
     sqlite3_finalize(statement);
     run->files = files;
     return result < 0 ? -1 : 0;

@@ -107,6 +107,8 @@ sqlite3_stmt *report_query(Db *db, const char *sql, int64_t parameter, Error *er
 int report_step(Db *db, sqlite3_stmt *statement, Error *error);
 /* A text column in the arena, "" for NULL. */
 const char *report_text(sqlite3_stmt *statement, int column, Arena *arena);
+/* A column that counts something, kept within what can be added up without overflow. */
+int64_t report_counter(sqlite3_stmt *statement, int column);
 /* A real column, NAN for NULL. */
 double report_real(sqlite3_stmt *statement, int column);
 

@@ -151,6 +151,36 @@ static void test_numbers_that_are_not_there(void **state) {
     free(page);
 }
 
+/* A database from elsewhere may say anything. */
+static void test_absurd_counts_do_no_harm(void **state) {
+    Fixture *fixture = *state;
+    int64_t run = add_run(fixture->db, "run", "org/model");
+    add_task(fixture->db, run, "t", "1.0", 0);
+    add_task(fixture->db, run, "u", "1.0", 0);
+    add_document(fixture->db, run, "t", 0, "Q", choices, 1);
+    add_result(fixture->db, run, "t", "acc", 1e300, -1e300);
+    finish_run(fixture->db, run);
+    assert_int_equal(
+        sqlite3_exec(db_handle(fixture->db),
+                     "UPDATE tasks SET n_documents = 9223372036854775807, n_documents_total = -5,"
+                     " num_fewshot = -9223372036854775807 - 1, alias = x'00ff00', version = NULL;"
+                     "UPDATE run_files SET bytes = 9223372036854775807, sha256 = NULL;"
+                     "UPDATE runs SET n_parameters = -9223372036854775807 - 1, sample_limit = 1e308,"
+                     " settings = '[[[[', model_name = x'';"
+                     "UPDATE requests SET n_truncated = 9223372036854775807;"
+                     "UPDATE documents SET gold = 9223372036854775807; UPDATE results SET n = 'many'",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    static ReportFunction *const reports[] = {report_html, report_markdown, report_json};
+    for (size_t i = 0; i < sizeof reports / sizeof *reports; i++) {
+        char *text = make_report(reports[i], fixture->db, 0);
+        assert_true(strlen(text) > 100);
+        if (i == 0)
+            assert_well_nested(text);
+        free(text);
+    }
+}
+
 static void test_long_prompts_and_many_documents_are_cut(void **state) {
     Fixture *fixture = *state;
     Error error = {0};
@@ -220,6 +250,7 @@ const struct CMUnitTest html_tests[] = {TEST(test_page_shows_results_and_documen
                                         TEST(test_page_loads_nothing),
                                         TEST(test_hostile_texts_stay_text),
                                         TEST(test_numbers_that_are_not_there),
+                                        TEST(test_absurd_counts_do_no_harm),
                                         TEST(test_long_prompts_and_many_documents_are_cut),
                                         TEST(test_many_group_members_are_folded),
                                         TEST(test_several_runs_have_a_column_each)};
