@@ -109,7 +109,11 @@ Value string_upper(Arena *arena, const Value *text) {
     for (size_t i = 0; i < text->n;) {
         uint32_t code;
         i += utf8_decode(text->as.text + i, text->n - i, &code);
-        append_code(&out, (uint32_t)utf8proc_toupper((utf8proc_int32_t)code));
+        const SpecialCasing *special = special_casing(code);
+        if (special)
+            buffer_append_text(&out, special->upper);
+        else
+            append_code(&out, (uint32_t)utf8proc_toupper((utf8proc_int32_t)code));
     }
     return take_buffer(arena, &out);
 }
@@ -119,7 +123,11 @@ Value string_capitalize(Arena *arena, const Value *text) {
     if (text->n > 0) {
         uint32_t code;
         size_t length = utf8_decode(text->as.text, text->n, &code);
-        append_code(&out, (uint32_t)utf8proc_totitle((utf8proc_int32_t)code));
+        const SpecialCasing *special = special_casing(code);
+        if (special)
+            buffer_append_text(&out, special->title);
+        else
+            append_code(&out, (uint32_t)utf8proc_totitle((utf8proc_int32_t)code));
         append_lower(&out, text->as.text, length, text->n);
     }
     return take_buffer(arena, &out);

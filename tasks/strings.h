@@ -10,8 +10,7 @@ typedef enum StripSide { STRIP_LEFT = 1, STRIP_RIGHT = 2, STRIP_BOTH = 3 } Strip
 Value string_copy(Arena *arena, const char *text, size_t bytes);
 /* chars is NULL (white space) or a string of characters to take away. */
 Value string_strip(Arena *arena, const Value *text, StripSide side, const Value *chars);
-/* Character by character by Unicode's simple mappings, with the dotted capital I and the final sigma as
- * Python writes them. */
+/* Unicode's full mappings, as Python has them. */
 Value string_lower(Arena *arena, const Value *text);
 Value string_upper(Arena *arena, const Value *text);
 Value string_capitalize(Arena *arena, const Value *text);
@@ -25,5 +24,12 @@ Value string_split(Arena *arena, const Value *text, const Value *separator, int6
 ptrdiff_t string_find(const Value *text, const Value *part, size_t from);
 /* Python's str.isdigit for ASCII digits: not empty and nothing else. */
 bool string_is_digits(const Value *text);
+
+/* A character with a mapping of its own (special_casing.c), in UTF-8; NULL if it has none. */
+typedef struct SpecialCasing {
+    uint32_t code;
+    const char *upper, *title;
+} SpecialCasing;
+const SpecialCasing *special_casing(uint32_t code);
 
 #endif

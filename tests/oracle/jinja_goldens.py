@@ -45,6 +45,7 @@ plain text
 {{words.replace('quick', 'slow')}} {{words|replace(' ', '')}} {{words.replace(' ', '_', 2)}}
 {{'abc'.replace('', '-')}}
 {{words.upper()}} {{words|upper}} {{words.capitalize()}} {{'ÉCOLE öl'|capitalize}} {{greek.lower()}}
+{{'Straße ﬁn'.upper()}} {{'ßa ﬁN'|capitalize}} {{'ﬁN'|capitalize}} {{'İI Σ ΑΣ ΑΣ. Σ1'.lower()}} {{'ǆA'|capitalize}}
 {{words.startswith('the')}} {{words.endswith('fox')}} {{words.find('quick')}} {{words.find('zzz')}}
 {{', '.join(choices.label)}} {{choices.label|join}} {{items_list|join('/')}}
 {{n + 1}} {{n - 5}} {{n * 2}} {{n / 2}} {{n // 2}} {{n % 2}} {{negative // 2}} {{negative % 3}} {{n * 1.5}}
