@@ -25,6 +25,8 @@ static int check_segment(const Engine *engine, const Segment *segment, size_t in
         (size_t)state_position(segment->parent) + segment->n_tokens > CONFIG_MAX_POSITIONS)
         return error_set(error, "segment %zu makes a sequence of more than %d tokens", index,
                          CONFIG_MAX_POSITIONS);
+    if (segment->parent && segment->parent->pool != &engine->pool)
+        return error_set(error, "segment %zu continues a sequence of another engine", index);
     for (size_t i = 0; i < segment->n_tokens; i++)
         if (check_token(engine, segment->tokens[i], "token", i, index, error))
             return -1;
@@ -110,14 +112,32 @@ static void run_layers(Engine *engine, const Tile *tile) {
 
 /* ---- filling tiles */
 
+/* Segments are begun when their first token is packed and let go when their last one is done, so that a batch
+ * holds no more states at once than a tile has pieces, besides those that the caller wants. */
 typedef struct Batch {
     Engine *engine;
     Segment *segments;
-    State **states; /* [n_segments], positions advance as tiles are done */
-    size_t n_segments;
+    State **states; /* [n_segments]; NULL before the segment is begun and after it is let go */
+    size_t n_segments, n_begun;
     size_t segment, offset; /* the next token to be packed */
     size_t target;          /* the next target of that segment */
 } Batch;
+
+/* Every parent's reference belongs to the batch until its segment is begun. For borrowed ones that is a
+ * reference of our own, which is why a parent that another segment takes over is left whole as long as it is
+ * needed. */
+static int begin_segment(Batch *batch, Error *error) {
+    Segment *segment = &batch->segments[batch->segment];
+    State *parent = segment->parent;
+    if (segment->move_parent)
+        segment->parent = NULL;
+    batch->n_begun++;
+    int status = state_begin(&batch->states[batch->segment], &batch->engine->pool, parent,
+                             segment->move_parent, segment->n_tokens, error);
+    if (!segment->move_parent)
+        state_release(parent);
+    return status;
+}
 
 /* The rows among [offset, offset + n) of a segment that somebody wants, the first of them being tile row
  * `row`. */
@@ -139,8 +159,8 @@ static size_t collect_head_rows(Batch *batch, size_t row, size_t n, HeadRow *out
     return n_out;
 }
 
-/* Packs the next rows; false when none are left. */
-static bool next_tile(Batch *batch, Tile *tile, size_t *n_head_rows) {
+/* Packs the next rows; 0 rows when none are left. */
+static int next_tile(Batch *batch, Tile *tile, size_t *n_head_rows, Error *error) {
     Engine *engine = batch->engine;
     *tile = (Tile){.cpu = &engine->cpu,
                    .rope = &engine->rope,
@@ -150,6 +170,8 @@ static bool next_tile(Batch *batch, Tile *tile, size_t *n_head_rows) {
     *n_head_rows = 0;
     while (batch->segment < batch->n_segments && tile->n_rows < engine->tile_rows) {
         const Segment *segment = &batch->segments[batch->segment];
+        if (batch->offset == 0 && begin_segment(batch, error))
+            return -1;
         State *state = batch->states[batch->segment];
         size_t n = segment->n_tokens - batch->offset, room = engine->tile_rows - tile->n_rows;
         n = n < room ? n : room;
@@ -169,70 +191,68 @@ static bool next_tile(Batch *batch, Tile *tile, size_t *n_head_rows) {
             batch->offset = batch->target = 0;
         }
     }
-    return tile->n_rows > 0;
+    return 0;
+}
+
+static int run_tile(Engine *engine, const Tile *tile, size_t n_head_rows, Error *error) {
+    if (rope_extend(&engine->rope, tile->max_keys, error))
+        return -1;
+    run_layers(engine, tile);
+    for (size_t i = 0; i < tile->n_pieces; i++)
+        tile->pieces[i].state->position += (int64_t)tile->pieces[i].n_rows;
+    if (n_head_rows == 0)
+        return 0;
+    run_rows((RowRun){.engine = engine,
+                      .n_rows = n_head_rows,
+                      .weight = engine->model.final_norm,
+                      .eps = (float)engine->model.config.final_norm_eps,
+                      .gather = engine->head_rows},
+             norm_rows);
+    head_run(engine, engine->head_rows, n_head_rows, engine->normed);
+    return 0;
 }
 
 static int run_batch(Batch *batch, Error *error) {
-    Engine *engine = batch->engine;
     Tile tile;
-    size_t n_head_rows;
-    while (next_tile(batch, &tile, &n_head_rows)) {
-        if (rope_extend(&engine->rope, tile.max_keys, error))
+    size_t n_head_rows, done = 0;
+    for (;;) {
+        if (next_tile(batch, &tile, &n_head_rows, error))
             return -1;
-        run_layers(engine, &tile);
-        for (size_t i = 0; i < tile.n_pieces; i++)
-            tile.pieces[i].state->position += (int64_t)tile.pieces[i].n_rows;
-        if (n_head_rows == 0)
-            continue;
-        run_rows((RowRun){.engine = engine,
-                          .n_rows = n_head_rows,
-                          .weight = engine->model.final_norm,
-                          .eps = (float)engine->model.config.final_norm_eps,
-                          .gather = engine->head_rows},
-                 norm_rows);
-        head_run(engine, engine->head_rows, n_head_rows, engine->normed);
+        if (tile.n_rows == 0)
+            return 0;
+        if (run_tile(batch->engine, &tile, n_head_rows, error))
+            return -1;
+        for (; done < batch->segment; done++)
+            if (!batch->segments[done].want_state) {
+                state_release(batch->states[done]);
+                batch->states[done] = NULL;
+            }
     }
-    return 0;
-}
-
-/* Takes or copies every parent. Those that are only borrowed come first, so that a parent which one segment
- * takes over is still whole when another one's copy is made. */
-static int begin_states(Batch *batch, Error *error) {
-    for (int take = 0; take <= 1; take++)
-        for (size_t i = 0; i < batch->n_segments; i++) {
-            Segment *segment = &batch->segments[i];
-            if (segment->move_parent != take)
-                continue;
-            State *parent = segment->parent;
-            if (take)
-                segment->parent = NULL;
-            if (state_begin(&batch->states[i], &batch->engine->pool, parent, take, segment->n_tokens, error))
-                return -1;
-        }
-    return 0;
 }
 
 int engine_score(Engine *engine, Segment *segments, size_t n_segments, Error *error) {
     Batch batch = {.engine = engine, .segments = segments, .n_segments = n_segments};
     int status = 0;
-    for (size_t i = 0; i < n_segments; i++)
+    batch.states = mem_alloc_zero(n_segments, sizeof(State *));
+    for (size_t i = 0; i < n_segments; i++) {
         segments[i].state = NULL;
+        if (!segments[i].move_parent)
+            state_retain(segments[i].parent);
+    }
     for (size_t i = 0; i < n_segments && status == 0; i++)
         status = check_segment(engine, &segments[i], i, error);
-    batch.states = mem_alloc_zero(n_segments, sizeof(State *));
-    if (status == 0)
-        status = begin_states(&batch, error);
     if (status == 0)
         status = run_batch(&batch, error);
     for (size_t i = 0; i < n_segments; i++) {
-        if (status == 0 && segments[i].want_state)
+        if (status == 0)
             segments[i].state = batch.states[i];
         else
             state_release(batch.states[i]);
-        if (segments[i].move_parent) { /* not yet taken over where the call failed before */
-            state_release(segments[i].parent);
+        if (i < batch.n_begun)
+            continue;
+        state_release(segments[i].parent);
+        if (segments[i].move_parent)
             segments[i].parent = NULL;
-        }
     }
     free(batch.states);
     return status;

@@ -377,6 +377,18 @@ static void test_bad_segments_are_refused(void **unused) {
     engine_close(engine);
 }
 
+static void test_states_of_another_engine_are_refused(void **unused) {
+    (void)unused;
+    Engine *engine = open_fixture("llama_tiny", 1), *other = open_fixture("zebra_tiny", 1);
+    State *state = NULL;
+    free(score_logits(other, (int32_t[]){1, 2}, 2, &state));
+    expect_refusal(engine, (Segment){.parent = state, .tokens = (int32_t[]){1}, .n_tokens = 1},
+                   "another engine");
+    state_release(state);
+    engine_close(other);
+    engine_close(engine);
+}
+
 /* A failed call gives back the reference that it was to take over: LeakSanitizer sees it if not. */
 static void test_failure_releases_moved_parents(void **unused) {
     (void)unused;
@@ -439,6 +451,7 @@ int run_engine_tests(void) {
         cmocka_unit_test(test_targets_are_the_log_softmax_of_the_logits),
         cmocka_unit_test(test_full_blocks_are_shared_between_forks),
         cmocka_unit_test(test_bad_segments_are_refused),
+        cmocka_unit_test(test_states_of_another_engine_are_refused),
         cmocka_unit_test(test_failure_releases_moved_parents),
         cmocka_unit_test(test_other_arithmetic_is_refused_by_name),
         cmocka_unit_test(test_model_facts),
