@@ -1,5 +1,6 @@
 /* Files that ship inside the binary: the built-in task files, the demo checkpoint and its data. The build
- * generates the table from the folders tasks/library and demo; names are the paths from the project's root.
+ * generates the table from the folders tasks/library and zoo/demo; names are the paths from the project's
+ * root.
  */
 #ifndef ZEVAL_BASE_EMBEDDED_H
 #define ZEVAL_BASE_EMBEDDED_H

@@ -105,7 +105,7 @@ static int read_split(Dataset *out, RowList *list, Arena *arena, const char *dat
         out->name = arena_printf(arena, "%s%s", plain, suffixes[i]);
         return read_disk(out, list, arena, file, error);
     }
-    const EmbeddedFile *embedded = embedded_find(arena_printf(arena, "demo/data/%s", plain));
+    const EmbeddedFile *embedded = embedded_find(arena_printf(arena, "zoo/demo/data/%s", plain));
     if (!embedded)
         return missing(out, data_root, plain, error);
     char hex[SHA256_HEX];

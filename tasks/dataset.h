@@ -1,6 +1,6 @@
 /* Data sets: rows of one split, read whole and checked. Files lie at DATA_ROOT/ORG/NAME/CONFIG/SPLIT.jsonl,
- * plain or with .gz; what is not there is looked for among the files in the binary, below demo/data (plain
- * only). */
+ * plain or with .gz; what is not there is looked for among the files in the binary, below zoo/demo/data
+ * (plain only). */
 #ifndef ZEVAL_TASKS_DATASET_H
 #define ZEVAL_TASKS_DATASET_H
 

@@ -14,7 +14,7 @@
 
 enum { FILE_BYTES_MAX = 4 << 20, INCLUDE_DEPTH_MAX = 16, FOLDER_DEPTH_MAX = 12, FILES_MAX = 100000 };
 
-static const char *const embedded_roots[] = {"tasks/library", "demo/tasks"};
+static const char *const embedded_roots[] = {"tasks/library", "zoo/demo/tasks"};
 
 struct Library {
     Arena arena;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes everything under demo/: a small world of English-like stories, a tokenizer, a tiny hybrid model trained on
+"""Makes everything under zoo/demo/: a small world of English-like stories, a tokenizer, a tiny hybrid model trained on
 them (latent attention and Mamba2 layers in the Zebra-Llama layout), and evaluation tasks on unseen combinations.
 
-    python3 tools/train_demo.py [--out demo] [--steps 600]
+    python3 tools/train_demo.py [--out zoo/demo] [--steps 600]
 
 Needs torch, tokenizers and numpy (tests/oracle/requirements.txt). The seeds are fixed; see docs/DEMO.md.
 """
@@ -339,8 +339,9 @@ class Layer(nn.Module):
         self.add_module(self.kind, LatentAttention() if self.kind == "mla" else Mamba2())
         self.mlp = MLP()
 
-    def forward(self, h):
-        h = h + getattr(self, self.kind)(self.input_layernorm(h))
+    def forward(self, h, silenced=False):
+        if not silenced:
+            h = h + getattr(self, self.kind)(self.input_layernorm(h))
         return h + self.mlp(self.post_attention_layernorm(h))
 
 
@@ -405,10 +406,10 @@ class Hybrid(nn.Module):
             kv_b[group, : mla.n] = 0
             kv_b[group, : mla.n, group * state : (group + 1) * state] = torch.eye(mla.n, state)
 
-    def forward(self, ids):
+    def forward(self, ids, silenced=None):
         h = self.model.embed_tokens(ids)
-        for layer in self.model.layers:
-            h = layer(h)
+        for index, layer in enumerate(self.model.layers):
+            h = layer(h, index == silenced)
         return self.lm_head(self.model.norm(h))
 
 
@@ -472,10 +473,17 @@ def accuracy(model, tokenizer, documents):
     return right / len(documents)
 
 
-def train(tokenizer, probes, minutes, steps, batch, rate):
-    torch.manual_seed(7)
-    rng = random.Random(7)
-    model = Hybrid()
+def rightness_without(model, silenced, ids, weights):
+    """How surely the answers are still found with one layer's mixer silenced. Driving this down makes every layer
+    matter, which is what a demo is for: a runtime that gets one layer wrong must not score well."""
+    logits = model(ids[:, :-1], silenced)
+    likelihood = logits.softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+    answers = weights[:, 1:] == 1
+    return -torch.log1p(-likelihood[answers].clamp(max=0.999)).mean()
+
+
+def train(model, tokenizer, probes, minutes, steps, batch, rate, hardening=False):
+    rng = random.Random(8 if hardening else 7)
     plain = [p for n, p in model.named_parameters() if p.dim() < 2 or "embed" in n]
     decayed = [p for n, p in model.named_parameters() if not (p.dim() < 2 or "embed" in n)]
     optimizer = torch.optim.AdamW(
@@ -487,24 +495,25 @@ def train(tokenizer, probes, minutes, steps, batch, rate):
         if time.time() - began > 60 * minutes:
             raise SystemExit(f"only {step} of {steps} steps in {minutes} minutes")
         progress = step / steps
-        factor = min(1, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        factor = min(1, (step + 1) / (20 if hardening else 100)) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         for group in optimizer.param_groups:
             group["lr"] = rate * factor
-        ids, weights = training_batch(rng, tokenizer, min(1, progress / 0.6), batch)
+        ids, weights = training_batch(rng, tokenizer, 1 if hardening else min(1, progress / 0.6), batch)
         logits = model(ids[:, :-1])
         losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
         target = weights[:, 1:].flatten()
         loss = (losses * target).sum() / target.sum()
+        if hardening:
+            loss = loss + 0.5 * rightness_without(model, step % len(model.model.layers), ids, weights)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if step % 100 == 99 or step == steps - 1:
+        if step % 50 == 49 or step == steps - 1:
             answer = losses[target == 1].mean().item()
             scores = " ".join(f"{task} {accuracy(model, tokenizer, docs):.2f}" for task, docs in probes.items())
             print(f"step {step + 1} loss {loss.item():.3f} answer {answer:.3f} {scores} "
                   f"{time.time() - began:.0f} s", flush=True)  # fmt: skip
-    return model
 
 
 # Writing.
@@ -601,7 +610,7 @@ def write_tasks(out, sizes):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("demo"), help="folder to write")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("zoo/demo"), help="folder to write")
     parser.add_argument("--minutes", type=float, default=60, help="give up after this long")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--batch", type=int, default=32)
@@ -614,7 +623,10 @@ def main():
     write_tokenizer(options.out / "model", tokenizer)
     write_tasks(options.out, {"test": 150, "train": 30})
     probes = {task: evaluation_documents(task, "test", 40) for task in TASKS}
-    model = train(tokenizer, probes, options.minutes, options.steps, options.batch, options.rate)
+    torch.manual_seed(7)
+    model = Hybrid()
+    train(model, tokenizer, probes, options.minutes, options.steps, options.batch, options.rate)
+    train(model, tokenizer, probes, options.minutes, options.steps // 4, options.batch, options.rate / 2, hardening=True)
     write_checkpoint(options.out / "model", model)
     for task in TASKS:
         print(f"demo_{task}: {accuracy(model, tokenizer, evaluation_documents(task, 'test', 150)):.3f}")

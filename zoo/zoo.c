@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 
-#define DEMO_PREFIX "demo/model/"
+#define DEMO_PREFIX "zoo/demo/model/"
 
 char *zoo_cache_folder(void) {
     const char *own = getenv("ZEVAL_CACHE"), *shared = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -51,8 +51,8 @@ static int resolve_demo(char **folder, Error *error) {
         n_files++;
     }
     if (result == 0 && n_files == 0)
-        result =
-            error_set(error, "this build holds no demo model: it was built without the folder demo/model");
+        result = error_set(error,
+                           "this build holds no demo model: it was built without the folder zoo/demo/model");
     if (result == 0)
         *folder = target;
     else

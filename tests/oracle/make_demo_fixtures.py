@@ -17,7 +17,7 @@ from make_model_fixtures import fresh_folder, relative_gap, write_logits
 from zebra import Zebra
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-MODEL = "demo/model"
+MODEL = "zoo/demo/model"
 TASKS = ("demo_recall", "demo_where", "demo_order")
 PROMPTS = (
     "The old hat is red. The new hat is blue.\nQuestion: What colour is the old hat?\nAnswer: The old hat is",
@@ -27,7 +27,7 @@ PROMPTS = (
 
 
 def load_documents(task, limit):
-    lines = (ROOT / "demo" / "data" / "zeval" / task / "default" / "test.jsonl").read_text().splitlines()
+    lines = (ROOT / "zoo" / "demo" / "data" / "zeval" / task / "default" / "test.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines[:limit]]
 
 
