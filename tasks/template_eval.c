@@ -128,9 +128,12 @@ static int evaluate_index(Renderer *renderer, const Node *node, Value *out) {
         *out = found ? *found : undefined(renderer, key.as.text);
         return 0;
     }
-    if ((object.kind != VALUE_LIST && object.kind != VALUE_STRING) || !value_as_int(&key, &i))
-        return template_fail(renderer, node, "%s cannot be indexed with %s", value_kind_name(object.kind),
-                             value_kind_name(key.kind));
+    if ((object.kind != VALUE_LIST && object.kind != VALUE_STRING) || !value_as_int(&key, &i)) {
+        *out = (Value){.kind = VALUE_UNDEFINED,
+                       .as.text = arena_printf(renderer->arena, "the item of %s at %s",
+                                               value_kind_name(object.kind), value_kind_name(key.kind))};
+        return 0;
+    }
     int64_t n = length_of(&object);
     if (i < 0 && i >= -n)
         i += n;

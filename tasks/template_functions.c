@@ -143,21 +143,22 @@ static int method_isdigit(Renderer *renderer, const Node *node, const Value *sub
     return 0;
 }
 
-/* separator.join(list) and list|join(separator): `strict` refuses items that are not strings. */
-static int join_items(Renderer *renderer, const Node *node, const Value *separator, const Value *list,
+/* separator.join(items) and items|join(separator): `strict` refuses items that are not strings. */
+static int join_items(Renderer *renderer, const Node *node, const Value *separator, const Value *source,
                       bool strict, Value *out) {
-    if (list->kind != VALUE_LIST)
-        return template_fail(renderer, node, "join of %s; a list was expected", value_kind_name(list->kind));
+    Value list;
+    if (template_items(renderer, node, source, &list))
+        return -1;
     Buffer text = {0};
     int status = 0;
-    for (size_t i = 0; i < list->n && !status; i++) {
+    for (size_t i = 0; i < list.n && !status; i++) {
         size_t before = text.size;
         if (i)
             buffer_append(&text, separator->as.text, separator->n);
         if (strict)
-            status = expect_string(renderer, node, &list->as.items[i]);
+            status = expect_string(renderer, node, &list.as.items[i]);
         if (!status)
-            value_append_str(&text, &list->as.items[i]);
+            value_append_str(&text, &list.as.items[i]);
         if (!status)
             status = template_spend(renderer, node, text.size - before);
     }
@@ -282,23 +283,23 @@ static int filter_list(Renderer *renderer, const Node *node, const Value *subjec
 static int filter_first(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                         size_t n, Value *out) {
     (void)arguments, (void)n;
-    if (subject->kind != VALUE_LIST)
-        return template_fail(renderer, node, "first of %s; a list was expected",
-                             value_kind_name(subject->kind));
+    Value list;
+    if (template_items(renderer, node, subject, &list))
+        return -1;
     *out = (Value){.kind = VALUE_UNDEFINED, .as.text = "the first item of an empty list"};
-    if (subject->n > 0)
-        *out = subject->as.items[0];
+    if (list.n > 0)
+        *out = list.as.items[0];
     return 0;
 }
 static int filter_last(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                        size_t n, Value *out) {
     (void)arguments, (void)n;
-    if (subject->kind != VALUE_LIST)
-        return template_fail(renderer, node, "last of %s; a list was expected",
-                             value_kind_name(subject->kind));
+    Value list;
+    if (template_items(renderer, node, subject, &list))
+        return -1;
     *out = (Value){.kind = VALUE_UNDEFINED, .as.text = "the last item of an empty list"};
-    if (subject->n > 0)
-        *out = subject->as.items[subject->n - 1];
+    if (list.n > 0)
+        *out = list.as.items[list.n - 1];
     return 0;
 }
 

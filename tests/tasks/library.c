@@ -191,10 +191,71 @@ static void test_the_list_names_everything_sorted(void **state) {
     arena_free(&arena);
 }
 
+static void test_embedded_data_hides_nothing_on_disk(void **state) {
+    (void)state;
+    Error error = {0};
+    TaskSet *set;
+    char *folder = folder_make();
+    if (open_task(&set, "demo_order", NULL, NULL, 0, &error))
+        fail_msg("%s", error.message);
+    assert_true(task_info(task_set_task(set, 0))->n_documents > 1);
+    assert_string_equal(task_info(task_set_task(set, 0))->files[1].name,
+                        "zeval/demo_order/default/test.jsonl");
+    task_set_close(set);
+    folder_write(folder, "zeval/demo_order/default/test.jsonl",
+                 "{\"story\": \"s\", \"question\": \"q\", \"lead\": \"l\", \"choices\": [\"a\", \"b\"], "
+                 "\"label\": 0}\n");
+    if (open_task(&set, "demo_order", folder, NULL, 0, &error))
+        fail_msg("%s", error.message);
+    assert_int_equal(task_info(task_set_task(set, 0))->n_documents, 1);
+    task_set_close(set);
+    folder_remove(folder);
+}
+
+/* What the threads of one test share: each document's first context, hashed. */
+typedef struct Shared {
+    const Task *task;
+    char (*hashes)[SHA256_HEX];
+} Shared;
+
+static void hash_document(void *context, size_t i, int thread) {
+    (void)thread;
+    Shared *shared = context;
+    Arena arena = {0};
+    Error error = {0};
+    TaskDocument document;
+    if (!task_document(shared->task, i, &arena, &document, &error))
+        sha256_text(document.requests[0].context, strlen(document.requests[0].context), shared->hashes[i]);
+    arena_free(&arena);
+}
+
+static void test_documents_are_the_same_from_many_threads(void **state) {
+    (void)state;
+    Error error = {0};
+    TaskSet *set;
+    ThreadPool *pool;
+    if (open_task(&set, "demo_order", NULL, NULL, 3, &error) || thread_pool_create(&pool, 4, &error))
+        fail_msg("%s", error.message);
+    const Task *task = task_set_task(set, 0);
+    size_t n = task_info(task)->n_documents;
+    Shared one = {task, mem_alloc_zero(n, SHA256_HEX)}, many = {task, mem_alloc_zero(n, SHA256_HEX)};
+    for (size_t i = n; i-- > 0;)
+        hash_document(&one, i, 0);
+    thread_pool_run(pool, n, hash_document, &many);
+    assert_int_equal(strlen(one.hashes[0]), 64);
+    assert_memory_equal(one.hashes, many.hashes, n * SHA256_HEX);
+    free(one.hashes);
+    free(many.hashes);
+    thread_pool_destroy(pool);
+    task_set_close(set);
+}
+
 const struct CMUnitTest library_tests[] = {cmocka_unit_test(test_groups_hold_their_leaves_children_first),
                                            cmocka_unit_test(test_tags_wildcards_and_paths_name_tasks),
                                            cmocka_unit_test(test_later_includes_and_own_keys_win),
                                            cmocka_unit_test(test_limits_count_as_in_lm_eval),
                                            cmocka_unit_test(test_the_users_files_hide_built_in_ones),
-                                           cmocka_unit_test(test_the_list_names_everything_sorted)};
+                                           cmocka_unit_test(test_the_list_names_everything_sorted),
+                                           cmocka_unit_test(test_embedded_data_hides_nothing_on_disk),
+                                           cmocka_unit_test(test_documents_are_the_same_from_many_threads)};
 const size_t n_library_tests = sizeof library_tests / sizeof *library_tests;
