@@ -284,10 +284,8 @@ static void test_forks_equal_fresh_runs(void **unused) {
     }
 }
 
-static void test_targets_are_the_log_softmax_of_the_logits(void **unused) {
-    (void)unused;
+static void check_targets(Engine *engine) {
     enum { N = 40 };
-    Engine *engine = open_fixture("llama_tiny", 2);
     size_t vocab = (size_t)engine_info(engine)->vocab_size;
     int32_t ids[N];
     Target targets[2 * N];
@@ -318,7 +316,50 @@ static void test_targets_are_the_log_softmax_of_the_logits(void **unused) {
         assert_int_equal(results[i].argmax, best);
     }
     free(logits);
+}
+
+static void test_targets_are_the_log_softmax_of_the_logits(void **unused) {
+    (void)unused;
+    Engine *engine = open_fixture("llama_tiny", 2);
+    check_targets(engine);
     engine_close(engine);
+}
+
+/* Sums over several blocks of the depth and several tiles of the vocabulary keep the same promises. */
+static void test_wide_models_keep_the_promises(void **unused) {
+    (void)unused;
+    char *folder = make_random_llama(false);
+    Engine *engine = open_engine(folder, 2);
+    int32_t ids[LONG];
+    random_ids(engine, 9, ids, LONG);
+    check_targets(engine);
+    float *whole = score_logits(engine, ids, LONG, NULL);
+    check_cut(engine, ids, whole, (size_t[]){1}, 1);
+    check_cut(engine, ids, whole, (size_t[]){33, 42}, 2);
+    free(whole);
+    engine_close(engine);
+    remove_random_llama(folder);
+}
+
+/* A checkpoint with NaN weights gives NaN scores and an arg-max inside the vocabulary, not a crash. */
+static void test_nan_weights_do_no_harm(void **unused) {
+    (void)unused;
+    char *folder = make_random_llama(true);
+    Engine *engine = open_engine(folder, 2);
+    Error error = {0};
+    TargetResult results[3];
+    Segment segment = {.tokens = (int32_t[]){1, 0, 499},
+                       .n_tokens = 3,
+                       .targets = (Target[]){{0, 1}, {1, 2}, {2, 3}},
+                       .n_targets = 3,
+                       .results = results};
+    assert_int_equal(engine_score(engine, &segment, 1, &error), 0);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(isnan(results[i].logprob));
+        assert_in_range(results[i].argmax, 0, 499);
+    }
+    engine_close(engine);
+    remove_random_llama(folder);
 }
 
 static void test_full_blocks_are_shared_between_forks(void **unused) {
@@ -449,6 +490,8 @@ int run_engine_tests(void) {
         cmocka_unit_test(test_company_does_not_change_bits),
         cmocka_unit_test(test_forks_equal_fresh_runs),
         cmocka_unit_test(test_targets_are_the_log_softmax_of_the_logits),
+        cmocka_unit_test(test_wide_models_keep_the_promises),
+        cmocka_unit_test(test_nan_weights_do_no_harm),
         cmocka_unit_test(test_full_blocks_are_shared_between_forks),
         cmocka_unit_test(test_bad_segments_are_refused),
         cmocka_unit_test(test_states_of_another_engine_are_refused),

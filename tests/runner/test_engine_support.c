@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -27,6 +28,86 @@ char *shared_path(const char *name) {
     printf("skipped: %s is not here\n", path);
     free(path);
     return NULL;
+}
+
+static void put_file(const char *folder, const char *name, const Buffer *file) {
+    char *path = path_join(folder, name);
+    Error error = {0};
+    if (file_write_atomic(path, file->data, file->size, &error))
+        fail_msg("%s", error.message);
+    free(path);
+}
+
+enum { WIDE = 320, WIDE_MLP = 600, WIDE_VOCABULARY = 500 };
+
+static const struct {
+    const char *name;
+    int rows, cols; /* cols 0: a vector */
+} wide_tensors[] = {{"model.embed_tokens.weight", WIDE_VOCABULARY, WIDE},
+                    {"model.norm.weight", WIDE, 0},
+                    {"model.layers.0.input_layernorm.weight", WIDE, 0},
+                    {"model.layers.0.post_attention_layernorm.weight", WIDE, 0},
+                    {"model.layers.0.self_attn.q_proj.weight", WIDE, WIDE},
+                    {"model.layers.0.self_attn.k_proj.weight", WIDE / 5, WIDE},
+                    {"model.layers.0.self_attn.v_proj.weight", WIDE / 5, WIDE},
+                    {"model.layers.0.self_attn.o_proj.weight", WIDE, WIDE},
+                    {"model.layers.0.mlp.gate_proj.weight", WIDE_MLP, WIDE},
+                    {"model.layers.0.mlp.up_proj.weight", WIDE_MLP, WIDE},
+                    {"model.layers.0.mlp.down_proj.weight", WIDE, WIDE_MLP}};
+
+static void append_random_floats(Buffer *file, Random *random, size_t n, bool broken) {
+    for (size_t i = 0; i < n; i++) {
+        float x = broken && i % 1000 == 7 ? NAN : (float)(random_double(random) - 0.5) * 0.3f;
+        buffer_append(file, &x, sizeof x);
+    }
+}
+
+char *make_random_llama(bool broken) {
+    const char *root = getenv("TMPDIR");
+    char *folder = path_join(root ? root : "/tmp", "zeval-llama-XXXXXX");
+    Buffer header = {0}, data = {0}, file = {0}, config = {0};
+    Random random;
+    random_seed(&random, 42);
+    assert_non_null(mkdtemp(folder));
+    buffer_append_char(&header, '{');
+    for (size_t i = 0; i < sizeof wide_tensors / sizeof *wide_tensors; i++) {
+        int rows = wide_tensors[i].rows, cols = wide_tensors[i].cols;
+        size_t begin = data.size;
+        append_random_floats(&data, &random, (size_t)rows * (size_t)(cols ? cols : 1), broken && i == 0);
+        buffer_printf(&header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%d", i ? "," : "",
+                      wide_tensors[i].name, rows);
+        if (cols)
+            buffer_printf(&header, ",%d", cols);
+        buffer_printf(&header, "],\"data_offsets\":[%zu,%zu]}", begin, data.size);
+    }
+    buffer_append_char(&header, '}');
+    for (int i = 0; i < 8; i++)
+        buffer_append_char(&file, (char)(header.size >> (8 * i) & 0xff));
+    buffer_append(&file, header.data, header.size);
+    buffer_append(&file, data.data, data.size);
+    put_file(folder, "model.safetensors", &file);
+    buffer_printf(&config,
+                  "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":%d,\"intermediate_size\":%d,"
+                  "\"num_hidden_layers\":1,\"num_attention_heads\":5,\"num_key_value_heads\":1,"
+                  "\"vocab_size\":%d,\"tie_word_embeddings\":true}",
+                  WIDE, WIDE_MLP, WIDE_VOCABULARY);
+    put_file(folder, "config.json", &config);
+    buffer_free(&header);
+    buffer_free(&data);
+    buffer_free(&file);
+    buffer_free(&config);
+    return folder;
+}
+
+void remove_random_llama(char *folder) {
+    static const char *const names[] = {"config.json", "model.safetensors"};
+    for (size_t i = 0; i < 2; i++) {
+        char *path = path_join(folder, names[i]);
+        unlink(path);
+        free(path);
+    }
+    assert_int_equal(rmdir(folder), 0);
+    free(folder);
 }
 
 Matrix read_npy(const char *path) {

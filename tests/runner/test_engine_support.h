@@ -10,6 +10,12 @@ Engine *open_engine(const char *folder, int n_threads);
 /* The folder of the real small model, or NULL with a line on stdout where it is absent. Free it. */
 char *shared_path(const char *name);
 
+/* A new folder with a Llama of random weights, wide enough that sums run over several blocks of the depth and
+ * the vocabulary over several tiles. With `broken`, some weights are NaN. Give it back with
+ * remove_random_llama. */
+char *make_random_llama(bool broken);
+void remove_random_llama(char *folder);
+
 /* A float32 .npy file of two dimensions. */
 typedef struct Matrix {
     size_t rows, cols;
