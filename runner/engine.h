@@ -26,7 +26,7 @@ enum { HEAD_ROWS = 256 };
 
 /* An output row that somebody wants something of. */
 typedef struct HeadRow {
-    size_t row;    /* in the tile */
+    size_t row;    /* in the tile, ascending */
     float *logits; /* [vocab_size], or NULL */
     const Target *targets;
     size_t n_targets;

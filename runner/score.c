@@ -51,7 +51,6 @@ typedef struct RowRun {
     size_t n_rows;
     const float *weight; /* of the norm */
     float eps;
-    const HeadRow *gather; /* rows to take, or NULL for all in order */
 } RowRun;
 
 static size_t chunks_of(size_t rows) {
@@ -67,16 +66,15 @@ static void embed_rows(void *context, size_t i, int thread) {
         weight_read_row(&engine->model.embedding, (size_t)engine->tokens[row], engine->hidden + row * d);
 }
 
+/* normed = norm(hidden) */
 static void norm_rows(void *context, size_t i, int thread) {
     (void)thread;
     const RowRun *run = context;
     Engine *engine = run->engine;
     size_t d = engine->model.embedding.cols;
-    for (size_t row = i * SPAN_ROWS; row < run->n_rows && row < (i + 1) * SPAN_ROWS; row++) {
-        size_t from = run->gather ? run->gather[row].row : row;
-        engine->cpu.kernels->rms_norm(engine->normed + row * d, engine->hidden + from * d, run->weight, d,
+    for (size_t row = i * SPAN_ROWS; row < run->n_rows && row < (i + 1) * SPAN_ROWS; row++)
+        engine->cpu.kernels->rms_norm(engine->normed + row * d, engine->hidden + row * d, run->weight, d,
                                       run->eps);
-    }
 }
 
 /* hidden += mixed */
@@ -94,20 +92,39 @@ static void run_rows(RowRun run, ThreadBody *body) {
                  body, &run);
 }
 
-static void run_layers(Engine *engine, const Tile *tile) {
-    RowRun all = {.engine = engine, .n_rows = tile->n_rows, .eps = (float)engine->model.config.norm_eps};
-    run_rows(all, embed_rows);
+/* Moves the rows that somebody wants to the front. Their numbers ascend, so none is overwritten before it
+ * moves. */
+static void keep_head_rows(Engine *engine, size_t n_head_rows) {
+    size_t d = engine->model.embedding.cols;
+    for (size_t i = 0; i < n_head_rows; i++)
+        if (engine->head_rows[i].row != i)
+            memcpy(engine->hidden + i * d, engine->hidden + engine->head_rows[i].row * d, d * sizeof(float));
+}
+
+/* Afterwards `normed` holds the head rows, ready for the output projection. Behind the last mixer nothing but
+ * those rows matters any more, so the last MLP runs on them alone. */
+static void run_layers(Engine *engine, Tile *tile, size_t n_head_rows) {
+    const ModelConfig *config = &engine->model.config;
+    RowRun run = {.engine = engine, .n_rows = tile->n_rows, .eps = (float)config->norm_eps};
+    run_rows(run, embed_rows);
     for (size_t i = 0; i < engine->model.n_layers; i++) {
         const Layer *layer = &engine->model.layers[i];
-        all.weight = layer->input_norm;
-        run_rows(all, norm_rows);
+        run.weight = layer->input_norm;
+        run_rows(run, norm_rows);
         layer->type->forward(layer->mixer, layer->place, tile, engine->normed, engine->mixed);
-        run_rows(all, add_rows);
-        all.weight = layer->post_norm;
-        run_rows(all, norm_rows);
+        run_rows(run, add_rows);
+        if (i + 1 == engine->model.n_layers) {
+            keep_head_rows(engine, n_head_rows);
+            tile->n_rows = run.n_rows = n_head_rows;
+        }
+        run.weight = layer->post_norm;
+        run_rows(run, norm_rows);
         swiglu_forward(&layer->mlp, tile, engine->normed, engine->mixed);
-        run_rows(all, add_rows);
+        run_rows(run, add_rows);
     }
+    run.weight = engine->model.final_norm;
+    run.eps = (float)config->final_norm_eps;
+    run_rows(run, norm_rows);
 }
 
 /* ---- filling tiles */
@@ -194,20 +211,12 @@ static int next_tile(Batch *batch, Tile *tile, size_t *n_head_rows, Error *error
     return 0;
 }
 
-static int run_tile(Engine *engine, const Tile *tile, size_t n_head_rows, Error *error) {
+static int run_tile(Engine *engine, Tile *tile, size_t n_head_rows, Error *error) {
     if (rope_extend(&engine->rope, tile->max_keys, error))
         return -1;
-    run_layers(engine, tile);
+    run_layers(engine, tile, n_head_rows);
     for (size_t i = 0; i < tile->n_pieces; i++)
         tile->pieces[i].state->position += (int64_t)tile->pieces[i].n_rows;
-    if (n_head_rows == 0)
-        return 0;
-    run_rows((RowRun){.engine = engine,
-                      .n_rows = n_head_rows,
-                      .weight = engine->model.final_norm,
-                      .eps = (float)engine->model.config.final_norm_eps,
-                      .gather = engine->head_rows},
-             norm_rows);
     head_run(engine, engine->head_rows, n_head_rows, engine->normed);
     return 0;
 }

@@ -250,14 +250,16 @@ static void test_forks_equal_fresh_runs(void **unused) {
         int32_t ids[FORKS][PREFIX + TAIL];
         float *fresh[FORKS], *forked[FORKS];
         Error error = {0};
-        State *parent = NULL;
+        State *parent;
         for (size_t f = 0; f < FORKS; f++) {
             random_ids(engine, f, ids[f], PREFIX + TAIL);
             memcpy(ids[f], ids[0], PREFIX * sizeof(int32_t));
             fresh[f] = score_logits(engine, ids[f], PREFIX + TAIL, NULL);
             forked[f] = mem_alloc(TAIL * vocab * sizeof(float));
         }
-        free(score_logits(engine, ids[0], PREFIX, &parent));
+        Segment prefix = {.tokens = ids[0], .n_tokens = PREFIX, .want_state = true};
+        assert_int_equal(engine_score(engine, &prefix, 1, &error), 0);
+        parent = prefix.state;
         for (int round = 0; round < 2; round++) {
             Segment segments[FORKS] = {0};
             for (size_t f = 0; f < FORKS; f++)
