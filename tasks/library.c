@@ -292,14 +292,22 @@ static int index_embedded(Library *library, Error *error) {
     return 0;
 }
 
+/* A folder's name without the slashes at its end, so that names below it begin with it and one slash. */
+static const char *root_name(Arena *arena, const char *folder) {
+    size_t length = strlen(folder);
+    while (length > 1 && folder[length - 1] == '/')
+        length--;
+    return arena_strndup(arena, folder, length);
+}
+
 static int compare_entries(const void *a, const void *b) {
     return strcmp((*(LibraryEntry *const *)a)->name, (*(LibraryEntry *const *)b)->name);
 }
 
 int library_open(Library **out, const char *include_path, Error *error) {
     Library *library = mem_alloc_zero(1, sizeof *library);
-    if ((include_path && index_folder(library, include_path, include_path, 0, error)) ||
-        index_embedded(library, error)) {
+    const char *root = include_path ? root_name(&library->arena, include_path) : NULL;
+    if ((root && index_folder(library, root, root, 0, error)) || index_embedded(library, error)) {
         library_close(library);
         return -1;
     }

@@ -32,7 +32,7 @@ static char *make_library(void) {
 static TaskSet *open_names(const char *folder, const char *const *names, size_t n, double limit) {
     Error error = {0};
     TaskSet *set;
-    char *tasks = path_join(folder, "tasks"), *data = path_join(folder, "data");
+    char *tasks = path_join(folder, "tasks/"), *data = path_join(folder, "data");
     const TaskOptions options = {.names = names,
                                  .n_names = n,
                                  .data_root = data,
