@@ -13,13 +13,22 @@ static int64_t default_max_length(const Tokenizer *tokenizer, const ModelInfo *m
     return own > 0 ? own : 2048;
 }
 
+/* The first id that is one, -1 if none is. */
+static int32_t first_known(const int32_t *ids, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] >= 0)
+            return ids[i];
+    return -1;
+}
+
 int encoder_init(Encoder *encoder, const Tokenizer *tokenizer, const ModelInfo *model, BosPolicy bos,
                  int64_t max_length, Error *error) {
     int32_t bos_id = tokenizer_bos_id(tokenizer), eos_id = tokenizer_eos_id(tokenizer);
     *encoder = (Encoder){
         .tokenizer = tokenizer,
         .add_bos = bos == BOS_ADD || (bos == BOS_DEFAULT && tokenizer_adds_bos(tokenizer)),
-        .prefix_token = bos_id >= 0 ? bos_id : eos_id,
+        .prefix_token =
+            first_known((const int32_t[]){bos_id, eos_id, model->bos_token_id, model->eos_token_id}, 4),
         .max_length = max_length > 0 ? max_length : default_max_length(tokenizer, model),
     };
     if (encoder->prefix_token < 0)

@@ -13,7 +13,7 @@
 typedef struct Encoder {
     const Tokenizer *tokenizer;
     bool add_bos;         /* put BOS before a context that does not begin with it */
-    int32_t prefix_token; /* stands for an empty context: BOS, else EOS */
+    int32_t prefix_token; /* stands for an empty context: BOS, else EOS; the tokenizer's, else the model's */
     int64_t max_length;
 } Encoder;
 

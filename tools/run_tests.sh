@@ -8,11 +8,12 @@ for program in "$@"; do
     "$program" >"$log" 2>&1
     status=$?
     grep -v '^\[ RUN      \]\|^\[       OK \]' "$log"
-    p=$(grep -c '^\[       OK \]' "$log"); s=$(grep -c '^\[  SKIPPED \] [^0-9]' "$log")
-    f=$(grep -c '^\[  FAILED  \] [^0-9]' "$log")
+    # Each group closes with lines like "[  SKIPPED ] 2 test(s), listed below:".
+    p=$(grep -c '^\[       OK \]' "$log")
+    s=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test(s).*/\1/p' "$log" | awk '{n += $1} END {print n + 0}')
+    f=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test(s).*/\1/p' "$log" | awk '{n += $1} END {print n + 0}')
     [ $status -ne 0 ] && [ "$f" -eq 0 ] && f=1
     [ $status -ne 0 ] && broken="$broken ${program##*/}"
-    # cmocka repeats each failed and skipped name in its summary
     passed=$((passed + p)); skipped=$((skipped + s)); failed=$((failed + f))
     rm -f "$log"
 done

@@ -72,7 +72,7 @@ static int close_tokenizer(void **state) {
 }
 
 static Encoder make_encoder(BosPolicy bos, int64_t max_length) {
-    ModelInfo model = {.vocab_size = 9};
+    ModelInfo model = {.vocab_size = 9, .bos_token_id = -1, .eos_token_id = -1};
     Encoder encoder;
     Error error = {0};
     if (encoder_init(&encoder, tokenizer, &model, bos, max_length, &error))
@@ -154,7 +154,7 @@ static void test_a_continuation_swallowed_by_a_merge_is_an_error(void **state) {
 
 static void test_a_vocabulary_larger_than_the_models_is_refused(void **state) {
     (void)state;
-    ModelInfo model = {.vocab_size = 8};
+    ModelInfo model = {.vocab_size = 8, .bos_token_id = -1, .eos_token_id = -1};
     Encoder encoder;
     Error error = {0};
     assert_int_equal(encoder_init(&encoder, tokenizer, &model, BOS_DEFAULT, 0, &error), -1);
