@@ -13,7 +13,7 @@ for program in "$@"; do
     s=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test(s).*/\1/p' "$log" | awk '{n += $1} END {print n + 0}')
     f=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test(s).*/\1/p' "$log" | awk '{n += $1} END {print n + 0}')
     [ $status -ne 0 ] && [ "$f" -eq 0 ] && f=1
-    [ $status -ne 0 ] && broken="$broken ${program##*/}"
+    [ $status -ne 0 ] || [ "$f" -gt 0 ] && broken="$broken ${program##*/}"
     passed=$((passed + p)); skipped=$((skipped + s)); failed=$((failed + f))
     rm -f "$log"
 done
