@@ -122,15 +122,32 @@ struct LineReader {
 
 enum { LINE_CHUNK = 1 << 16, LINE_LONGEST = 64 << 20 };
 
+static LineReader *new_line_reader(gzFile file, const char *name) {
+    LineReader *reader = mem_alloc_zero(1, sizeof *reader);
+    reader->file = file;
+    reader->path = mem_strdup(name);
+    return reader;
+}
+
 int line_reader_open(LineReader **out, const char *path, Error *error) {
     gzFile file;
     *out = NULL;
     if (open_gz(&file, path, error))
         return -1;
-    *out = mem_alloc_zero(1, sizeof **out);
-    (*out)->file = file;
-    (*out)->path = mem_strdup(path);
+    *out = new_line_reader(file, path);
     return 0;
+}
+
+int line_reader_open_stdin(LineReader **out, Error *error) {
+    int copy = dup(STDIN_FILENO);
+    gzFile file = copy < 0 ? NULL : gzdopen(copy, "rb");
+    *out = file ? new_line_reader(file, "standard input") : NULL;
+    if (file)
+        return 0;
+    int failure = errno;
+    if (copy >= 0)
+        close(copy);
+    return error_set(error, "cannot read standard input: %s", strerror(failure));
 }
 
 /* Moves what is left to the front and reads more behind it. */

@@ -26,6 +26,8 @@ int file_read(Buffer *out, const char *path, size_t max_bytes, Error *error);
 /* Reads a text file line by line, gunzipping on the way. */
 typedef struct LineReader LineReader;
 int line_reader_open(LineReader **out, const char *path, Error *error);
+/* The same for standard input, a pipe or a terminal included; messages call it "standard input". */
+int line_reader_open_stdin(LineReader **out, Error *error);
 /* 1: *line is the next line without its newline (\n or \r\n), NUL-terminated, valid until the next call; 0:
  * end; -1: error (a line over 64 MiB, a broken gzip stream, a NUL byte is NOT an error). */
 int line_reader_next(LineReader *reader, const char **line, size_t *bytes, Error *error);

@@ -35,7 +35,7 @@ static void print_ids(const TokenIds *ids, Buffer *line) {
 
 static int tokenize(const Tokenizer *tokenizer, const char *input, SpecialPolicy policy, Error *error) {
     LineReader *reader;
-    if (line_reader_open(&reader, input ? input : "/dev/stdin", error))
+    if (input ? line_reader_open(&reader, input, error) : line_reader_open_stdin(&reader, error))
         return -1;
     TokenIds ids = {0};
     Buffer out = {0}, where = {0};

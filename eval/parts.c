@@ -62,6 +62,8 @@ static int open_model(RunParts *parts, const char *folder, Error *error) {
     if (encoder_init(&parts->encoder, parts->tokenizer, engine_info(parts->engine), options->bos,
                      options->max_length, error))
         return -1;
+    if (tokenizer_adds_bos(parts->tokenizer) && !parts->encoder.add_bos)
+        log_warning(options->log, "this tokenizer puts BOS first by default, and --bos none leaves it out");
     char *name = display_name(options->model);
     int result = identify_model(parts, name, folder, error) || identify_tokenizer(parts, folder, error);
     free(name);

@@ -102,6 +102,12 @@ static void test_generate_and_tokenize(void **state) {
                        lines);
     assert_int_equal(strncmp(output.out.data, "{\"ids\": [", 9), 0);
     assert_non_null(strstr(output.out.data, "\n{\"ids\": []}\n"));
+    Buffer command = {0};
+    buffer_printf(&command,
+                  "test \"$(cat '%s' | %s tokenize --tokenizer %s/cache/demo-model)\" = \"$(cat %s/out)\"",
+                  lines, test_program(), test_folder, test_folder);
+    assert_int_equal(system(command.data), 0); /* a pipe gives the same */
+    buffer_free(&command);
     test_output_free(&output);
     free(lines);
 }
