@@ -1,7 +1,66 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <math.h>
+#include <sqlite3.h>
+
 #include "tests/cli/tests.h"
+
+/* One stored answer against the fixture's: a log-likelihood and whether greedy decoding says the same. */
+static void check_answer(sqlite3_stmt *query, const char *task, int doc_id, int idx, double expected,
+                         bool is_greedy) {
+    sqlite3_bind_text(query, 1, task, -1, SQLITE_STATIC);
+    sqlite3_bind_int(query, 2, doc_id);
+    sqlite3_bind_int(query, 3, idx);
+    assert_int_equal(sqlite3_step(query), SQLITE_ROW);
+    double found = sqlite3_column_double(query, 0);
+    if (!(fabs(found - expected) <= 1e-4) || sqlite3_column_int(query, 1) != is_greedy)
+        fail_msg("%s %d %d: found %.9g, expected %.9g", task, doc_id, idx, found, expected);
+    sqlite3_reset(query);
+}
+
+static int check_task(sqlite3_stmt *query, const cJSON *task) {
+    int doc_id = 0, n = 0;
+    const cJSON *document;
+    cJSON_ArrayForEach(document, cJSON_GetObjectItem(task, "documents")) {
+        const cJSON *values = cJSON_GetObjectItem(document, "loglikelihoods");
+        const cJSON *greedy = cJSON_GetObjectItem(document, "greedy");
+        for (int i = 0; i < cJSON_GetArraySize(values); i++, n++)
+            check_answer(query, task->string, doc_id, i, cJSON_GetArrayItem(values, i)->valuedouble,
+                         cJSON_IsTrue(cJSON_GetArrayItem(greedy, i)));
+        doc_id++;
+    }
+    return n;
+}
+
+/* Every log-likelihood of the built-in tasks, against an independent float64 model
+ * (tests/oracle/make_demo_fixtures.py). */
+static void test_demo_scores_equal_another_implementations(void **state) {
+    (void)state;
+    Output output;
+    sqlite3 *db;
+    sqlite3_stmt *query;
+    cJSON *fixture;
+    char *path = path_join(test_folder, "exact.db");
+    int n = 0;
+    const cJSON *task;
+    test_run_expecting(0, &output, "demo --quiet --db '%s' --html %s/exact.html", path, test_folder);
+    assert_int_equal(json_parse_file(&fixture, "tests/fixtures/demo_expected.json", 1 << 24, NULL), 0);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db,
+                           "SELECT loglikelihood, is_greedy FROM v_requests WHERE task = ? AND doc_id = ? "
+                           "AND idx = ?",
+                           -1, &query, NULL),
+        SQLITE_OK);
+    cJSON_ArrayForEach(task, cJSON_GetObjectItem(fixture, "tasks")) n += check_task(query, task);
+    assert_int_equal(n, 1800);
+    sqlite3_finalize(query);
+    sqlite3_close(db);
+    cJSON_Delete(fixture);
+    test_output_free(&output);
+    free(path);
+}
 
 /* The built-in model knows its world: far above chance on every built-in task, so a broken layer shows. */
 static void test_demo_scores_far_above_chance(void **state) {
@@ -114,6 +173,7 @@ static void test_generate_and_tokenize(void **state) {
 
 int run_demo_tests(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_demo_scores_equal_another_implementations),
         cmocka_unit_test(test_demo_scores_far_above_chance),
         cmocka_unit_test(test_a_second_demo_scores_nothing_and_prints_the_same),
         cmocka_unit_test(test_the_page_is_self_contained),
