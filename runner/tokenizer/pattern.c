@@ -3,6 +3,7 @@
  * something else (\h, \v, (?m)), and quantifiers that look possessive but are not ({n,m}+). What has no
  * translation is refused, so that a pattern never silently splits in another way than the reference. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runner/tokenizer/tokenizer_internal.h"
@@ -252,6 +253,10 @@ int token_pattern_compile(TokenPattern *out, const char *source, size_t bytes, b
     if (bytes > MAX_PATTERN_BYTES)
         return error_set(error, "%s: a pattern has %zu bytes, expected at most %d", where, bytes,
                          MAX_PATTERN_BYTES);
+    if (literal && bytes) {
+        out->literal = mem_strndup(source, bytes);
+        out->literal_bytes = bytes;
+    }
     if (literal)
         return compile(out, source, bytes, PCRE2_UTF | PCRE2_LITERAL, where, error);
     Translation t = {.source = source, .bytes = bytes, .where = where, .error = error};
@@ -281,12 +286,25 @@ int token_pattern_load(TokenPattern *out, const cJSON *json, const char *where, 
 void token_pattern_free(TokenPattern *pattern) {
     pcre2_code_free(pattern->code);
     pcre2_match_context_free(pattern->limits);
+    free(pattern->literal);
     *pattern = (TokenPattern){0};
+}
+
+static int next_literal(const TokenPattern *pattern, const char *text, size_t bytes, size_t from,
+                        size_t *start, size_t *end) {
+    const char *found = memmem(text + from, bytes - from, pattern->literal, pattern->literal_bytes);
+    if (!found)
+        return 0;
+    *start = (size_t)(found - text);
+    *end = *start + pattern->literal_bytes;
+    return 1;
 }
 
 /* The next match at or after `from`: 1 and its range, 0: none, -1: a limit was exceeded. */
 static int next_match(const TokenPattern *pattern, pcre2_match_data *data, const char *text, size_t bytes,
                       size_t from, size_t *start, size_t *end, Error *error) {
+    if (pattern->literal)
+        return next_literal(pattern, text, bytes, from, start, end);
     int code =
         pcre2_match(pattern->code, (PCRE2_SPTR)text, bytes, from, PCRE2_NO_UTF_CHECK, data, pattern->limits);
     if (code == PCRE2_ERROR_JIT_STACKLIMIT)

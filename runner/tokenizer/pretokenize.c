@@ -139,9 +139,13 @@ static int load_byte_level(PreTokenizer *self, const cJSON *json, Arena *arena, 
                                  where, error);
 }
 
+/* Every character of the byte-level alphabet takes one or two bytes. */
 static void append_byte_characters(Buffer *out, const char *text, size_t bytes) {
+    char *at = buffer_reserve(out, 2 * bytes), *start = at;
     for (size_t i = 0; i < bytes; i++)
-        unicode_append(out, unicode_from_byte((uint8_t)text[i]));
+        at += utf8_encode(unicode_from_byte((uint8_t)text[i]), at);
+    out->size += (size_t)(at - start);
+    *at = '\0';
 }
 
 static int apply_byte_level(const PreTokenizer *self, const char *text, size_t bytes, bool at_start,

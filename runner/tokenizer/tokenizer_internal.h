@@ -8,6 +8,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <stdatomic.h>
+
 #include "base/base.h"
 #include "runner/tokenizer/tokenizer.h"
 
@@ -35,6 +37,8 @@ void unicode_append(Buffer *out, uint32_t code);
 
 typedef struct TokenPattern {
     pcre2_code *code; /* NULL: no pattern */
+    char *literal;    /* what a String pattern looks for, NULL: a Regex */
+    size_t literal_bytes;
     pcre2_match_context *limits;
 } TokenPattern;
 
@@ -102,21 +106,30 @@ typedef struct TokenText {
     size_t bytes;
 } TokenText;
 
-/* ---- bpe.c */
+/* ---- bpe_tables.c: the tables of byte-pair encoding */
 
 typedef struct MergeSlot {
     uint64_t pair; /* left id in the high half, right id in the low half; UINT64_MAX: free */
     int32_t rank, merged;
 } MergeSlot;
 
-enum { N_SMALL_CHARACTERS = 512 }; /* covers ASCII and the byte-level alphabet */
+enum {
+    N_SMALL_CHARACTERS = 512, /* covers ASCII and the byte-level alphabet */
+    JOIN_BITS = 1 << 18
+};
+
+/* Whether the text of a piece is encoded as that piece. */
+typedef enum WholeState { WHOLE_UNTRIED, WHOLE_YES, WHOLE_NO } WholeState;
 
 typedef struct Bpe {
     StringTable ids;
-    TokenText *texts; /* by id */
-    size_t n_texts;   /* one more than the largest id */
+    TokenText *texts;     /* by id */
+    size_t n_texts;       /* one more than the largest id */
+    size_t longest_piece; /* bytes */
     MergeSlot *merges;
     size_t merge_mask;
+    uint64_t *joins;     /* a Bloom filter of the characters that stand side by side in a piece */
+    atomic_uchar *whole; /* WholeState by id; found out while encoding, the same by every thread */
     int32_t small_ids[N_SMALL_CHARACTERS]; /* code point to id, -1: none */
     int32_t byte_ids[256];                 /* "<0x41>" and so on, -1: none */
     int32_t unknown_id;                    /* -1: none */
@@ -140,6 +153,25 @@ typedef struct BpeScratch {
 
 int bpe_load(Bpe *bpe, const cJSON *model, Arena *arena, const char *where, Error *error);
 void bpe_free(Bpe *bpe);
+/* The steps of filling the tables, in this order. */
+int bpe_reserve(Bpe *bpe, size_t n_pieces, size_t n_ids, Error *error);
+/* id < n_ids; the text is copied; a second piece with the same id or text is an error. */
+int bpe_add_piece(Bpe *bpe, Arena *arena, const char *text, size_t bytes, int32_t id, const char *where,
+                  Error *error);
+int bpe_reserve_merges(Bpe *bpe, size_t n, const char *where, Error *error);
+void bpe_add_merge(Bpe *bpe, int32_t left, int32_t right, int32_t rank, int32_t merged);
+/* `unknown` is the piece that stands for characters the vocabulary lacks, NULL if there is none. */
+int bpe_finish(Bpe *bpe, const char *unknown, const char *where, Error *error);
+
+/* The slot of a pair, or the free one where it would go. */
+MergeSlot *bpe_merge_slot(const Bpe *bpe, int32_t left, int32_t right);
+/* False if the two characters stand side by side in no piece; true may be wrong. */
+bool bpe_may_join(const Bpe *bpe, int32_t left, int32_t right);
+WholeState bpe_whole(const Bpe *bpe, int32_t id);
+void bpe_set_whole(const Bpe *bpe, int32_t id, bool whole);
+
+/* ---- bpe.c */
+
 int bpe_encode(const Bpe *bpe, const char *word, size_t bytes, BpeScratch *scratch, TokenIds *out,
                Error *error);
 void bpe_scratch_free(BpeScratch *scratch);
