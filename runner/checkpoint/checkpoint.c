@@ -29,9 +29,9 @@ Tensor *checkpoint_find(const Checkpoint *checkpoint, const char *name) {
     return found ? *found : NULL;
 }
 
-static int open_file(Checkpoint *checkpoint, const char *path, Error *error) {
+static int open_file(Checkpoint *checkpoint, const char *path, TensorParser *parse, Error *error) {
     checkpoint->files = mem_realloc(checkpoint->files, (checkpoint->n_files + 1) * sizeof *checkpoint->files);
-    if (safetensors_open(&checkpoint->files[checkpoint->n_files], path, error))
+    if (tensor_file_open(&checkpoint->files[checkpoint->n_files], path, parse, error))
         return -1;
     checkpoint->n_files++;
     return 0;
@@ -56,7 +56,8 @@ static int collect_tensors(Checkpoint *checkpoint, Error *error) {
 }
 
 /* Opens each shard once, in the order of first mention. */
-static int open_shards(Checkpoint *checkpoint, const cJSON *map, const char *index_path, Error *error) {
+static int open_shards(Checkpoint *checkpoint, const cJSON *map, const char *index_path, TensorParser *parse,
+                       Error *error) {
     for (const cJSON *entry = map->child; entry; entry = entry->next) {
         if (!cJSON_IsString(entry))
             return error_set(error, "%s: weight_map entry %.100s is %s, expected a file name", index_path,
@@ -74,7 +75,7 @@ static int open_shards(Checkpoint *checkpoint, const cJSON *map, const char *ind
         if (!open && !file_exists(path))
             status = error_set(error, "%s: names the shard %s, which is missing", index_path, path);
         else if (!open)
-            status = open_file(checkpoint, path, error);
+            status = open_file(checkpoint, path, parse, error);
         free(path);
         if (status)
             return -1;
@@ -96,14 +97,14 @@ static int check_shards(const Checkpoint *checkpoint, const cJSON *map, const ch
     return 0;
 }
 
-static int open_indexed(Checkpoint *checkpoint, const char *index_path, Error *error) {
+static int open_indexed(Checkpoint *checkpoint, const char *index_path, TensorParser *parse, Error *error) {
     cJSON *index = NULL;
     const cJSON *map;
     if (json_parse_file(&index, index_path, INDEX_MAX_BYTES, error))
         return -1;
     int status = json_get_object(index, "weight_map", &map, index_path, error);
     if (status == 0)
-        status = open_shards(checkpoint, map, index_path, error);
+        status = open_shards(checkpoint, map, index_path, parse, error);
     if (status == 0)
         status = collect_tensors(checkpoint, error);
     if (status == 0)
@@ -112,23 +113,36 @@ static int open_indexed(Checkpoint *checkpoint, const char *index_path, Error *e
     return status;
 }
 
+static int open_single(Checkpoint *checkpoint, const char *path, TensorParser *parse, Error *error) {
+    return open_file(checkpoint, path, parse, error) ? -1 : collect_tensors(checkpoint, error);
+}
+
+/* The first that is there counts. */
+static const struct {
+    const char *name;
+    int (*open)(Checkpoint *checkpoint, const char *path, TensorParser *parse, Error *error);
+    TensorParser *parse;
+} layouts[] = {
+    {"model.safetensors", open_single, safetensors_parse},
+    {"model.safetensors.index.json", open_indexed, safetensors_parse},
+    {"pytorch_model.bin", open_single, torch_file_parse},
+    {"pytorch_model.bin.index.json", open_indexed, torch_file_parse},
+};
+enum { N_LAYOUTS = sizeof layouts / sizeof *layouts };
+
 int checkpoint_open(Checkpoint *out, const char *folder, Error *error) {
     memset(out, 0, sizeof *out);
     out->folder = mem_strdup(folder);
-    char *single = path_join(folder, "model.safetensors");
-    char *index = path_join(folder, "model.safetensors.index.json");
-    int status;
-    if (file_exists(single)) {
-        status = open_file(out, single, error);
-        if (status == 0)
-            status = collect_tensors(out, error);
-    } else if (file_exists(index))
-        status = open_indexed(out, index, error);
-    else
-        status = error_set(
-            error, "%s: has no weights: neither model.safetensors nor model.safetensors.index.json", folder);
-    free(single);
-    free(index);
+    int status = 1;
+    for (size_t i = 0; i < N_LAYOUTS && status > 0; i++) {
+        char *path = path_join(folder, layouts[i].name);
+        if (file_exists(path))
+            status = layouts[i].open(out, path, layouts[i].parse, error);
+        free(path);
+    }
+    if (status > 0)
+        status = error_set(error, "%s: has no weights: none of %s, %s, %s, %s is there", folder,
+                           layouts[0].name, layouts[1].name, layouts[2].name, layouts[3].name);
     if (status)
         checkpoint_close(out);
     return status;
@@ -136,7 +150,7 @@ int checkpoint_open(Checkpoint *out, const char *folder, Error *error) {
 
 void checkpoint_close(Checkpoint *checkpoint) {
     for (size_t i = 0; i < checkpoint->n_files; i++)
-        safetensors_close(&checkpoint->files[i]);
+        tensor_file_close(&checkpoint->files[i]);
     free(checkpoint->files);
     free(checkpoint->tensors);
     free(checkpoint->folder);
@@ -204,12 +218,23 @@ int checkpoint_check_all_used(const Checkpoint *checkpoint, const char *const *i
     return 0;
 }
 
+static int compare_data(const void *a, const void *b) {
+    const uint8_t *x = (*(Tensor *const *)a)->data, *y = (*(Tensor *const *)b)->data;
+    return (x > y) - (x < y);
+}
+
 int64_t checkpoint_used_elements(const Checkpoint *checkpoint) {
+    Tensor **used = mem_alloc(checkpoint->n_tensors * sizeof *used);
+    size_t n_used = 0;
+    for (size_t i = 0; i < checkpoint->n_tensors; i++)
+        if (checkpoint->tensors[i]->used && checkpoint->tensors[i]->bytes)
+            used[n_used++] = checkpoint->tensors[i];
+    if (n_used)
+        qsort(used, n_used, sizeof *used, compare_data);
     int64_t n = 0;
-    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
-        const Tensor *tensor = checkpoint->tensors[i];
-        if (tensor->used)
-            n += (int64_t)(tensor->bytes / dtype_bytes(dtype_of_type[tensor->type]));
-    }
+    for (size_t i = 0; i < n_used; i++)
+        if (i == 0 || used[i]->data != used[i - 1]->data)
+            n += (int64_t)(used[i]->bytes / dtype_bytes(dtype_of_type[used[i]->type]));
+    free(used);
     return n;
 }

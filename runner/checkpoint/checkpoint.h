@@ -1,14 +1,15 @@
 /* The weights of a checkpoint folder: model.safetensors, or the shards that model.safetensors.index.json
- * names. Whoever loads a model asks for tensors by name; what nobody asked for is reported at the end. */
+ * names, or else the same as pytorch_model.bin. Files are mapped, not read; weights are used where they lie.
+ * Whoever loads a model asks for tensors by name; what nobody asked for is reported at the end. */
 #ifndef ZEVAL_RUNNER_CHECKPOINT_CHECKPOINT_H
 #define ZEVAL_RUNNER_CHECKPOINT_CHECKPOINT_H
 
-#include "runner/checkpoint/safetensors.h"
+#include "runner/checkpoint/tensor.h"
 #include "runner/weight.h"
 
 typedef struct Checkpoint {
     char *folder;
-    SafetensorsFile *files;
+    TensorFile *files;
     size_t n_files;
     Tensor **tensors; /* of all files, sorted by name */
     size_t n_tensors;
@@ -32,7 +33,7 @@ int checkpoint_vector(Checkpoint *checkpoint, const char *name, int64_t n, float
 /* An error if a tensor was never asked for and matches none of the NULL-terminated shell patterns in
  * `ignored`. */
 int checkpoint_check_all_used(const Checkpoint *checkpoint, const char *const *ignored, Error *error);
-/* Elements of all tensors asked for. */
+/* Elements of all tensors asked for; names of the same bytes count once. */
 int64_t checkpoint_used_elements(const Checkpoint *checkpoint);
 
 #endif

@@ -1,13 +1,14 @@
-/* Reads safetensors headers. Invariant of every Tensor handed out: its data lies inside the mapping, its size
- * is the product of its shape times its element size, and no two tensors share a byte. */
-#include "runner/checkpoint/safetensors.h"
-
+/* Reads safetensors: 8 bytes of header length (little-endian), a JSON header {name: {dtype, shape,
+ * data_offsets}}, the raw data. Invariant of every Tensor handed out: its data lies inside the mapping, its
+ * size is the product of its shape times its element size, and no two tensors share a byte. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "runner/checkpoint/tensor.h"
 
 enum { HEADER_LENGTH_BYTES = 8, HEADER_MAX_BYTES = 100 * 1000 * 1000 };
 
@@ -22,18 +23,6 @@ static const struct {
     {"U32", 4, TENSOR_OTHER},  {"U16", 2, TENSOR_OTHER},     {"U8", 1, TENSOR_OTHER},
     {"BOOL", 1, TENSOR_OTHER}, {"F8_E4M3", 1, TENSOR_OTHER}, {"F8_E5M2", 1, TENSOR_OTHER},
 };
-
-void tensor_format_shape(const int64_t *shape, int n_dims, char *text, size_t bytes) {
-    Buffer buffer = {0};
-    buffer_append_char(&buffer, '[');
-    for (int i = 0; i < n_dims; i++)
-        buffer_printf(&buffer, "%s%" PRId64, i ? ", " : "", shape[i]);
-    buffer_append_char(&buffer, ']');
-    size_t n = buffer.size < bytes ? buffer.size : bytes - 1;
-    memcpy(text, buffer.data, n);
-    text[n] = '\0';
-    buffer_free(&buffer);
-}
 
 static int read_type(Tensor *tensor, size_t *element_bytes, const cJSON *item, const char *where,
                      Error *error) {
@@ -102,10 +91,6 @@ static int read_tensor(Tensor *tensor, const cJSON *item, const uint8_t *data, s
     return 0;
 }
 
-static int compare_names(const void *a, const void *b) {
-    return strcmp(((const Tensor *)a)->name, ((const Tensor *)b)->name);
-}
-
 static int compare_data(const void *a, const void *b) {
     const Tensor *x = *(const Tensor *const *)a, *y = *(const Tensor *const *)b;
     if (x->data != y->data)
@@ -114,16 +99,13 @@ static int compare_data(const void *a, const void *b) {
 }
 
 static int check_distinct(Tensor *tensors, size_t n, const char *where, Error *error) {
-    if (n == 0)
-        return 0;
-    qsort(tensors, n, sizeof *tensors, compare_names);
-    for (size_t i = 1; i < n; i++)
-        if (strcmp(tensors[i - 1].name, tensors[i].name) == 0)
-            return error_set(error, "%s: the header names tensor %.200s twice", where, tensors[i].name);
+    if (tensors_sort(tensors, n, where, error))
+        return -1;
     const Tensor **order = mem_alloc(n * sizeof *order);
     for (size_t i = 0; i < n; i++)
         order[i] = &tensors[i];
-    qsort(order, n, sizeof *order, compare_data);
+    if (n)
+        qsort(order, n, sizeof *order, compare_data);
     int status = 0;
     for (size_t i = 1; i < n && status == 0; i++)
         if (order[i - 1]->data + order[i - 1]->bytes > order[i]->data)
@@ -181,29 +163,4 @@ int safetensors_parse(Tensor **out, size_t *n_out, const uint8_t *data, size_t b
                               bytes - HEADER_LENGTH_BYTES - (size_t)length, where, error);
     cJSON_Delete(header);
     return status;
-}
-
-void tensors_free(Tensor *tensors, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        free(tensors[i].name);
-    free(tensors);
-}
-
-int safetensors_open(SafetensorsFile *out, const char *path, Error *error) {
-    memset(out, 0, sizeof *out);
-    if (file_map(&out->map, path, error))
-        return -1;
-    out->path = mem_strdup(path);
-    if (safetensors_parse(&out->tensors, &out->n_tensors, out->map.data, out->map.bytes, out->path, error)) {
-        safetensors_close(out);
-        return -1;
-    }
-    return 0;
-}
-
-void safetensors_close(SafetensorsFile *file) {
-    tensors_free(file->tensors, file->n_tensors);
-    file_unmap(&file->map);
-    free(file->path);
-    memset(file, 0, sizeof *file);
 }

@@ -1,5 +1,6 @@
 #include "tests/runner/runner_tests.h"
 
 int main(void) {
-    return run_tokenizer_tests() + run_checkpoint_tests() + run_engine_layer_tests() + run_engine_tests();
+    return run_tokenizer_tests() + run_checkpoint_tests() + run_checkpoint_bin_tests() +
+           run_engine_layer_tests() + run_engine_tests();
 }

@@ -196,7 +196,7 @@ static void test_broken_shards_are_refused(void **unused) {
         {"{\"weight_map\":{}}", "holds no tensors"},
     };
     char *folder = make_folder();
-    expect_folder_refused(folder, "neither model.safetensors nor model.safetensors.index.json");
+    expect_folder_refused(folder, "none of model.safetensors, model.safetensors.index.json, pytorch_model.bin");
     put_safetensors(folder, "a.safetensors", ONE_FLOAT("a"), 4);
     put_safetensors(folder, "b.safetensors", ONE_FLOAT("b"), 4);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -407,7 +407,7 @@ static void test_broken_model_folders_are_refused(void **unused) {
     expect_model_refused(folder, "LlamaForCausalLM");
     snprintf(config, sizeof config, llama, "");
     put_text(folder, "config.json", config);
-    expect_model_refused(folder, "neither model.safetensors");
+    expect_model_refused(folder, "none of model.safetensors");
     put_safetensors(
         folder, "model.safetensors",
         "{\"model.embed_tokens.weight\":{\"dtype\":\"F32\",\"shape\":[16,8],\"data_offsets\":[0,512]},"
