@@ -196,7 +196,8 @@ static void test_broken_shards_are_refused(void **unused) {
         {"{\"weight_map\":{}}", "holds no tensors"},
     };
     char *folder = make_folder();
-    expect_folder_refused(folder, "none of model.safetensors, model.safetensors.index.json, pytorch_model.bin");
+    expect_folder_refused(folder,
+                          "none of model.safetensors, model.safetensors.index.json, pytorch_model.bin");
     put_safetensors(folder, "a.safetensors", ONE_FLOAT("a"), 4);
     put_safetensors(folder, "b.safetensors", ONE_FLOAT("b"), 4);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
