@@ -1,85 +1,60 @@
 /* zeval tokenize */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/base.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "runner/runner.h"
 
-static int tokenize_line(const Tokenizer *tokenizer, const char *line, size_t bytes, const char *where,
-                         SpecialPolicy policy, TokenIds *ids, Error *error) {
-    cJSON *json;
-    const char *text;
-    if (json_parse(&json, line, bytes, where, error))
-        return -1;
-    ids->n = 0;
-    int result = cJSON_IsObject(json)
-                     ? json_get_string(json, "text", &text, where, error)
-                     : error_set(error, "%s: found %s, expected an object with the field \"text\"", where,
-                                 json_type_name(json));
-    if (result == 0 && tokenizer_encode(tokenizer, text, strlen(text), policy, ids, error))
-        result = error_prefix(error, "%s", where);
-    cJSON_Delete(json);
-    return result;
-}
-
-static void print_ids(const TokenIds *ids, Buffer *line) {
-    buffer_clear(line);
-    buffer_append_text(line, "{\"ids\": [");
-    for (size_t i = 0; i < ids->n; i++)
-        buffer_printf(line, "%s%d", i ? ", " : "", ids->ids[i]);
-    buffer_append_text(line, "]}\n");
-    fwrite(line->data, 1, line->size, stdout);
-}
-
-static int tokenize(const Tokenizer *tokenizer, const char *input, SpecialPolicy policy, Error *error) {
+static int process(const Tokenizer *tokenizer, const char *input, BulkOptions *bulk, Error *error) {
     LineReader *reader;
     if (input ? line_reader_open(&reader, input, error) : line_reader_open_stdin(&reader, error))
         return -1;
-    TokenIds ids = {0};
-    Buffer out = {0}, where = {0};
-    const char *line;
-    size_t bytes;
-    int got, result = 0;
-    while (result == 0 && (got = line_reader_next(reader, &line, &bytes, error)) != 0) {
-        buffer_clear(&where);
-        buffer_printf(&where, "%s:%zu", input ? input : "standard input", line_reader_number(reader));
-        result = got < 0 ? -1 : tokenize_line(tokenizer, line, bytes, where.data, policy, &ids, error);
-        if (result == 0)
-            print_ids(&ids, &out);
-    }
-    token_ids_free(&ids);
-    buffer_free(&out);
-    buffer_free(&where);
+    bulk->name = input ? input : "standard input";
+    int result = tokenizer_process_lines(tokenizer, reader, bulk, stdout, error);
     line_reader_close(reader);
     return result;
 }
 
 int command_tokenize(int argc, char **argv, Error *error) {
     const char *path = NULL, *input = NULL;
-    bool special = false;
+    bool special = false, as_text = false, decode = false, skip_special = false;
+    int64_t n_threads = 0;
     const Option options[] = {
         {"tokenizer", "PATH", OPTION_TEXT, &path, 0, 0, true,
          "a tokenizer.json (plain or gzip) or a folder with one"},
         {"input", "FILE", OPTION_TEXT, &input, 0, 0, false, "JSON Lines to read (default: standard input)"},
         {"special", NULL, OPTION_FLAG, &special, 0, 0, false,
          "add the special tokens that the tokenizer puts around a text (BOS, EOS)"},
+        {"special-as-text", NULL, OPTION_FLAG, &as_text, 0, 0, false,
+         "take special-token strings in a text as text like any other"},
+        {"decode", NULL, OPTION_FLAG, &decode, 0, 0, false,
+         "the way back: read {\"ids\": [...]}, print {\"text\": ...}"},
+        {"skip-special", NULL, OPTION_FLAG, &skip_special, 0, 0, false,
+         "with --decode: leave special tokens out of the text"},
+        {"threads", "N", OPTION_INT, &n_threads, 0, 1024, false, "threads (default: one per processor)"},
         {0}};
     const Usage usage = {
         .command = "tokenize",
-        .synopsis = "--tokenizer PATH [--special]",
+        .synopsis = "--tokenizer PATH [--special] [--decode]",
         .about = "Reads JSON Lines of {\"text\": ...} and prints {\"ids\": [...]} for each, in order.\n"
-                 "Special-token strings in a text are parsed as such.",
-        .examples = "  echo '{\"text\": \"Hello world\"}' | zeval tokenize --tokenizer ./Llama-3.2-1B",
+                 "Special-token strings in a text are parsed as such, unless --special-as-text is given.",
+        .examples = "  echo '{\"text\": \"Hello world\"}' | zeval tokenize --tokenizer ./Llama-3.2-1B\n"
+                    "  echo '{\"ids\": [9906, 1917]}' | zeval tokenize --tokenizer ./Llama-3.2-1B --decode",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
     if (parsed)
         return parsed < 0 ? -1 : 0;
+    if (skip_special && !decode)
+        return error_set_kind(error, ERROR_USAGE, "--skip-special is for --decode");
+    BulkOptions bulk = {.policy = (special ? SPECIAL_ADD : 0) | (as_text ? SPECIAL_AS_TEXT : 0),
+                        .decode = decode,
+                        .skip_special = skip_special,
+                        .n_threads = (int)n_threads};
     Tokenizer *tokenizer;
     if (tokenizer_open(&tokenizer, path, error))
         return -1;
-    int result = tokenize(tokenizer, input, special ? SPECIAL_ADD : SPECIAL_NONE, error);
+    int result = process(tokenizer, input, &bulk, error);
     tokenizer_close(tokenizer);
     return result;
 }

@@ -113,7 +113,7 @@ static size_t skip_space(const char *text, size_t bytes, size_t at) {
 }
 
 void added_tokens_cut(const AddedTokens *added, const Trie *trie, const char *text, size_t bytes,
-                      bool at_start, Pieces *out) {
+                      bool at_start, bool skip_special, Pieces *out) {
     size_t done = 0;
     for (size_t at = 0, length = 0; trie->n && at < bytes;) {
         int32_t index = trie_longest(trie, text + at, bytes - at, &length);
@@ -124,6 +124,8 @@ void added_tokens_cut(const AddedTokens *added, const Trie *trie, const char *te
         const AddedToken *token = &added->items[index];
         size_t start = at, end = at + length;
         at = end;
+        if (token->special && skip_special)
+            continue;
         if (token->single_word && (word_before(text, start) || word_after(text, bytes, end)))
             continue;
         /* Space that the token before took stays with it. */

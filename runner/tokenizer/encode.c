@@ -22,10 +22,10 @@ static void scratch_free(Scratch *scratch) {
 }
 
 /* Cuts out the added tokens and normalizes what lies between them. */
-static int extract(const Tokenizer *tokenizer, const char *text, size_t bytes, Scratch *scratch,
-                   Error *error) {
+static int extract(const Tokenizer *tokenizer, const char *text, size_t bytes, bool skip_special,
+                   Scratch *scratch, Error *error) {
     const AddedTokens *added = &tokenizer->added;
-    added_tokens_cut(added, &added->raw, text, bytes, true, &scratch->raw);
+    added_tokens_cut(added, &added->raw, text, bytes, true, skip_special, &scratch->raw);
     for (size_t i = 0; i < scratch->raw.n; i++) {
         const Piece *piece = &scratch->raw.items[i];
         const char *part = scratch->raw.text.data + piece->start;
@@ -42,14 +42,14 @@ static int extract(const Tokenizer *tokenizer, const char *text, size_t bytes, S
             return -1;
         if (scratch->normal.size)
             added_tokens_cut(added, &added->normalized, scratch->normal.data, scratch->normal.size, at_start,
-                             &scratch->pieces);
+                             skip_special, &scratch->pieces);
     }
     return 0;
 }
 
-static int append_text(const Tokenizer *tokenizer, const char *text, size_t bytes, Scratch *scratch,
-                       TokenIds *out, Error *error) {
-    if (extract(tokenizer, text, bytes, scratch, error) ||
+static int append_text(const Tokenizer *tokenizer, const char *text, size_t bytes, bool skip_special,
+                       Scratch *scratch, TokenIds *out, Error *error) {
+    if (extract(tokenizer, text, bytes, skip_special, scratch, error) ||
         pre_tokenizers_apply(tokenizer->pre_tokenizers, tokenizer->n_pre_tokenizers, &scratch->pieces,
                              &scratch->spare, &scratch->cuts, error))
         return -1;
@@ -88,10 +88,10 @@ int tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t bytes,
         text = scratch.repaired.data;
         bytes = scratch.repaired.size;
     }
-    int result = append_text(tokenizer, text, bytes, &scratch, out, error);
+    int result = append_text(tokenizer, text, bytes, policy & SPECIAL_AS_TEXT, &scratch, out, error);
     if (result)
         out->n = first;
-    else if (policy == SPECIAL_ADD)
+    else if (policy & SPECIAL_ADD)
         surround(&tokenizer->template_ids, out, first);
     scratch_free(&scratch);
     return result;

@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/file.h"
 
 typedef struct Tokenizer Tokenizer;
 
@@ -30,15 +31,17 @@ void tokenizer_close(Tokenizer *tokenizer);
 size_t tokenizer_file_count(const Tokenizer *tokenizer);
 const char *tokenizer_file(const Tokenizer *tokenizer, size_t i);
 
+/* What happens with special tokens; flags that can be combined. */
 typedef enum SpecialPolicy {
-    SPECIAL_NONE, /* add nothing around the text */
-    SPECIAL_ADD   /* run the post-processor: BOS, EOS as the file says */
+    SPECIAL_NONE = 0,   /* add nothing around the text; special-token strings in it become those tokens */
+    SPECIAL_ADD = 1,    /* run the post-processor: BOS, EOS as the file says */
+    SPECIAL_AS_TEXT = 2 /* special-token strings in the text are text like any other */
 } SpecialPolicy;
 
-/* Appends the ids of text to out. Special-token strings inside the text are always parsed as such, as the
- * reference does. Invalid UTF-8 is taken as the reference takes it after replacement by U+FFFD; NUL bytes are
- * data. A character that the vocabulary lacks is dropped when there is no unknown token, as the reference
- * does. Fails only if a Split pattern exceeds its match limits or a word has a billion bytes. */
+/* Appends the ids of text to out. Added tokens that are not special are found under every policy. Invalid
+ * UTF-8 is taken as the reference takes it after replacement by U+FFFD; NUL bytes are data. A character that
+ * the vocabulary lacks is dropped when there is no unknown token, as the reference does. Fails only if a
+ * Split pattern exceeds its match limits or a word has a billion bytes. */
 int tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t bytes, SpecialPolicy policy,
                      TokenIds *out, Error *error);
 
@@ -63,6 +66,18 @@ const char *tokenizer_bos_text(const Tokenizer *tokenizer);
 bool tokenizer_adds_bos(const Tokenizer *tokenizer);
 /* tokenizer_config.json's model_max_length; 0 if absent or the library's "infinite" sentinel. */
 int64_t tokenizer_model_max_length(const Tokenizer *tokenizer);
+
+/* JSON Lines in bulk: {"text": ...} to {"ids": [...]}, or back. */
+typedef struct BulkOptions {
+    const char *name; /* of the input, for messages */
+    SpecialPolicy policy;
+    bool decode, skip_special; /* decode: ids to text; skip_special: without special tokens */
+    int n_threads;             /* 0: one per processor */
+} BulkOptions;
+/* Reads lines until the input ends and writes one for each, in their order. Stops at the first line that is
+ * not such an object, after writing those before it; the message names the line. */
+int tokenizer_process_lines(const Tokenizer *tokenizer, LineReader *reader, const BulkOptions *options,
+                            FILE *out, Error *error);
 
 /* Streaming decode: push ids one at a time; each call appends only text that later ids cannot change, never
  * half a character; special tokens are skipped. finish appends what was held back. Zero-initialise with {0};

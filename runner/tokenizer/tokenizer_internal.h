@@ -274,9 +274,10 @@ int added_tokens_load(struct Tokenizer *tokenizer, const cJSON *list, const char
 void added_tokens_free(AddedTokens *added);
 /* NULL if id is not an added token. */
 const AddedToken *added_tokens_by_id(const AddedTokens *added, int32_t id);
-/* Cuts text at the tokens of a trie and appends the pieces. */
+/* Cuts text at the tokens of a trie, but for special ones if they are to be skipped, and appends the pieces.
+ */
 void added_tokens_cut(const AddedTokens *added, const Trie *trie, const char *text, size_t bytes,
-                      bool at_start, Pieces *out);
+                      bool at_start, bool skip_special, Pieces *out);
 
 /* ---- postprocess.c: what SPECIAL_ADD puts around a text, as a list of ids in which TEMPLATE_TEXT stands for
  * the text */
