@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "runner/tokenizer/tokenizer.h"
 
@@ -75,6 +76,17 @@ int64_t state_position(const State *state);
 /* Bytes that only this snapshot holds, which is what releasing it would give back; cache blocks shared with
  * other snapshots do not count. 0 for NULL. */
 size_t state_bytes_own(const State *state);
+
+/* Appends a snapshot as bytes that state_restore understands. The bytes begin with a description of the
+ * model: its layers, sizes, arithmetic, and a fingerprint of its weights. NULL, the empty sequence, can be
+ * saved too. Fails if the state belongs to another engine. */
+int state_save(Buffer *out, const Engine *engine, const State *state, Error *error);
+/* The state those bytes stand for, owned by the caller; NULL for the empty sequence. Going on from it gives
+ * the same bits as going on from the state that was saved. Bytes that are cut short, damaged, or of a model
+ * that is not this one (another number of layers, other weights) are refused with a sentence, and *out is
+ * NULL. Any engine of the same checkpoint takes them, also in another process or on another day. The checksum
+ * finds damage, not malice: whoever can write it can make up numbers, but not harm the process. */
+int state_restore(State **out, Engine *engine, const void *bytes, size_t n, Error *error);
 
 /* A wanted target: the log-probability of `token` following the segment's first `position`+1 tokens (that is,
  * read off the output at index `position` of the segment). */

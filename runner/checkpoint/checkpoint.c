@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-enum { INDEX_MAX_BYTES = 100 * 1000 * 1000 };
+enum { INDEX_MAX_BYTES = 100 * 1000 * 1000, FINGERPRINT_BYTES = 64 };
 
 static const Dtype dtype_of_type[] = {
     [TENSOR_F32] = DTYPE_FLOAT32, [TENSOR_F16] = DTYPE_FLOAT16, [TENSOR_BF16] = DTYPE_BFLOAT16};
@@ -237,4 +237,19 @@ int64_t checkpoint_used_elements(const Checkpoint *checkpoint) {
             n += (int64_t)(used[i]->bytes / dtype_bytes(dtype_of_type[used[i]->type]));
     free(used);
     return n;
+}
+
+void checkpoint_fingerprint(const Checkpoint *checkpoint, char hex[SHA256_HEX]) {
+    Sha256 *hash = sha256_begin();
+    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
+        const Tensor *tensor = checkpoint->tensors[i];
+        if (!tensor->used)
+            continue;
+        sha256_update_field(hash, tensor->name, strlen(tensor->name));
+        sha256_update_field(hash, tensor->type_name, strlen(tensor->type_name));
+        sha256_update_field(hash, tensor->shape, (size_t)tensor->n_dims * sizeof *tensor->shape);
+        sha256_update_field(hash, tensor->data,
+                            tensor->bytes < FINGERPRINT_BYTES ? tensor->bytes : FINGERPRINT_BYTES);
+    }
+    sha256_end(hash, hex);
 }

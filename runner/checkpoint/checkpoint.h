@@ -4,6 +4,7 @@
 #ifndef ZEVAL_RUNNER_CHECKPOINT_CHECKPOINT_H
 #define ZEVAL_RUNNER_CHECKPOINT_CHECKPOINT_H
 
+#include "base/hash.h"
 #include "runner/checkpoint/tensor.h"
 #include "runner/weight.h"
 
@@ -35,5 +36,9 @@ int checkpoint_vector(Checkpoint *checkpoint, const char *name, int64_t n, float
 int checkpoint_check_all_used(const Checkpoint *checkpoint, const char *const *ignored, Error *error);
 /* Elements of all tensors asked for; names of the same bytes count once. */
 int64_t checkpoint_used_elements(const Checkpoint *checkpoint);
+
+/* Tells checkpoints apart without reading them: a SHA-256 of the names, types, shapes and first bytes of all
+ * tensors asked for. The same weights in another container give the same. */
+void checkpoint_fingerprint(const Checkpoint *checkpoint, char hex[SHA256_HEX]);
 
 #endif
