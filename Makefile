@@ -12,7 +12,7 @@ OPTIMIZE ?= -O2
 VERSION := 0.1.0
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
-PACKAGES := libcurl libcjson sqlite3 libpcre2-8 yaml-0.1 zlib libcrypto libutf8proc
+PACKAGES := libcurl libcjson sqlite3 libpcre2-8 yaml-0.1 zlib libcrypto libutf8proc snappy libzstd liblz4 libbrotlidec
 ifeq ($(filter clean help,$(MAKECMDGOALS)),)
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 $(error Libraries are missing (pkg-config: $(PACKAGES)). Run ./demo or ./check, which install them, or on Debian: apt-get install $(shell cat tools/packages.txt 2>/dev/null | tr '\n' ' '))
@@ -22,7 +22,7 @@ endif
 CFLAGS   ?= -g
 CPPFLAGS += -I. -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8 $(shell pkg-config --cflags $(PACKAGES))
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla $(WERROR)
-LIBS     := $(shell pkg-config --libs $(PACKAGES)) -lm -lpthread
+LIBS     := $(shell pkg-config --libs $(PACKAGES)) -lbz2 -lm -lpthread
 ifneq ($(SANITIZE),)
 CFLAGS  += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=$(SANITIZE)
@@ -75,7 +75,7 @@ $(BUILD)/obj/runner/cpu/kernels_avx512.o: FILE_CFLAGS = -mavx512f -mavx512bw -ma
 endif
 
 # ---- files that ship inside the binary
-EMBEDDED := $(shell find tasks/library zoo/demo -type f 2>/dev/null | LC_ALL=C sort)
+EMBEDDED := $(shell find tasks/library zoo/demo zoo/registry reports/published -type f 2>/dev/null | LC_ALL=C sort)
 $(BUILD)/embedded.list: FORCE
 	@mkdir -p $(BUILD); echo '$(EMBEDDED)' | cmp -s - $@ || echo '$(EMBEDDED)' >$@
 $(BUILD)/embedded.S: $(BUILD)/embedded.list $(EMBEDDED) tools/embed.sh

@@ -1,6 +1,12 @@
-/* Data sets: rows of one split, read whole and checked. Files lie at DATA_ROOT/ORG/NAME/CONFIG/SPLIT.jsonl,
- * plain or with .gz; what is not there is looked for among the files in the binary, below zoo/demo/data
- * (plain only). */
+/* Data sets: rows of one split, read whole and checked. A split's files lie below DATA_ROOT/ORG/NAME as the
+ * hub lays them out; the first of these that is there is read, FORMAT being .jsonl[.gz] or .parquet:
+ *
+ *   CONFIG/SPLIT.FORMAT
+ *   CONFIG/SPLIT-00000-of-00002.FORMAT ...   parts, all of them
+ *   CONFIG/SPLIT/0000.parquet ...            parts of the hub's own conversion (refs/convert/parquet)
+ *
+ * and, where no configuration is named, the same with data/ in place of default/. What is not there is
+ * looked for among the files in the binary, below zoo/demo/data (plain JSON Lines only). */
 #ifndef ZEVAL_TASKS_DATASET_H
 #define ZEVAL_TASKS_DATASET_H
 
@@ -8,18 +14,32 @@
 #include "base/memory.h"
 #include "tasks/value.h"
 
-typedef struct Dataset {
-    const char *path, *config, *split; /* what was asked for */
-    const char *name;                  /* "ORG/NAME/CONFIG/SPLIT.jsonl.gz" */
+/* A file of a split. */
+typedef struct DatasetFile {
+    const char *name; /* "ORG/NAME/CONFIG/SPLIT.jsonl.gz" */
     const char *sha256;
     int64_t bytes;
+} DatasetFile;
+
+typedef struct Dataset {
+    const char *path, *config, *split; /* what was asked for */
+    DatasetFile *files;                /* in order of their rows */
+    size_t n_files;
     Value *rows; /* dicts */
     size_t n;
 } Dataset;
 
 /* Reads a split; config NULL stands for "default", data_root NULL for embedded data only. Everything lives in
- * arena. A missing file, an empty file, a line that is no JSON object: one sentence with file and place. */
+ * arena. A missing file, no row at all, a line that is no JSON object, a damaged Parquet page: one sentence
+ * with file and place. */
 int dataset_read(Dataset *out, Arena *arena, const char *data_root, const char *path, const char *config,
                  const char *split, Error *error);
+
+/* The split's files below data_root by name, allocated in arena, sha256 and bytes not filled in yet; *n is 0
+ * if there is none. Parts that are missing are an error. */
+int dataset_find(const Dataset *asked, Arena *arena, const char *data_root, DatasetFile **files, size_t *n,
+                 Error *error);
+/* The formats' name endings, in order of preference, closed by NULL. */
+extern const char *const dataset_suffixes[];
 
 #endif

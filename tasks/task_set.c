@@ -104,15 +104,17 @@ static int find_columns(TaskSet *set, Task *task, Error *error) {
 }
 
 static void note_files(TaskSet *set, Task *task, const LibraryEntry *entry, const Dataset *const data[2]) {
-    TaskFile *files = arena_alloc(&set->arena, (entry->n_files + 2) * sizeof *files);
-    size_t n = 0;
+    size_t n = 0, room = entry->n_files + data[0]->n_files + (data[1] ? data[1]->n_files : 0);
+    TaskFile *files = arena_alloc(&set->arena, room * sizeof *files);
     for (size_t i = 0; i < entry->n_files; i++) {
         const LibraryFile *file = entry->files[i];
         files[n++] = (TaskFile){"task", file->name, file->sha256, file->bytes};
     }
     for (int i = 0; i < 2; i++)
-        if (data[i] && (i == 0 || data[i] != data[0]))
-            files[n++] = (TaskFile){"dataset", data[i]->name, data[i]->sha256, data[i]->bytes};
+        for (size_t k = 0; data[i] && (i == 0 || data[i] != data[0]) && k < data[i]->n_files; k++) {
+            const DatasetFile *file = &data[i]->files[k];
+            files[n++] = (TaskFile){"dataset", file->name, file->sha256, file->bytes};
+        }
     task->info.files = files;
     task->info.n_files = n;
 }

@@ -90,7 +90,7 @@ typedef struct TaskGroup {
 typedef struct TaskOptions {
     const char *const *names; /* task, group and tag names, wildcards, paths of .yaml files */
     size_t n_names;
-    const char *data_root; /* folder that holds ORG/NAME/CONFIG/SPLIT.jsonl[.gz]; NULL: embedded data only */
+    const char *data_root;    /* folder that holds ORG/NAME/... (dataset.h); NULL: embedded data only */
     const char *include_path; /* folder with more task files, searched before the built-in ones; NULL: none */
     int num_fewshot;          /* -1: the task's own */
     double limit; /* 0: all; below 1: that fraction (rounded up); else the first int(limit) documents */

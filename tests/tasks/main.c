@@ -74,6 +74,7 @@ int main(void) {
                   {"tasks: library", library_tests, n_library_tests},
                   {"tasks: bad input", input_tests, n_input_tests},
                   {"tasks: few-shot", fewshot_tests, n_fewshot_tests},
+                  {"tasks: parquet", parquet_tests, n_parquet_tests},
                   {"tasks: goldens", golden_tests, n_golden_tests}};
     int failed = 0;
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)

@@ -1,0 +1,255 @@
+/* What Parquet's physical values mean: numbers, texts, and the strings that Python prints for decimals, dates
+ * and times (str of decimal.Decimal, datetime and uuid.UUID). */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "tasks/parquet_file.h"
+
+enum { DECIMAL_BYTES_MAX = 16, JULIAN_UNIX_EPOCH = 2440588 };
+enum { SECONDS_PER_DAY = 86400, NANOS_PER_SECOND = 1000000000 };
+
+typedef unsigned __int128 Wide;
+
+static Value text_value(Arena *arena, const Buffer *text) {
+    return value_string_n(arena_strndup(arena, text->data, text->size), text->size);
+}
+
+/* The digits of a decimal with its point, as str(Decimal) prints them while the exponent is above -7 below
+ * the first digit. */
+static Value decimal_value(Arena *arena, bool negative, Wide magnitude, int scale) {
+    char digits[48], *at = digits + sizeof digits;
+    int n = 0;
+    do {
+        *--at = (char)('0' + (int)(magnitude % 10));
+        magnitude /= 10;
+        n++;
+    } while (magnitude);
+    Buffer text = {0};
+    if (negative)
+        buffer_append_char(&text, '-');
+    int exponent = n - 1 - scale; /* of the first digit */
+    if (scale > 0 && exponent < -6) {
+        buffer_append_char(&text, *at);
+        if (n > 1)
+            buffer_printf(&text, ".%.*s", n - 1, at + 1);
+        buffer_printf(&text, "E%+d", exponent);
+    } else if (scale >= n) {
+        static const char zeros[] = "0000000";
+        buffer_printf(&text, "0.%.*s%.*s", scale - n, zeros, n, at); /* at most 6, by the exponent */
+    } else {
+        buffer_printf(&text, "%.*s", n - scale, at);
+        if (scale)
+            buffer_printf(&text, ".%.*s", scale, at + n - scale);
+    }
+    Value value = text_value(arena, &text);
+    buffer_free(&text);
+    return value;
+}
+
+static int decimal_from_bytes(const ParquetNode *leaf, Arena *arena, const uint8_t *data, size_t bytes,
+                              Value *out, Error *error) {
+    bool negative = bytes > 0 && data[0] & 0x80;
+    while (bytes > DECIMAL_BYTES_MAX && data[0] == (negative ? 0xff : 0))
+        data++, bytes--;
+    if (bytes == 0 || bytes > DECIMAL_BYTES_MAX || (bytes == DECIMAL_BYTES_MAX && (data[0] >> 7) != negative))
+        return error_set(error, "a decimal of %zu bytes; 1 to 16 were expected", bytes);
+    Wide number = negative ? ~(Wide)0 : 0;
+    for (size_t i = 0; i < bytes; i++)
+        number = number << 8 | data[i];
+    *out = decimal_value(arena, negative, negative ? -number : number, leaf->scale);
+    return 0;
+}
+
+/* Civil date of a day counted from 1970-01-01 (proleptic Gregorian). */
+static void append_date(Buffer *out, int64_t day) {
+    int64_t shifted = day + 719468; /* days since 0000-03-01 */
+    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097, of_era = shifted - era * 146097;
+    int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int64_t of_year = of_era - (365 * year + year / 4 - year / 100), month = (5 * of_year + 2) / 153;
+    int64_t of_month = of_year - (153 * month + 2) / 5 + 1;
+    month += month < 10 ? 3 : -9;
+    buffer_printf(out, "%04lld-%02lld-%02lld", (long long)(year + era * 400 + (month <= 2)), (long long)month,
+                  (long long)of_month);
+}
+
+/* HH:MM:SS with the fraction's 6 digits, 9 where nanoseconds are not 0, as Python and pandas print it. */
+static void append_clock(Buffer *out, int64_t second, int64_t nanos) {
+    buffer_printf(out, "%02d:%02d:%02d", (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60));
+    if (nanos % 1000)
+        buffer_printf(out, ".%09lld", (long long)nanos);
+    else if (nanos)
+        buffer_printf(out, ".%06lld", (long long)(nanos / 1000));
+}
+
+static int64_t floor_divide(int64_t a, int64_t b) {
+    return a / b - (a % b < 0);
+}
+
+static Value timestamp_value(Arena *arena, int64_t second, int64_t nanos, bool utc) {
+    Buffer text = {0};
+    int64_t day = floor_divide(second, SECONDS_PER_DAY);
+    append_date(&text, day);
+    buffer_append_char(&text, ' ');
+    append_clock(&text, second - day * SECONDS_PER_DAY, nanos);
+    if (utc)
+        buffer_append_text(&text, "+00:00");
+    Value value = text_value(arena, &text);
+    buffer_free(&text);
+    return value;
+}
+
+static int time_value(const ParquetNode *leaf, Arena *arena, int64_t integer, Value *out, Error *error) {
+    int64_t second = floor_divide(integer, leaf->units_per_second);
+    int64_t nanos = (integer - second * leaf->units_per_second) * (NANOS_PER_SECOND / leaf->units_per_second);
+    if (leaf->meaning == MEANING_TIMESTAMP) {
+        *out = timestamp_value(arena, second, nanos, leaf->utc);
+        return 0;
+    }
+    if (second < 0 || second >= SECONDS_PER_DAY)
+        return error_set(error, "a time of day of %lld seconds", (long long)second);
+    Buffer text = {0};
+    append_clock(&text, second, nanos);
+    *out = text_value(arena, &text);
+    buffer_free(&text);
+    return 0;
+}
+
+static int unsigned_value(const ParquetNode *leaf, int64_t integer, Value *out, Error *error) {
+    if (leaf->type == PARQUET_INT32)
+        integer = (int64_t)(uint32_t)integer;
+    if (integer < 0)
+        return error_set(error, "the unsigned integer %llu does not fit into 63 bits",
+                         (unsigned long long)integer);
+    *out = value_int(integer);
+    return 0;
+}
+
+int parquet_from_integer(const ParquetNode *leaf, Arena *arena, int64_t integer, Value *out, Error *error) {
+    switch (leaf->meaning) {
+    case MEANING_UNSIGNED:
+        return unsigned_value(leaf, integer, out, error);
+    case MEANING_DECIMAL:
+        *out = decimal_value(arena, integer < 0, integer < 0 ? -(Wide)integer : (Wide)integer, leaf->scale);
+        return 0;
+    case MEANING_DATE: {
+        Buffer text = {0};
+        append_date(&text, integer);
+        *out = text_value(arena, &text);
+        buffer_free(&text);
+        return 0;
+    }
+    case MEANING_TIME:
+    case MEANING_TIMESTAMP:
+        return time_value(leaf, arena, integer, out, error);
+    default:
+        *out = value_int(integer);
+        return 0;
+    }
+}
+
+static uint64_t little_endian(const uint8_t *data, size_t bytes) {
+    uint64_t number = 0;
+    for (size_t i = bytes; i-- > 0;)
+        number = number << 8 | data[i];
+    return number;
+}
+
+static double float16(uint64_t bits) {
+    int exponent = (int)(bits >> 10 & 31);
+    double fraction = (double)(bits & 1023) / 1024, sign = bits & 0x8000 ? -1 : 1;
+    if (exponent == 31)
+        return fraction != 0 ? (double)NAN : sign * (double)INFINITY;
+    return sign * (exponent ? ldexp(1 + fraction, exponent - 15) : ldexp(fraction, -14));
+}
+
+/* INT96: nanoseconds of the day, Julian day. */
+static int int96_value(Arena *arena, const uint8_t *data, Value *out, Error *error) {
+    uint64_t nanos = little_endian(data, 8), day = little_endian(data + 8, 4);
+    if (nanos >= (uint64_t)SECONDS_PER_DAY * NANOS_PER_SECOND)
+        return error_set(error, "a time of day of %llu nanoseconds", (unsigned long long)nanos);
+    int64_t second = ((int64_t)day - JULIAN_UNIX_EPOCH) * SECONDS_PER_DAY;
+    second += (int64_t)(nanos / NANOS_PER_SECOND);
+    *out = timestamp_value(arena, second, (int64_t)(nanos % NANOS_PER_SECOND), false);
+    return 0;
+}
+
+static void append_uuid(Buffer *out, const uint8_t *data) {
+    for (int i = 0; i < 16; i++)
+        buffer_printf(out, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", data[i]);
+}
+
+/* Python's repr of bytes. */
+static void append_bytes(Buffer *out, const uint8_t *data, size_t bytes) {
+    char quote = memchr(data, '\'', bytes) && !memchr(data, '"', bytes) ? '"' : '\'';
+    buffer_printf(out, "b%c", quote);
+    for (size_t i = 0; i < bytes; i++) {
+        if (data[i] == '\t' || data[i] == '\n' || data[i] == '\r')
+            buffer_append_text(out, data[i] == '\t' ? "\\t" : data[i] == '\n' ? "\\n" : "\\r");
+        else if (data[i] == (uint8_t)quote || data[i] == '\\')
+            buffer_printf(out, "\\%c", data[i]);
+        else if (data[i] < ' ' || data[i] > '~')
+            buffer_printf(out, "\\x%02x", data[i]);
+        else
+            buffer_append_char(out, (char)data[i]);
+    }
+    buffer_append_char(out, quote);
+}
+
+static int text_from_bytes(const ParquetNode *leaf, Arena *arena, const uint8_t *data, size_t bytes,
+                           Value *out, Error *error) {
+    const char *text = bytes ? (const char *)data : "";
+    if (utf8_valid(text, bytes) && !memchr(text, '\0', bytes)) {
+        *out = value_string_n(arena_strndup(arena, text, bytes), bytes);
+        return 0;
+    }
+    if (leaf->meaning == MEANING_TEXT)
+        return error_set(error,
+                         "a text of %zu bytes is not UTF-8 or holds a NUL character, which no prompt "
+                         "can hold",
+                         bytes);
+    Buffer shown = {0};
+    append_bytes(&shown, data, bytes);
+    *out = text_value(arena, &shown);
+    buffer_free(&shown);
+    return 0;
+}
+
+int parquet_from_bytes(const ParquetNode *leaf, Arena *arena, const uint8_t *data, size_t bytes, Value *out,
+                       Error *error) {
+    if (leaf->type == PARQUET_INT96)
+        return int96_value(arena, data, out, error);
+    if (leaf->type == PARQUET_FLOAT) {
+        uint32_t bits = (uint32_t)little_endian(data, 4);
+        float number;
+        memcpy(&number, &bits, sizeof number);
+        *out = value_double((double)number);
+        return 0;
+    }
+    if (leaf->type == PARQUET_DOUBLE) {
+        uint64_t bits = little_endian(data, 8);
+        double number;
+        memcpy(&number, &bits, sizeof number);
+        *out = value_double(number);
+        return 0;
+    }
+    if (leaf->type == PARQUET_INT32)
+        return parquet_from_integer(leaf, arena, (int32_t)(uint32_t)little_endian(data, 4), out, error);
+    if (leaf->type == PARQUET_INT64)
+        return parquet_from_integer(leaf, arena, (int64_t)little_endian(data, 8), out, error);
+    if (leaf->meaning == MEANING_DECIMAL)
+        return decimal_from_bytes(leaf, arena, data, bytes, out, error);
+    if (leaf->meaning == MEANING_FLOAT16) {
+        *out = value_double(float16(little_endian(data, 2)));
+        return 0;
+    }
+    if (leaf->meaning == MEANING_UUID) {
+        Buffer text = {0};
+        append_uuid(&text, data);
+        *out = text_value(arena, &text);
+        buffer_free(&text);
+        return 0;
+    }
+    return text_from_bytes(leaf, arena, data, bytes, out, error);
+}
