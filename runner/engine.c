@@ -28,8 +28,11 @@ int dtype_parse(const char *name, Dtype *out, Error *error) {
 }
 
 const char *mixer_name(MixerKind kind) {
-    static const char *const names[] = {
-        [MIXER_ATTENTION] = "attention", [MIXER_MLA] = "mla", [MIXER_MAMBA2] = "mamba2"};
+    static const char *const names[] = {[MIXER_ATTENTION] = "attention",
+                                        [MIXER_MLA] = "mla",
+                                        [MIXER_MAMBA2] = "mamba2",
+                                        [MIXER_MAMBA1] = "mamba1",
+                                        [MIXER_LLAMBA] = "llamba"};
     return names[kind];
 }
 
@@ -49,7 +52,7 @@ static void fill_info(Engine *engine) {
                                .weights_dtype = model->embedding.dtype,
                                .mixers = config->mixers,
                                .state_bytes_per_token = model->block_floats * sizeof(float) / BLOCK_TOKENS,
-                               .state_bytes_fixed = model->recurrent_floats * sizeof(float) + sizeof(State),
+                               .state_bytes_fixed = model->recurrent_floats * sizeof(float),
                                .weight_files = engine->weight_files,
                                .n_weight_files = model->checkpoint.n_files,
                                .bos_token_id = config->bos_token_id,

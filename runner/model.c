@@ -7,8 +7,13 @@
 
 #include "base/memory.h"
 
-static const MixerType *const mixer_types[] = {
-    [MIXER_ATTENTION] = &mixer_attention, [MIXER_MLA] = &mixer_mla, [MIXER_MAMBA2] = &mixer_mamba2};
+static const MixerType *const mixer_types[] = {[MIXER_ATTENTION] = &mixer_attention,
+                                               [MIXER_MLA] = &mixer_mla,
+                                               [MIXER_MAMBA2] = &mixer_mamba2,
+                                               [MIXER_MAMBA1] = &mixer_mamba1,
+                                               [MIXER_LLAMBA] = &mixer_llamba};
+static const MlpType *const mlp_types[] = {
+    [MLP_SWIGLU] = &mlp_swiglu, [MLP_SQUARED_RELU] = &mlp_squared_relu};
 
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
@@ -19,24 +24,28 @@ static int load_layer(Model *model, size_t i, Error *error) {
     const TensorNames *names = &config->names;
     Layer *layer = &model->layers[i];
     MixerKind kind = config->mixers[i];
-    char layer_prefix[128], prefix[256], name[256];
+    char layer_prefix[128], prefix[256];
     snprintf(layer_prefix, sizeof layer_prefix, "%s%zu.", names->layers, i);
-    if (checkpoint_vector(&model->checkpoint, tensor_name(name, layer_prefix, names->input_norm),
-                          config->hidden_size, &layer->input_norm, error) ||
-        checkpoint_vector(&model->checkpoint, tensor_name(name, layer_prefix, names->post_norm),
-                          config->hidden_size, &layer->post_norm, error) ||
-        mixer_types[kind]->load(&layer->mixer, config, &model->checkpoint,
+    if (norm_load(&layer->input_norm, config, config->norm_eps, &model->checkpoint, layer_prefix,
+                  names->input_norm, error) ||
+        mixer_types[kind]->load(&layer->mixer, config, i, &model->checkpoint,
                                 tensor_name(prefix, layer_prefix, names->mixer[kind]), error))
         return -1;
     layer->type = mixer_types[kind];
     layer->place = (Place){model->block_floats, model->recurrent_floats};
     model->block_floats += layer->type->cache_floats(layer->mixer) * BLOCK_TOKENS;
     model->recurrent_floats += layer->type->recurrent_floats(layer->mixer);
-    if (swiglu_load(&layer->mlp, config, &model->checkpoint, tensor_name(prefix, layer_prefix, names->mlp),
-                    error))
-        return -1;
     model->workspace_floats = larger(model->workspace_floats, layer->type->workspace_floats(layer->mixer));
-    model->workspace_floats = larger(model->workspace_floats, swiglu_workspace_floats(&layer->mlp));
+    if (config->mlp == MLP_NONE)
+        return 0;
+    const MlpType *mlp = mlp_types[config->mlp];
+    if (norm_load(&layer->post_norm, config, config->norm_eps, &model->checkpoint, layer_prefix,
+                  names->post_norm, error) ||
+        mlp->load(&layer->mlp, config, &model->checkpoint, tensor_name(prefix, layer_prefix, names->mlp),
+                  error))
+        return -1;
+    layer->mlp_type = mlp;
+    model->workspace_floats = larger(model->workspace_floats, mlp->workspace_floats(layer->mlp));
     return 0;
 }
 
@@ -61,8 +70,8 @@ static int load_all(Model *model, const char *folder, Error *error) {
         checkpoint_open(&model->checkpoint, folder, error) ||
         checkpoint_weight(&model->checkpoint, config->names.embedding, config->vocab_size,
                           config->hidden_size, &model->embedding, error) ||
-        checkpoint_vector(&model->checkpoint, config->names.final_norm, config->hidden_size,
-                          &model->final_norm, error) ||
+        norm_load(&model->final_norm, config, config->final_norm_eps, &model->checkpoint, "",
+                  config->names.final_norm, error) ||
         load_head(model, error))
         return -1;
     model->n_layers = (size_t)config->n_layers;
@@ -85,14 +94,15 @@ int model_open(Model *out, const char *folder, Error *error) {
 void model_close(Model *model) {
     for (size_t i = 0; i < model->n_layers; i++) {
         Layer *layer = &model->layers[i];
-        free(layer->input_norm);
-        free(layer->post_norm);
+        norm_free(&layer->input_norm);
+        norm_free(&layer->post_norm);
         if (layer->type)
             layer->type->free(layer->mixer);
-        swiglu_free(&layer->mlp);
+        if (layer->mlp_type)
+            layer->mlp_type->free(layer->mlp);
     }
     free(model->layers);
-    free(model->final_norm);
+    norm_free(&model->final_norm);
     checkpoint_close(&model->checkpoint);
     memset(model, 0, sizeof *model);
 }

@@ -3,21 +3,22 @@
 #define ZEVAL_RUNNER_MODEL_H
 
 #include "runner/layers/layer.h"
-#include "runner/layers/swiglu.h"
+#include "runner/layers/norm.h"
 
 typedef struct Layer {
-    float *input_norm, *post_norm; /* [hidden_size] */
+    Norm input_norm, post_norm; /* the second only with an MLP */
     const MixerType *type;
     void *mixer;
     Place place;
-    Swiglu mlp;
+    const MlpType *mlp_type; /* NULL: the layer has no MLP */
+    void *mlp;
 } Layer;
 
 typedef struct Model {
     ModelConfig config;
     Checkpoint checkpoint;
     Weight embedding, head; /* [vocab_size, hidden_size] */
-    float *final_norm;
+    Norm final_norm;
     Layer *layers;
     size_t n_layers;
     size_t block_floats, recurrent_floats; /* of a State */

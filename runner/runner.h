@@ -25,8 +25,9 @@ const char *dtype_name(Dtype dtype); /* "float32", "bfloat16", "float16" */
 int dtype_parse(const char *name, Dtype *out, Error *error);
 
 /* What a layer mixes the sequence with. */
-typedef enum MixerKind { MIXER_ATTENTION, MIXER_MLA, MIXER_MAMBA2 } MixerKind;
-const char *mixer_name(MixerKind kind); /* "attention", "mla", "mamba2" */
+typedef enum MixerKind { MIXER_ATTENTION, MIXER_MLA, MIXER_MAMBA2, MIXER_MAMBA1, MIXER_LLAMBA } MixerKind;
+enum { MIXER_KINDS = MIXER_LLAMBA + 1 };
+const char *mixer_name(MixerKind kind); /* "attention", "mla", "mamba2", "mamba1", "llamba" */
 
 /* Facts of a loaded model; lives as long as the engine. */
 typedef struct ModelInfo {
@@ -38,7 +39,7 @@ typedef struct ModelInfo {
     Dtype weights_dtype;             /* of the embedding, as stored */
     const MixerKind *mixers;         /* [n_layers] */
     size_t state_bytes_per_token;    /* what a sequence's caches grow by with each token */
-    size_t state_bytes_fixed;        /* what it takes besides, whatever its length */
+    size_t state_bytes_fixed;        /* of its recurrent state, whatever its length */
     const char *const *weight_files; /* [n_weight_files] paths of the checkpoint's files that were read */
     size_t n_weight_files;
     int32_t bos_token_id, eos_token_id; /* the config's; -1 if absent */

@@ -49,8 +49,7 @@ static int check_segment(const Engine *engine, const Segment *segment, size_t in
 typedef struct RowRun {
     Engine *engine;
     size_t n_rows;
-    const float *weight; /* of the norm */
-    float eps;
+    const Norm *norm;
 } RowRun;
 
 static size_t chunks_of(size_t rows) {
@@ -73,8 +72,7 @@ static void norm_rows(void *context, size_t i, int thread) {
     Engine *engine = run->engine;
     size_t d = engine->model.embedding.cols;
     for (size_t row = i * SPAN_ROWS; row < run->n_rows && row < (i + 1) * SPAN_ROWS; row++)
-        engine->cpu.kernels->rms_norm(engine->normed + row * d, engine->hidden + row * d, run->weight, d,
-                                      run->eps);
+        norm_row(run->norm, engine->cpu.kernels, engine->normed + row * d, engine->hidden + row * d, d);
 }
 
 /* hidden += mixed */
@@ -104,12 +102,11 @@ static void keep_head_rows(Engine *engine, size_t n_head_rows) {
 /* Afterwards `normed` holds the head rows, ready for the output projection. Behind the last mixer nothing but
  * those rows matters any more, so the last MLP runs on them alone. */
 static void run_layers(Engine *engine, Tile *tile, size_t n_head_rows) {
-    const ModelConfig *config = &engine->model.config;
-    RowRun run = {.engine = engine, .n_rows = tile->n_rows, .eps = (float)config->norm_eps};
+    RowRun run = {.engine = engine, .n_rows = tile->n_rows};
     run_rows(run, embed_rows);
     for (size_t i = 0; i < engine->model.n_layers; i++) {
         const Layer *layer = &engine->model.layers[i];
-        run.weight = layer->input_norm;
+        run.norm = &layer->input_norm;
         run_rows(run, norm_rows);
         layer->type->forward(layer->mixer, layer->place, tile, engine->normed, engine->mixed);
         run_rows(run, add_rows);
@@ -117,13 +114,14 @@ static void run_layers(Engine *engine, Tile *tile, size_t n_head_rows) {
             keep_head_rows(engine, n_head_rows);
             tile->n_rows = run.n_rows = n_head_rows;
         }
-        run.weight = layer->post_norm;
+        if (!layer->mlp_type)
+            continue;
+        run.norm = &layer->post_norm;
         run_rows(run, norm_rows);
-        swiglu_forward(&layer->mlp, tile, engine->normed, engine->mixed);
+        layer->mlp_type->forward(layer->mlp, tile, engine->normed, engine->mixed);
         run_rows(run, add_rows);
     }
-    run.weight = engine->model.final_norm;
-    run.eps = (float)config->final_norm_eps;
+    run.norm = &engine->model.final_norm;
     run_rows(run, norm_rows);
 }
 

@@ -42,9 +42,12 @@ typedef struct Kernels {
 
     /* y = weight * x / sqrt(mean(x^2) + eps) */
     void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float eps);
+    /* y = weight * (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) + bias */
+    void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, size_t n, float eps);
     void (*add)(float *x, const float *y, size_t n);           /* x += y */
     void (*silu_multiply)(float *x, const float *y, size_t n); /* x = silu(x) * y */
     void (*silu)(float *x, size_t n);
+    void (*square_relu)(float *x, size_t n); /* x = max(x, 0)^2 */
     /* x[i], x[half + i] rotated by angle i; cosines and sines [half] */
     void (*rotate)(float *x, const float *cosines, const float *sines, size_t half);
 
@@ -53,6 +56,11 @@ typedef struct Kernels {
      * LANES: state[n][p] = decay * state[n][p] + b[n] * x[p]; y[p] += c[n] * state[n][p] */
     void (*scan_step)(float *state, float *y, const float *x, const float *b, const float *c, float decay,
                       size_t width, size_t stride);
+
+    /* One step of LANES channels p with `width` states each, all with the same b and c: for n in [0, width)
+     * state[n][p] = exp(dt[p] * a[n][p]) * state[n][p] + b[n] * dt[p] * x[p]; y[p] += c[n] * state[n][p] */
+    void (*scan_channels)(float *state, float *y, const float *x, const float *dt, const float *a,
+                          const float *b, const float *c, size_t width);
 
     /* scores[r][j] = scale * q[r] . key j of the block; keys are [width][BLOCK_TOKENS], n_rows <= ATTEND_ROWS
      */

@@ -318,6 +318,27 @@ static void rms_norm(float *y, const float *x, const float *weight, size_t n, fl
         y[i] = weight[i] * (x[i] * scale);
 }
 
+/* The n numbers of x minus `centre`, squared and summed; with `squared` false summed as they are. */
+ALWAYS_INLINE float sum_around(const float *x, size_t n, float centre, const bool squared) {
+    Lanes sum = lanes_set1(0.0f);
+    for (size_t i = 0; i < n; i += LANES) {
+        Lanes a = i + LANES <= n ? lanes_load(x + i) : lanes_load_part(x + i, n - i);
+        a = lanes_add(a, lanes_set1(-centre));
+        if (i + LANES > n)
+            a = lanes_join(a, lanes_set1(0.0f), n - i);
+        sum = squared ? lanes_fma(a, a, sum) : lanes_add(sum, a);
+    }
+    return lanes_sum(sum);
+}
+
+static void layer_norm(float *y, const float *x, const float *weight, const float *bias, size_t n,
+                       float eps) {
+    float mean = sum_around(x, n, 0.0f, false) / (float)n;
+    float scale = 1.0f / sqrtf(sum_around(x, n, mean, true) / (float)n + eps);
+    for (size_t i = 0; i < n; i++)
+        y[i] = weight[i] * ((x[i] - mean) * scale) + bias[i];
+}
+
 static void add(float *x, const float *y, size_t n) {
     for (size_t i = 0; i < n; i++)
         x[i] += y[i];
@@ -339,6 +360,11 @@ static void silu(float *x, size_t n) {
         lanes_store(x + i, lanes_silu(lanes_load(x + i)));
     if (i < n)
         lanes_store_part(x + i, lanes_silu(lanes_load_part(x + i, n - i)), n - i);
+}
+
+static void square_relu(float *x, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] < 0.0f ? 0.0f : x[i] * x[i];
 }
 
 static void rotate(float *x, const float *cosines, const float *sines, size_t half) {
@@ -373,6 +399,19 @@ static void scan_step(float *state, float *y, const float *x, const float *b, co
         }
         lanes_store(y + p, sum);
     }
+}
+
+static void scan_channels(float *state, float *y, const float *x, const float *dt, const float *a,
+                          const float *b, const float *c, size_t width) {
+    Lanes dts = lanes_load(dt), input = lanes_multiply(dts, lanes_load(x)), sum = lanes_load(y);
+    for (size_t n = 0; n < width; n++) {
+        Lanes decay = lanes_exp(lanes_multiply(dts, lanes_load(a + n * LANES)));
+        Lanes kept = lanes_multiply(decay, lanes_load(state + n * LANES));
+        Lanes next = lanes_fma(input, lanes_set1(b[n]), kept);
+        lanes_store(state + n * LANES, next);
+        sum = lanes_fma(lanes_set1(c[n]), next, sum);
+    }
+    lanes_store(y, sum);
 }
 
 /* ---- attention */
@@ -501,12 +540,15 @@ const Kernels *KERNELS_FUNCTION(void) {
                                   .pack = pack,
                                   .gemm = gemm,
                                   .rms_norm = rms_norm,
+                                  .layer_norm = layer_norm,
                                   .add = add,
                                   .silu_multiply = silu_multiply,
                                   .silu = silu,
+                                  .square_relu = square_relu,
                                   .rotate = rotate,
                                   .multiply_add = multiply_add,
                                   .scan_step = scan_step,
+                                  .scan_channels = scan_channels,
                                   .attend_scores = attend_scores,
                                   .attend_softmax = attend_softmax,
                                   .attend_values = attend_values,

@@ -11,7 +11,8 @@
 enum { CONFIG_MAX_BYTES = 16 * 1024 * 1024 };
 
 /* First match wins: a side file says more than the architecture that config.json inherited from its base. */
-static const Family *const families[] = {&family_zebra_llama, &family_llama};
+static const Family *const families[] = {&family_zebra_llama, &family_llama, &family_mistral,
+                                         &family_qwen2,       &family_qwen3, &family_nemotron};
 static const size_t n_families = sizeof families / sizeof *families;
 
 static const char *architecture_of(const cJSON *config) {
@@ -20,16 +21,29 @@ static const char *architecture_of(const cJSON *config) {
     return cJSON_IsString(first) ? first->valuestring : NULL;
 }
 
-const Family *family_of_architecture(const cJSON *config, const char *where, Error *error) {
+static void describe_families(Buffer *out) {
+    for (size_t i = 0; i < n_families; i++) {
+        const Family *family = families[i];
+        buffer_append_text(out, i ? ", " : "");
+        if (family->architecture)
+            buffer_append_text(out, family->architecture);
+        else if (family->side_files[0])
+            buffer_printf(out, "any with %s", family->side_files[0]);
+        else
+            buffer_append_text(out, family->looks);
+    }
+}
+
+const Family *family_of_config(const cJSON *config, const char *where, Error *error) {
     const char *architecture = architecture_of(config);
-    for (size_t i = 0; i < n_families && architecture; i++)
-        if (families[i]->architecture && strcmp(architecture, families[i]->architecture) == 0)
-            return families[i];
+    for (size_t i = 0; i < n_families; i++) {
+        const Family *family = families[i];
+        if ((architecture && family->architecture && strcmp(architecture, family->architecture) == 0) ||
+            (family->recognise && family->recognise(config)))
+            return family;
+    }
     Buffer known = {0};
-    for (size_t i = 0; i < n_families; i++)
-        buffer_printf(&known, "%s%s%s", i ? ", " : "",
-                      families[i]->architecture ? families[i]->architecture : "any with ",
-                      families[i]->side_file ? families[i]->side_file : "");
+    describe_families(&known);
     if (architecture)
         error_set(error, "%s: the architecture is \"%.100s\", which is not supported; supported are: %s",
                   where, architecture, known.data);
@@ -40,13 +54,12 @@ const Family *family_of_architecture(const cJSON *config, const char *where, Err
     return NULL;
 }
 
-int family_read_config(ModelConfig *out, const cJSON *config, const char *where, const Family *family,
-                       const cJSON *side, const char *side_where, Error *error) {
+int family_read_config(ModelConfig *out, const Family *family, const ConfigFile *files, Error *error) {
     memset(out, 0, sizeof *out);
     out->family = family->name;
-    const char *architecture = architecture_of(config);
+    const char *architecture = architecture_of(files[0].json);
     snprintf(out->architecture, sizeof out->architecture, "%s", architecture ? architecture : family->name);
-    return family->read(out, config, where, side, side_where, error);
+    return family->read(out, family, files, error);
 }
 
 static int parse_object(cJSON **out, const char *path, Error *error) {
@@ -60,42 +73,58 @@ static int parse_object(cJSON **out, const char *path, Error *error) {
     return -1;
 }
 
+/* The family whose side files are in the folder. */
+static const Family *family_of_folder(const char *folder) {
+    for (size_t i = 0; i < n_families; i++)
+        for (size_t s = 0; s < FAMILY_SIDE_FILES && families[i]->side_files[s]; s++) {
+            char *path = path_join(folder, families[i]->side_files[s]);
+            bool found = file_exists(path);
+            free(path);
+            if (found)
+                return families[i];
+        }
+    return NULL;
+}
+
+/* The files of a family lie at paths[]; those that were read are the caller's to delete, also on failure. */
+static int read_files(const Family **family, cJSON **parsed, char **paths, const char *folder, Error *error) {
+    paths[0] = path_join(folder, "config.json");
+    if (!file_is_directory(folder))
+        return error_set(error, "%s: is not a folder with a model in it", folder);
+    if (parse_object(&parsed[0], paths[0], error))
+        return -1;
+    *family = family_of_folder(folder);
+    if (!*family) {
+        *family = family_of_config(parsed[0], paths[0], error);
+        return *family ? 0 : -1;
+    }
+    for (size_t s = 0; s < FAMILY_SIDE_FILES && (*family)->side_files[s]; s++) {
+        paths[1 + s] = path_join(folder, (*family)->side_files[s]);
+        if (parse_object(&parsed[1 + s], paths[1 + s], error))
+            return -1;
+    }
+    return 0;
+}
+
 int model_config_read(ModelConfig *out, const char *folder, Error *error) {
-    char *path = path_join(folder, "config.json"), *side_path = NULL;
-    cJSON *config = NULL, *side = NULL;
     const Family *family = NULL;
-    int status = -1;
-    if (!file_is_directory(folder)) {
-        error_set(error, "%s: is not a folder with a model in it", folder);
-        goto done;
+    cJSON *parsed[FAMILY_FILES] = {0};
+    char *paths[FAMILY_FILES] = {0};
+    ConfigFile files[FAMILY_FILES];
+    int status = read_files(&family, parsed, paths, folder, error);
+    for (size_t i = 0; i < FAMILY_FILES; i++)
+        files[i] = (ConfigFile){parsed[i], paths[i]};
+    if (status == 0)
+        status = family_read_config(out, family, files, error);
+    for (size_t i = 0; i < FAMILY_FILES; i++) {
+        cJSON_Delete(parsed[i]);
+        free(paths[i]);
     }
-    if (parse_object(&config, path, error))
-        goto done;
-    for (size_t i = 0; i < n_families && !family; i++) {
-        if (!families[i]->side_file)
-            continue;
-        free(side_path);
-        side_path = path_join(folder, families[i]->side_file);
-        if (file_exists(side_path))
-            family = families[i];
-    }
-    if (family && parse_object(&side, side_path, error))
-        goto done;
-    if (!family)
-        family = family_of_architecture(config, path, error);
-    if (family)
-        status = family_read_config(out, config, path, family, side, side_path, error);
-done:
-    cJSON_Delete(config);
-    cJSON_Delete(side);
-    free(path);
-    free(side_path);
     return status;
 }
 
 /* A special token's id: a number, or (Llama 3) a list whose first entry counts. */
-static int read_token_id(const cJSON *config, const char *key, int32_t *out, const char *where,
-                         Error *error) {
+int read_token_id(const cJSON *config, const char *key, int32_t *out, const char *where, Error *error) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(config, key);
     int64_t value = -1;
     *out = -1;
@@ -109,26 +138,31 @@ static int read_token_id(const cJSON *config, const char *key, int32_t *out, con
     return 0;
 }
 
-static int require_silu(const cJSON *config, const char *where, Error *error) {
-    const char *activation = "silu";
-    if (json_opt_string(config, "hidden_act", &activation, where, error))
+int require_string(const cJSON *object, const char *key, const char *value, const char *where, Error *error) {
+    const char *found = value;
+    if (json_opt_string(object, key, &found, where, error))
         return -1;
-    if (strcmp(activation, "silu") != 0)
-        return error_set(error, "%s: hidden_act is \"%.40s\", but only \"silu\" is supported", where,
-                         activation);
+    if (strcmp(found, value) != 0)
+        return error_set(error, "%s: %s is \"%.40s\", but only \"%s\" is supported", where, key, found,
+                         value);
     return 0;
 }
 
-int read_norm_eps(const cJSON *object, double *out, const char *where, Error *error) {
-    if (json_opt_double(object, "rms_norm_eps", out, where, error))
+int read_norm_eps(const cJSON *object, const char *key, double *out, const char *where, Error *error) {
+    if (json_opt_double(object, key, out, where, error))
         return -1;
     if (!(*out >= 0 && *out <= 1))
-        return error_set(error, "%s: rms_norm_eps is %g, expected a number from 0 to 1", where, *out);
+        return error_set(error, "%s: %s is %g, expected a number from 0 to 1", where, key, *out);
     return 0;
 }
 
-int read_common_fields(ModelConfig *out, const cJSON *config, const char *where, Error *error) {
-    out->norm_eps = 1e-6;
+int read_common_fields(ModelConfig *out, const Family *family, const ConfigFile *file, Error *error) {
+    const cJSON *config = file->json;
+    const char *where = file->where;
+    bool layer_norm = family->traits.norm == NORM_LAYER_1P;
+    out->norm = family->traits.norm;
+    out->mlp = family->traits.mlp;
+    out->norm_eps = layer_norm ? 1e-5 : 1e-6;
     if (json_get_int(config, "hidden_size", 1, CONFIG_MAX_WIDTH, &out->hidden_size, where, error) ||
         json_get_int(config, "intermediate_size", 1, CONFIG_MAX_WIDTH, &out->intermediate_size, where,
                      error) ||
@@ -136,12 +170,12 @@ int read_common_fields(ModelConfig *out, const cJSON *config, const char *where,
         json_get_int(config, "vocab_size", 1, CONFIG_MAX_VOCABULARY, &out->vocab_size, where, error) ||
         json_opt_int(config, "max_position_embeddings", 1, CONFIG_MAX_POSITIONS,
                      &out->max_position_embeddings, where, error) ||
-        read_norm_eps(config, &out->norm_eps, where, error) ||
+        read_norm_eps(config, layer_norm ? "norm_eps" : "rms_norm_eps", &out->norm_eps, where, error) ||
         json_opt_bool(config, "tie_word_embeddings", &out->tied_head, where, error) ||
         json_opt_bool(config, "mlp_bias", &out->mlp_bias, where, error) ||
         read_token_id(config, "bos_token_id", &out->bos_token_id, where, error) ||
         read_token_id(config, "eos_token_id", &out->eos_token_id, where, error) ||
-        require_silu(config, where, error))
+        require_string(config, "hidden_act", out->mlp == MLP_SQUARED_RELU ? "relu2" : "silu", where, error))
         return -1;
     out->final_norm_eps = out->norm_eps;
     return 0;

@@ -1,9 +1,10 @@
-/* Causal attention with grouped heads (MHA, GQA, MQA), half-split rotary embedding on the full head.
+/* Causal attention with grouped heads (MHA, GQA, MQA), half-split rotary embedding on the head's first
+ * channels or all of them, a sliding window where the layer has one.
  *
  * A cache block holds, per key/value head, the keys transposed [head_dim][BLOCK_TOKENS], so that one vector
  * load gives one channel of 16 keys, and then the values [BLOCK_TOKENS][value_stride]. A query's scores over
- * its whole past are kept, so the softmax needs no rescaling and its sums run in the order of absolute
- * positions. */
+ * all the keys it sees are kept, so the softmax needs no rescaling and its sums run in the order of absolute
+ * positions, from the block of the first such key on. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,9 @@
 
 typedef struct Attention {
     LinearLayer q, k, v, o;
+    float *q_norm, *k_norm; /* [head_dim], or NULL */
+    float norm_eps;
+    size_t window; /* keys that a query sees, 0: all */
     size_t n_heads, n_kv_heads, head_dim;
     size_t value_stride; /* head_dim rounded up to LANES */
     float scale;
@@ -24,11 +28,27 @@ static void attention_free(void *layer) {
     linear_free(&attention->k);
     linear_free(&attention->v);
     linear_free(&attention->o);
+    free(attention->q_norm);
+    free(attention->k_norm);
     free(attention);
 }
 
-static int attention_load(void **out, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
-                          Error *error) {
+static int load_norms(Attention *attention, const ModelConfig *config, Checkpoint *checkpoint,
+                      const char *prefix, Error *error) {
+    char name[256];
+    attention->norm_eps = (float)config->norm_eps;
+    if (!config->attention.qk_norms)
+        return 0;
+    return checkpoint_vector(checkpoint, tensor_name(name, prefix, "q_norm.weight"),
+                             config->attention.head_dim, &attention->q_norm, error) ||
+                   checkpoint_vector(checkpoint, tensor_name(name, prefix, "k_norm.weight"),
+                                     config->attention.head_dim, &attention->k_norm, error)
+               ? -1
+               : 0;
+}
+
+static int attention_load(void **out, const ModelConfig *config, size_t layer, Checkpoint *checkpoint,
+                          const char *prefix, Error *error) {
     const AttentionConfig *c = &config->attention;
     Attention *attention = mem_alloc_zero(1, sizeof *attention);
     attention->n_heads = (size_t)c->n_heads;
@@ -36,11 +56,14 @@ static int attention_load(void **out, const ModelConfig *config, Checkpoint *che
     attention->head_dim = (size_t)c->head_dim;
     attention->value_stride = round_up(attention->head_dim, LANES);
     attention->scale = (float)(1.0 / sqrt((double)c->head_dim));
+    if (layer >= (size_t)c->window_layers)
+        attention->window = (size_t)c->window;
     int64_t d = config->hidden_size, q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
-    if (linear_load(&attention->q, checkpoint, prefix, "q_proj", q, d, c->bias, error) ||
-        linear_load(&attention->k, checkpoint, prefix, "k_proj", kv, d, c->bias, error) ||
-        linear_load(&attention->v, checkpoint, prefix, "v_proj", kv, d, c->bias, error) ||
-        linear_load(&attention->o, checkpoint, prefix, "o_proj", d, q, c->bias, error)) {
+    if (linear_load(&attention->q, checkpoint, prefix, "q_proj", q, d, c->qkv_bias, error) ||
+        linear_load(&attention->k, checkpoint, prefix, "k_proj", kv, d, c->qkv_bias, error) ||
+        linear_load(&attention->v, checkpoint, prefix, "v_proj", kv, d, c->qkv_bias, error) ||
+        linear_load(&attention->o, checkpoint, prefix, "o_proj", d, q, c->o_bias, error) ||
+        load_norms(attention, config, checkpoint, prefix, error)) {
         attention_free(attention);
         return -1;
     }
@@ -80,26 +103,32 @@ static float *values_of(const AttentionRun *run, const CacheBlock *block, size_t
            (layer->n_kv_heads * layer->head_dim + kv_head * layer->value_stride) * BLOCK_TOKENS;
 }
 
-/* Rotates a span's queries and keys and puts its keys and values into the cache. */
+/* A head's query or key: normed where the model does that, then rotated. */
+static void prepare_head(const AttentionRun *run, float *head, const float *norm, size_t position) {
+    const Kernels *kernels = run->tile->cpu->kernels;
+    const Rope *rope = run->tile->rope;
+    if (norm)
+        kernels->rms_norm(head, head, norm, run->layer->head_dim, run->layer->norm_eps);
+    kernels->rotate(head, rope->cosines + position * rope->half, rope->sines + position * rope->half,
+                    rope->half);
+}
+
+/* Prepares a span's queries and keys and puts its keys and values into the cache. */
 static void store_span(void *context, size_t i, int thread) {
     (void)thread;
     const AttentionRun *run = context;
     const Attention *layer = run->layer;
     const Span *span = &run->tile->spans[i];
-    const Rope *rope = run->tile->rope;
     size_t dim = layer->head_dim;
     for (size_t t = 0; t < span->n_rows; t++) {
         size_t row = span->row + t, position = (size_t)span->position + t, slot = position % BLOCK_TOKENS;
-        const float *cosines = rope->cosines + position * rope->half,
-                    *sines = rope->sines + position * rope->half;
         const CacheBlock *block = span->piece->state->blocks[position / BLOCK_TOKENS];
         for (size_t h = 0; h < layer->n_heads; h++)
-            run->tile->cpu->kernels->rotate(run->q + (row * layer->n_heads + h) * dim, cosines, sines,
-                                            rope->half);
+            prepare_head(run, run->q + (row * layer->n_heads + h) * dim, layer->q_norm, position);
         for (size_t h = 0; h < layer->n_kv_heads; h++) {
             float *k = run->k + (row * layer->n_kv_heads + h) * dim;
             const float *v = run->v + (row * layer->n_kv_heads + h) * dim;
-            run->tile->cpu->kernels->rotate(k, cosines, sines, rope->half);
+            prepare_head(run, k, layer->k_norm, position);
             float *keys = keys_of(run, block, h) + slot;
             for (size_t d = 0; d < dim; d++)
                 keys[d * BLOCK_TOKENS] = k[d];
@@ -115,34 +144,51 @@ typedef struct QueryGroup {
     size_t n;
     const float *q[ATTEND_ROWS];
     float *out[ATTEND_ROWS];
-    size_t n_keys[ATTEND_ROWS]; /* ascending */
+    size_t first_key[ATTEND_ROWS], n_keys[ATTEND_ROWS]; /* ascending; keys [first_key, n_keys) count */
 } QueryGroup;
 
 static size_t attend_scratch(const Attention *layer, size_t max_keys) {
     return ATTEND_ROWS * (round_up(max_keys, BLOCK_TOKENS) + layer->value_stride);
 }
 
+/* The softmax of scores [before, n), in place; the scores before them become 0. Their sum, which depends on
+ * `before` below BLOCK_TOKENS and n - before alone. */
+static float softmax_from(const Kernels *kernels, float *scores, size_t before, size_t n) {
+    for (size_t j = 0; j < before; j++)
+        scores[j] = -INFINITY;
+    float total = kernels->attend_softmax(scores, n);
+    for (size_t j = 0; j < before; j++)
+        scores[j] = 0.0f;
+    return total;
+}
+
 static void attend_group(const AttentionRun *run, const State *state, size_t kv_head, const QueryGroup *group,
                          float *scratch) {
     const Attention *layer = run->layer;
     const Kernels *kernels = run->tile->cpu->kernels;
-    size_t n_blocks = (group->n_keys[group->n - 1] + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
-    size_t stride = n_blocks * BLOCK_TOKENS, counts[ATTEND_ROWS];
+    size_t first = group->first_key[0] / BLOCK_TOKENS,
+           end = (group->n_keys[group->n - 1] + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
+    size_t stride = (end - first) * BLOCK_TOKENS, counts[ATTEND_ROWS];
     float *scores = scratch, *sums = scores + ATTEND_ROWS * stride, totals[ATTEND_ROWS] = {0};
-    for (size_t b = 0; b < n_blocks; b++)
-        kernels->attend_scores(scores + b * BLOCK_TOKENS, stride, group->q, group->n,
+    for (size_t b = first; b < end; b++)
+        kernels->attend_scores(scores + (b - first) * BLOCK_TOKENS, stride, group->q, group->n,
                                keys_of(run, state->blocks[b], kv_head), layer->head_dim, layer->scale);
-    for (size_t r = 0; r < group->n; r++)
-        totals[r] = kernels->attend_softmax(scores + r * stride, group->n_keys[r]);
+    for (size_t r = 0; r < group->n; r++) {
+        size_t own = group->first_key[r] / BLOCK_TOKENS * BLOCK_TOKENS;
+        totals[r] = softmax_from(kernels, scores + r * stride + own - first * BLOCK_TOKENS,
+                                 group->first_key[r] - own, group->n_keys[r] - own);
+    }
     memset(sums, 0, group->n * layer->value_stride * sizeof *sums);
-    for (size_t b = 0; b < n_blocks; b++) {
+    for (size_t b = first; b < end; b++) {
         for (size_t r = 0; r < group->n; r++) {
             size_t before = b * BLOCK_TOKENS,
                    left = group->n_keys[r] > before ? group->n_keys[r] - before : 0;
-            counts[r] = left < BLOCK_TOKENS ? left : BLOCK_TOKENS;
+            counts[r] = group->first_key[r] >= before + BLOCK_TOKENS ? 0
+                        : left < BLOCK_TOKENS                        ? left
+                                                                     : BLOCK_TOKENS;
         }
-        kernels->attend_values(sums, layer->value_stride, scores + b * BLOCK_TOKENS, stride, counts, group->n,
-                               values_of(run, state->blocks[b], kv_head), layer->value_stride,
+        kernels->attend_values(sums, layer->value_stride, scores + (b - first) * BLOCK_TOKENS, stride, counts,
+                               group->n, values_of(run, state->blocks[b], kv_head), layer->value_stride,
                                layer->value_stride);
     }
     for (size_t r = 0; r < group->n; r++) {
@@ -164,7 +210,9 @@ static void attend_span(void *context, size_t i, int thread) {
             size_t offset = ((span->row + t) * layer->n_heads + kv_head * per_kv + h) * layer->head_dim;
             group.q[group.n] = run->q + offset;
             group.out[group.n] = run->out + offset;
-            group.n_keys[group.n++] = (size_t)span->position + t + 1;
+            size_t n_keys = (size_t)span->position + t + 1;
+            group.first_key[group.n] = layer->window && n_keys > layer->window ? n_keys - layer->window : 0;
+            group.n_keys[group.n++] = n_keys;
             if (group.n == ATTEND_ROWS || (t + 1 == span->n_rows && h + 1 == per_kv)) {
                 attend_group(run, span->piece->state, kv_head, &group, run->tile->cpu->scratch[thread]);
                 group.n = 0;

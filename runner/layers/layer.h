@@ -47,9 +47,9 @@ typedef struct Place {
 
 typedef struct MixerType {
     MixerKind kind;
-    /* Takes its tensors, whose names begin with `prefix`, from the checkpoint. */
-    int (*load)(void **out, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
-                Error *error);
+    /* Takes the tensors of layer number `layer`, whose names begin with `prefix`, from the checkpoint. */
+    int (*load)(void **out, const ModelConfig *config, size_t layer, Checkpoint *checkpoint,
+                const char *prefix, Error *error);
     void (*free)(void *layer);
     size_t (*cache_floats)(const void *layer);     /* per token */
     size_t (*recurrent_floats)(const void *layer); /* per sequence */
@@ -58,7 +58,19 @@ typedef struct MixerType {
     void (*forward)(const void *layer, Place place, const Tile *tile, const float *x, float *y);
 } MixerType;
 
-extern const MixerType mixer_attention, mixer_mla, mixer_mamba2;
+extern const MixerType mixer_attention, mixer_mla, mixer_mamba2, mixer_mamba1, mixer_llamba;
+
+/* What follows the mixer; it keeps nothing of a sequence. */
+typedef struct MlpType {
+    int (*load)(void **out, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
+                Error *error);
+    void (*free)(void *layer);
+    size_t (*workspace_floats)(const void *layer); /* per row of a tile */
+    /* y[row] = mlp(x[row]); both [n_rows, hidden_size] */
+    void (*forward)(const void *layer, const Tile *tile, const float *x, float *y);
+} MlpType;
+
+extern const MlpType mlp_swiglu, mlp_squared_relu;
 
 /* PREFIX + NAME + SUFFIX in `text`. */
 const char *tensor_name(char text[static 256], const char *prefix, const char *name);

@@ -1,4 +1,5 @@
-/* Multi-head latent attention (Zebra-Llama's: shared low-rank keys and values, YaRN rotary part).
+/* Multi-head latent attention: low-rank keys and values, shared by groups of heads or one per head, and one
+ * rotary key for all heads.
  *
  * The cache holds one latent and one rotary key per token for all heads. Always computed in the absorbed
  * form: the queries go through the key half of kv_b_proj, so that scores are taken against the latents
@@ -41,35 +42,35 @@ static void mla_free(void *layer) {
     free(mla);
 }
 
-static int load_queries(Mla *mla, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
-                        Error *error) {
+static int load_queries(Mla *mla, const ModelConfig *config, MlaRanks ranks, Checkpoint *checkpoint,
+                        const char *prefix, Error *error) {
     const MlaConfig *c = &config->mla;
     char name[256];
     int64_t d = config->hidden_size, width = c->n_heads * (c->nope_width + c->rope_width);
-    if (c->q_rank == 0)
+    if (ranks.q == 0)
         return linear_load(&mla->q_b, checkpoint, prefix, "q_proj", width, d, false, error);
-    if (linear_load(&mla->q_a, checkpoint, prefix, "q_a_proj", c->q_rank, d, c->bias, error) ||
-        linear_load(&mla->q_b, checkpoint, prefix, "q_b_proj", width, c->q_rank, false, error))
+    if (linear_load(&mla->q_a, checkpoint, prefix, "q_a_proj", ranks.q, d, c->bias, error) ||
+        linear_load(&mla->q_b, checkpoint, prefix, "q_b_proj", width, ranks.q, false, error))
         return -1;
     if (!c->rank_norms)
         return 0;
-    return checkpoint_vector(checkpoint, tensor_name(name, prefix, "q_a_layernorm.weight"), c->q_rank,
+    return checkpoint_vector(checkpoint, tensor_name(name, prefix, "q_a_layernorm.weight"), ranks.q,
                              &mla->q_norm, error);
 }
 
-static int load_keys_values(Mla *mla, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
-                            Error *error) {
+static int load_keys_values(Mla *mla, const ModelConfig *config, MlaRanks ranks, Checkpoint *checkpoint,
+                            const char *prefix, Error *error) {
     const MlaConfig *c = &config->mla;
     char name[256];
     int64_t d = config->hidden_size, per_head = c->nope_width + c->v_width;
-    if (linear_load(&mla->kv_a, checkpoint, prefix, "kv_a_proj_with_mqa", c->kv_rank + c->rope_width, d,
+    if (linear_load(&mla->kv_a, checkpoint, prefix, "kv_a_proj_with_mqa", ranks.kv + c->rope_width, d,
                     c->bias, error) ||
         checkpoint_weight(checkpoint, tensor_name(name, prefix, "kv_b_proj.weight"), c->n_kv_heads * per_head,
-                          c->kv_rank, &mla->kv_b, error) ||
+                          ranks.kv, &mla->kv_b, error) ||
         linear_load(&mla->out, checkpoint, prefix, "out_proj", d, c->n_heads * c->v_width, c->bias, error))
         return -1;
     if (c->rank_norms && checkpoint_vector(checkpoint, tensor_name(name, prefix, "kv_a_layernorm.weight"),
-                                           c->kv_rank, &mla->kv_norm, error))
+                                           ranks.kv, &mla->kv_norm, error))
         return -1;
     mla->key_up = mem_alloc(mla->n_kv_heads * sizeof *mla->key_up);
     mla->value_up = mem_alloc(mla->n_kv_heads * sizeof *mla->value_up);
@@ -81,14 +82,15 @@ static int load_keys_values(Mla *mla, const ModelConfig *config, Checkpoint *che
     return 0;
 }
 
-static int mla_load(void **out, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
-                    Error *error) {
+static int mla_load(void **out, const ModelConfig *config, size_t layer, Checkpoint *checkpoint,
+                    const char *prefix, Error *error) {
     const MlaConfig *c = &config->mla;
+    const MlaRanks ranks = config->ranks[layer];
     Mla *mla = mem_alloc_zero(1, sizeof *mla);
     mla->n_heads = (size_t)c->n_heads;
     mla->n_kv_heads = (size_t)c->n_kv_heads;
-    mla->q_rank = (size_t)c->q_rank;
-    mla->rank = (size_t)c->kv_rank;
+    mla->q_rank = (size_t)ranks.q;
+    mla->rank = (size_t)ranks.kv;
     mla->nope = (size_t)c->nope_width;
     mla->rope = (size_t)c->rope_width;
     mla->v_width = (size_t)c->v_width;
@@ -96,8 +98,8 @@ static int mla_load(void **out, const ModelConfig *config, Checkpoint *checkpoin
     mla->stride = mla->latent_width + mla->rope;
     mla->scale =
         (float)(rope_yarn_score_factor(&config->rope) / sqrt((double)(c->nope_width + c->rope_width)));
-    if (load_queries(mla, config, checkpoint, prefix, error) ||
-        load_keys_values(mla, config, checkpoint, prefix, error)) {
+    if (load_queries(mla, config, ranks, checkpoint, prefix, error) ||
+        load_keys_values(mla, config, ranks, checkpoint, prefix, error)) {
         mla_free(mla);
         return -1;
     }

@@ -98,7 +98,7 @@ int rope_extend(Rope *rope, size_t n, Error *error) {
     }
     for (size_t t = 0; t < capacity; t++)
         for (size_t i = 0; i < rope->half; i++) {
-            float angle = (float)t * rope->frequencies[i];
+            float angle = (float)(rope->origin + t) * rope->frequencies[i];
             cosines[t * rope->half + i] = (float)cos((double)angle) * rope->scale;
             sines[t * rope->half + i] = (float)sin((double)angle) * rope->scale;
         }

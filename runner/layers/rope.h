@@ -27,6 +27,7 @@ typedef struct Rope {
     size_t half;            /* width / 2 */
     float *frequencies;     /* [half] */
     float scale;            /* multiplies cosines and sines */
+    size_t origin;          /* what position 0 counts as: 0, but for tests of far positions */
     float *cosines, *sines; /* [n_positions, half] */
     size_t n_positions;
 } Rope;

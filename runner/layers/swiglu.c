@@ -1,25 +1,38 @@
-/* The gated MLP. */
-#include "runner/layers/swiglu.h"
+/* The gated MLP: down( silu(gate x) * (up x) ). */
+#include <stdlib.h>
 
-int swiglu_load(Swiglu *out, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
-                Error *error) {
-    int64_t d = config->hidden_size, width = config->intermediate_size;
-    bool bias = config->mlp_bias;
-    return linear_load(&out->gate, checkpoint, prefix, "gate_proj", width, d, bias, error) ||
-                   linear_load(&out->up, checkpoint, prefix, "up_proj", width, d, bias, error) ||
-                   linear_load(&out->down, checkpoint, prefix, "down_proj", d, width, bias, error)
-               ? -1
-               : 0;
-}
+#include "base/memory.h"
+#include "runner/layers/layer.h"
 
-void swiglu_free(Swiglu *layer) {
+typedef struct Swiglu {
+    LinearLayer gate, up, down;
+} Swiglu;
+
+static void swiglu_free(void *opaque) {
+    Swiglu *layer = opaque;
     linear_free(&layer->gate);
     linear_free(&layer->up);
     linear_free(&layer->down);
+    free(layer);
 }
 
-size_t swiglu_workspace_floats(const Swiglu *layer) {
-    return 2 * layer->gate.weight.rows;
+static int swiglu_load(void **out, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
+                       Error *error) {
+    int64_t d = config->hidden_size, width = config->intermediate_size;
+    bool bias = config->mlp_bias;
+    Swiglu *layer = mem_alloc_zero(1, sizeof *layer);
+    if (linear_load(&layer->gate, checkpoint, prefix, "gate_proj", width, d, bias, error) ||
+        linear_load(&layer->up, checkpoint, prefix, "up_proj", width, d, bias, error) ||
+        linear_load(&layer->down, checkpoint, prefix, "down_proj", d, width, bias, error)) {
+        swiglu_free(layer);
+        return -1;
+    }
+    *out = layer;
+    return 0;
+}
+
+static size_t swiglu_workspace_floats(const void *layer) {
+    return 2 * ((const Swiglu *)layer)->gate.weight.rows;
 }
 
 typedef struct SwigluRun {
@@ -37,7 +50,8 @@ static void multiply_rows(void *context, size_t i, int thread) {
                                            (end - row) * run->width);
 }
 
-void swiglu_forward(const Swiglu *layer, const Tile *tile, const float *x, float *y) {
+static void swiglu_forward(const void *opaque, const Tile *tile, const float *x, float *y) {
+    const Swiglu *layer = opaque;
     size_t rows = tile->n_rows, d = layer->gate.weight.cols, width = layer->gate.weight.rows;
     SwigluRun run = {tile, tile->workspace, tile->workspace + rows * width, width};
     cpu_linear(tile->cpu,
@@ -47,3 +61,8 @@ void swiglu_forward(const Swiglu *layer, const Tile *tile, const float *x, float
     cpu_parallel(tile->cpu, (rows + SPAN_ROWS - 1) / SPAN_ROWS, rows * width * 8, multiply_rows, &run);
     cpu_linear(tile->cpu, &(Linear){&layer->down.weight, layer->down.bias, run.gate, y, width, d}, 1, rows);
 }
+
+const MlpType mlp_swiglu = {.load = swiglu_load,
+                            .free = swiglu_free,
+                            .workspace_floats = swiglu_workspace_floats,
+                            .forward = swiglu_forward};

@@ -19,25 +19,38 @@ from zebra import Zebra
 OUT = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "models"
 # A single token, fewer tokens than the convolution is wide, a few dozen, and more than two chunks of 64.
 LENGTHS = (1, 3, 37, 131)
+LONGER = (1, 3, 37, 300)
 # Which rows of a long case are kept: the ends, both sides of powers of two, and some in between.
-LONG_POSITIONS = [0, 1, 2, 3, 4, 7, 8, 15, 16, 30, 31, 32, 33, 50, 63, 64, 65, 90, 100, 126, 127, 128, 129, 130]
+LONG_POSITIONS = {
+    131: [0, 1, 2, 3, 4, 7, 8, 15, 16, 30, 31, 32, 33, 50, 63, 64, 65, 90, 100, 126, 127, 128, 129, 130],
+    300: [0, 3, 15, 16, 31, 33, 63, 64, 65, 127, 128, 129, 200, 255, 256, 257, 298, 299],
+}
+FAR = 5000
 
 
-def case_ids(rng, vocabulary):
-    cases = [rng.integers(0, vocabulary, size=length) for length in LENGTHS]
+def case_ids(rng, vocabulary, lengths=LENGTHS):
+    cases = [rng.integers(0, vocabulary, size=length) for length in lengths]
     cases[1][:] = [vocabulary - 1, 0, vocabulary - 1]
     cases[2][10:16] = cases[2][10]
     return [[int(i) for i in ids] for ids in cases]
 
 
-def write_logits(folder, seed, made_by, ids_of_cases, logits_of, notes):
+def write_logits(folder, seed, made_by, ids_of_cases, logits_of, notes, offset=0):
+    """logits_of(ids, first): first is the position of the first token. With an offset there is one more case, the
+    ids of the third one that far out."""
     cases = []
-    for number, ids in enumerate(ids_of_cases):
-        logits = np.asarray(logits_of(ids), dtype="<f4")
+    runs = [(ids, 0) for ids in ids_of_cases] + ([(ids_of_cases[2], offset)] if offset else [])
+    for number, (ids, first) in enumerate(runs):
+        logits = np.asarray(logits_of(ids, first), dtype="<f4")
         case = {"ids": ids, "logits_file": f"case{number}.npy"}
+        if first:
+            case["first_position"] = first
         if len(ids) > 64:
-            case["positions"] = LONG_POSITIONS
-            logits = logits[LONG_POSITIONS]
+            case["positions"] = LONG_POSITIONS[len(ids)]
+            logits = logits[case["positions"]]
+        elif first:
+            case["positions"] = list(range(0, len(ids), 4))
+            logits = logits[case["positions"]]
         np.save(folder / case["logits_file"], np.ascontiguousarray(logits))
         cases.append(case)
     write_json_compact(folder / "logits.json", {"made_by": made_by, "seed": seed, **notes, "cases": cases})
@@ -58,58 +71,83 @@ def fresh_folder(name):
     return folder
 
 
-# Llama: the transformers class is the truth.
+# The transformers class is the truth.
 
 
-def make_llama(name, seed, storage, shard_size=None, **sizes):
+def fill_randomly(model, tied, offset_norms):
+    """Weights that exercise every term; norms around 1, or around 0 where the class adds the 1."""
+    import torch
+
+    width = model.config.hidden_size
+    with torch.no_grad():
+        for key, weight in model.named_parameters():
+            if key.endswith("norm.weight") or key.endswith("norm_f.weight"):
+                weight.uniform_(-0.5, 0.5) if offset_norms else weight.uniform_(0.5, 1.5)
+            elif key.endswith(".bias"):
+                weight.normal_(0, 0.3)
+            elif "embed" in key:
+                weight.normal_(0, 3 * width**-0.5 if tied else 1)
+            elif "lm_head" in key:
+                weight.normal_(0, 3 * width**-0.5)
+            elif key.endswith("conv1d.weight"):
+                weight.normal_(0, 0.5)
+            elif key.endswith("dt_bias"):
+                weight.uniform_(-4, 1)
+                weight[0] = 25.0
+            elif key.endswith("A_log"):
+                weight.uniform_(0.5, 16).log_()
+            elif key.endswith(".D"):
+                weight.normal_(1, 0.3)
+            else:
+                weight.normal_(0, weight.shape[1] ** -0.5)
+
+
+def make_transformer(family, name, seed, storage, shard_size=None, lengths=None, offset=0, window_off=False, **sizes):
+    """family: "Llama" for LlamaConfig and LlamaForCausalLM, and so on. offset: a further case whose tokens stand that
+    far from the sequence's start. window_off: transformers' eager mask applies sliding_window also where the
+    config switches it off, so the class computes without the key that the stored config keeps."""
     import torch
     import transformers
-    from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
     torch.set_num_threads(1)
-    config = LlamaConfig(
-        bos_token_id=1, eos_token_id=2, max_position_embeddings=512, attn_implementation="eager", **sizes
-    )
-    model = LlamaForCausalLM(config)
-    width = config.hidden_size
-    with torch.no_grad():
-        for key, weight in model.named_parameters():
-            if "norm" in key:
-                weight.uniform_(0.5, 1.5)
-            elif key.endswith("bias"):
-                weight.normal_(0, 0.3)
-            elif "embed_tokens" in key:
-                weight.normal_(0, 3 * width**-0.5 if config.tie_word_embeddings else 1)
-            elif "lm_head" in key:
-                weight.normal_(0, 3 * width**-0.5)
-            else:
-                weight.normal_(0, weight.shape[1] ** -0.5)
+    config_class = getattr(transformers, f"{family}Config")
+    model_class = getattr(transformers, f"{family}ForCausalLM")
+    positions = {} if family == "Mamba2" else {"max_position_embeddings": 512}
+    eager = {"attn_implementation": "eager"}
+    config = config_class(bos_token_id=1, eos_token_id=2, **positions, **eager, **sizes)
+    model = model_class(config)
+    fill_randomly(model, config.tie_word_embeddings, offset_norms=family == "Nemotron")
     folder = fresh_folder(name)
     stored = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[storage]
     model.to(stored).save_pretrained(folder, max_shard_size=shard_size or "1GB", safe_serialization=True)
     (folder / "generation_config.json").unlink(missing_ok=True)
     for file in folder.glob("*.safetensors"):
         file.chmod(0o644)
+    config = config_class.from_pretrained(folder, **eager)
+    if window_off:
+        config.sliding_window = None
 
     # What was stored, widened: the runtime sees the same rounding.
-    model = LlamaForCausalLM.from_pretrained(folder, torch_dtype=torch.float32, attn_implementation="eager").eval()
-    exact = LlamaForCausalLM.from_pretrained(folder, torch_dtype=torch.float64, attn_implementation="eager").eval()
+    model = model_class.from_pretrained(folder, config=config, torch_dtype=torch.float32).eval()
+    exact = model_class.from_pretrained(folder, config=config, torch_dtype=torch.float64).eval()
 
-    def run(which, ids):
+    def run(which, ids, first=0):
+        where = {"position_ids": torch.arange(first, first + len(ids))[None]} if first else {}
         with torch.no_grad():
-            return which(torch.tensor([ids]), use_cache=False).logits[0].numpy()
+            return which(torch.tensor([ids]), use_cache=False, **where).logits[0].numpy()
 
     rng = np.random.default_rng(seed)
-    ids_of_cases = case_ids(rng, config.vocab_size)
+    ids_of_cases = case_ids(rng, config.vocab_size, lengths or LENGTHS)
     gap = max(relative_gap(run(model, ids), run(exact, ids)) for ids in ids_of_cases)
     made_by = {
-        "implementation": "transformers LlamaForCausalLM, eager attention, float32",
+        "implementation": f"transformers {family}ForCausalLM, eager attention, float32",
         "transformers": transformers.__version__,
         "torch": torch.__version__.split("+")[0],
         "python": platform.python_version(),
     }
-    write_logits(folder, seed, made_by, ids_of_cases, lambda ids: run(model, ids), {"float32_to_float64": f"{gap:.1e}"})
+    notes = {"float32_to_float64": f"{gap:.1e}"}
+    write_logits(folder, seed, made_by, ids_of_cases, lambda ids, first: run(model, ids, first), notes, offset)
     return gap
 
 
@@ -207,7 +245,7 @@ def make_zebra(name, seed, storage, config, hybrid):
         "python": platform.python_version(),
     }
     notes = {"attempt": attempt, "float32_to_float64": f"{gap:.1e}"}
-    write_logits(folder, seed, made_by, ids_of_cases, exact.logits, notes)
+    write_logits(folder, seed, made_by, ids_of_cases, lambda ids, first: exact.logits(ids), notes)
     return gap
 
 
@@ -316,20 +354,41 @@ LLAMA3 = {
     "original_max_position_embeddings": 64,
 }
 MODELS = {
-    "llama_tiny": lambda: make_llama(
-        "llama_tiny", 11, "F32", hidden_size=48, intermediate_size=56, num_hidden_layers=2, num_attention_heads=6,
+    "llama_tiny": lambda: make_transformer(
+        "Llama", "llama_tiny", 11, "F32", hidden_size=48, intermediate_size=56, num_hidden_layers=2, num_attention_heads=6,
         num_key_value_heads=2, head_dim=10, vocab_size=97, rms_norm_eps=1e-5, rope_theta=50.0, rope_scaling=LLAMA3,
         tie_word_embeddings=False,
     ),
-    "llama_tiny_tied_bf16": lambda: make_llama(
-        "llama_tiny_tied_bf16", 12, "BF16", shard_size="60KB", hidden_size=40, intermediate_size=72,
+    "llama_tiny_tied_bf16": lambda: make_transformer(
+        "Llama", "llama_tiny_tied_bf16", 12, "BF16", shard_size="60KB", hidden_size=40, intermediate_size=72,
         num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=1, vocab_size=101, rms_norm_eps=1e-6,
         rope_theta=10000.0, tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
     ),
-    "llama_tiny_f16": lambda: make_llama(
-        "llama_tiny_f16", 13, "F16", hidden_size=36, intermediate_size=52, num_hidden_layers=2,
+    "llama_tiny_f16": lambda: make_transformer(
+        "Llama", "llama_tiny_f16", 13, "F16", hidden_size=36, intermediate_size=52, num_hidden_layers=2,
         num_attention_heads=3, num_key_value_heads=3, head_dim=14, vocab_size=89, rms_norm_eps=1e-5,
         rope_theta=500000.0, tie_word_embeddings=False,
+    ),
+    "mistral_tiny": lambda: make_transformer(
+        "Mistral", "mistral_tiny", 14, "F32", lengths=LONGER, offset=FAR, hidden_size=40, intermediate_size=52,
+        num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=3, head_dim=12, vocab_size=99,
+        rms_norm_eps=1e-5, rope_theta=10000.0, sliding_window=21, tie_word_embeddings=False,
+    ),
+    "qwen2_tiny": lambda: make_transformer(
+        "Qwen2", "qwen2_tiny", 15, "BF16", lengths=LONGER, offset=FAR, shard_size="50KB", window_off=True,
+        hidden_size=48, intermediate_size=60, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=2,
+        vocab_size=101, rms_norm_eps=1e-6, rope_theta=1000000.0, use_sliding_window=False, sliding_window=13,
+        max_window_layers=1, tie_word_embeddings=True,
+    ),
+    "qwen3_tiny": lambda: make_transformer(
+        "Qwen3", "qwen3_tiny", 16, "F32", lengths=LONGER, offset=FAR, hidden_size=40, intermediate_size=52,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=14, vocab_size=97,
+        rms_norm_eps=1e-6, rope_theta=1000000.0, tie_word_embeddings=True, sliding_window=None,
+    ),
+    "nemotron_tiny": lambda: make_transformer(
+        "Nemotron", "nemotron_tiny", 17, "F16", lengths=LONGER, offset=FAR, hidden_size=48, intermediate_size=76,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
+        partial_rotary_factor=0.375, vocab_size=95, norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=False,
     ),
     "zebra_tiny": lambda: make_zebra("zebra_tiny", 21, "F32", *zebra_tiny()),
     "zebra_tiny_lora_norm": lambda: make_zebra("zebra_tiny_lora_norm", 22, "BF16", *zebra_tiny_lora_norm()),

@@ -287,8 +287,8 @@ static int read_config(ModelConfig *out, const char *base, const char *more, con
     if (drop)
         cJSON_DeleteItemFromObjectCaseSensitive(is_zebra ? side : config, drop);
     int status =
-        family_read_config(out, config, "config.json", is_zebra ? &family_zebra_llama : &family_llama, side,
-                           "hybrid_config.json", error);
+        family_read_config(out, is_zebra ? &family_zebra_llama : &family_llama,
+                           (ConfigFile[]){{config, "config.json"}, {side, "hybrid_config.json"}}, error);
     cJSON_Delete(config);
     cJSON_Delete(side);
     return status;
@@ -304,7 +304,7 @@ static void test_llama_defaults(void **unused) {
     assert_int_equal(config.attention.head_dim, 2);
     assert_true(config.norm_eps == 1e-6 && config.final_norm_eps == 1e-6);
     assert_true(config.rope.theta == 10000 && config.rope.scaling == ROPE_PLAIN);
-    assert_false(config.tied_head || config.attention.bias || config.mlp_bias);
+    assert_false(config.tied_head || config.attention.qkv_bias || config.attention.o_bias || config.mlp_bias);
     assert_int_equal(config.bos_token_id, -1);
     assert_int_equal(config.max_position_embeddings, 0);
 }

@@ -132,6 +132,8 @@ Matrix read_npy(const char *path) {
 
 static void read_case(FixtureCase *out, const cJSON *item, const char *folder) {
     const cJSON *ids = cJSON_GetObjectItem(item, "ids"), *positions = cJSON_GetObjectItem(item, "positions");
+    const cJSON *first = cJSON_GetObjectItem(item, "first_position");
+    out->first_position = first ? (size_t)first->valuedouble : 0;
     out->n_ids = (size_t)cJSON_GetArraySize(ids);
     out->ids = mem_alloc(out->n_ids * sizeof *out->ids);
     for (size_t i = 0; i < out->n_ids; i++)

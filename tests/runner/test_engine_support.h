@@ -27,7 +27,8 @@ Matrix read_npy(const char *path);
 typedef struct FixtureCase {
     int32_t *ids;
     size_t n_ids;
-    size_t *positions; /* the row numbers of `logits`, in order */
+    size_t first_position; /* what the first token's position counts as */
+    size_t *positions;     /* the row numbers of `logits`, in order */
     Matrix logits;
 } FixtureCase;
 
