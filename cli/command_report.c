@@ -32,45 +32,84 @@ static int write_out(const Buffer *text, const char *path, Error *error) {
     return file_write_atomic(path, text->data, text->size, error);
 }
 
-static int report(const char *path, const char *format, int64_t run, const char *output, Error *error) {
+/* What the user asked for. */
+typedef struct Wanted {
+    const char *db, *format, *output, *paper, *table;
+    int64_t run;
+    bool json, published_only;
+} Wanted;
+
+static int check(const Wanted *wanted, Error *error) {
+    if (!wanted->paper != !wanted->table)
+        return error_set_kind(error, ERROR_USAGE,
+                              "--paper and --table belong together; `zeval published` lists both");
+    if (wanted->published_only && !wanted->paper)
+        return error_set_kind(error, ERROR_USAGE, "--published-only needs --paper and --table");
+    if (wanted->paper && wanted->run)
+        return error_set_kind(error, ERROR_USAGE,
+                              "--run does not go with --paper: each row takes the newest run of its model");
+    return 0;
+}
+
+static int make_report(const Wanted *wanted, Db *db, Buffer *text, Error *error) {
+    ReportFunction *function = NULL;
+    if (wanted->paper)
+        return report_paper(db, wanted->paper, wanted->table, wanted->format, text, error);
+    if (find_format(wanted->format, &function, error) != 0)
+        return -1;
+    ReportOptions options = {.run_id = wanted->run};
+    return function(db, &options, text, error);
+}
+
+static int report(const Wanted *wanted, Error *error) {
     ReportFunction *function = NULL;
     Db *db = NULL;
-    if (find_format(format, &function, error) || db_open(&db, path, DB_READ, error))
+    if (check(wanted, error) != 0 || (!wanted->paper && find_format(wanted->format, &function, error) != 0) ||
+        (!wanted->published_only && db_open(&db, wanted->db, DB_READ, error) != 0))
         return -1;
     Buffer text = {0};
-    ReportOptions options = {.run_id = run};
-    int result = function(db, &options, &text, error);
+    int result = make_report(wanted, db, &text, error);
     if (result == 0)
-        result = write_out(&text, output, error);
+        result = write_out(&text, wanted->output, error);
     buffer_free(&text);
-    db_close(db);
+    if (db)
+        db_close(db);
     return result;
 }
 
 int command_report(int argc, char **argv, Error *error) {
-    const char *db = "results.db", *format = "markdown", *output = NULL;
-    int64_t run = 0;
-    bool json = false;
+    Wanted wanted = {.db = "results.db", .format = "markdown"};
     const Option options[] = {
-        {"db", "FILE", OPTION_TEXT, &db, 0, 0, false, "database to read (default results.db)"},
-        {"run", "ID", OPTION_INT, &run, 1, 9e15, false,
+        {"db", "FILE", OPTION_TEXT, &wanted.db, 0, 0, false, "database to read (default results.db)"},
+        {"run", "ID", OPTION_INT, &wanted.run, 1, 9e15, false,
          "only this run (default: every complete one; see `zeval runs`)"},
-        {"format", "NAME", OPTION_TEXT, &format, 0, 0, false, "markdown (default), html, json"},
-        {"json", NULL, OPTION_FLAG, &json, 0, 0, false, "the same as --format json"},
-        {"output", "FILE", OPTION_TEXT, &output, 0, 0, false, "file to write (default: standard output)"},
+        {"format", "NAME", OPTION_TEXT, &wanted.format, 0, 0, false,
+         "markdown (default), html, json; with --paper: markdown, latex, csv, json"},
+        {"json", NULL, OPTION_FLAG, &wanted.json, 0, 0, false, "the same as --format json"},
+        {"output", "FILE", OPTION_TEXT, &wanted.output, 0, 0, false,
+         "file to write (default: standard output)"},
+        {"paper", "NAME", OPTION_TEXT, &wanted.paper, 0, 0, false,
+         "lay out a table of this paper, ours beside what it printed (see `zeval published`)"},
+        {"table", "NAME", OPTION_TEXT, &wanted.table, 0, 0, false, "which table, by its number or title"},
+        {"published-only", NULL, OPTION_FLAG, &wanted.published_only, 0, 0, false,
+         "the paper's table alone, checked against itself; no database is read"},
         {0}};
     const Usage usage = {
         .command = "report",
         .synopsis = "[--db FILE] [options]",
         .about = "Shows the results in a database: the tables that lm-evaluation-harness prints, then\n"
-                 "what was run, down to the hash of each file. The same results give the same bytes.",
+                 "what was run, down to the hash of each file. The same results give the same bytes.\n"
+                 "With --paper and --table: a table as printed, with ours, difference and verdict.",
         .examples = "  zeval report --db results.db\n"
-                    "  zeval report --db results.db --format html --output results.html",
+                    "  zeval report --db results.db --format html --output results.html\n"
+                    "  zeval report --db results.db --paper zebra-llama --table 1",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
     if (parsed)
         return parsed < 0 ? -1 : 0;
-    return report(db, json ? "json" : format, run, output, error);
+    if (wanted.json)
+        wanted.format = "json";
+    return report(&wanted, error);
 }
 
 int command_runs(int argc, char **argv, Error *error) {

@@ -16,6 +16,7 @@ static const struct {
     {"demo", command_demo, "score the built-in model on the built-in tasks: no network, no files"},
     {"run", command_run, "score a model on tasks and keep every result in a database"},
     {"report", command_report, "show results from a database: Markdown, HTML or JSON"},
+    {"published", command_published, "list the numbers that papers printed"},
     {"runs", command_runs, "list the runs in a database and how far each got"},
     {"tasks", command_tasks, "list the tasks, groups and tags that can be named"},
     {"requests", command_requests, "print every request of tasks as JSON Lines, without a model"},

@@ -253,7 +253,8 @@ static void page_head(const ReportSet *set, Arena *arena, Buffer *out) {
     buffer_append_text(out, "</p></header>\n<main id=\"results\">\n");
 }
 
-static int write_page(Db *db, const ReportSet *set, Arena *arena, Buffer *out, Error *error) {
+static int write_page(Db *db, const ReportSet *set, void *context, Arena *arena, Buffer *out, Error *error) {
+    (void)context;
     page_head(set, arena, out);
     if (set->n_runs > 1)
         comparison(set, arena, out);
@@ -267,5 +268,5 @@ static int write_page(Db *db, const ReportSet *set, Arena *arena, Buffer *out, E
 }
 
 int report_html(Db *db, const ReportOptions *options, Buffer *out, Error *error) {
-    return report_make(db, options, write_page, out, error);
+    return report_make(db, options, write_page, NULL, out, error);
 }

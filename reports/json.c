@@ -137,7 +137,8 @@ static cJSON *run_object(const ReportRun *run, Arena *arena) {
     return object;
 }
 
-static int write_runs(Db *db, const ReportSet *set, Arena *arena, Buffer *out, Error *error) {
+static int write_runs(Db *db, const ReportSet *set, void *context, Arena *arena, Buffer *out, Error *error) {
+    (void)context;
     (void)db;
     (void)error;
     cJSON *root = cJSON_CreateObject();
@@ -153,5 +154,5 @@ static int write_runs(Db *db, const ReportSet *set, Arena *arena, Buffer *out, E
 }
 
 int report_json(Db *db, const ReportOptions *options, Buffer *out, Error *error) {
-    return report_make(db, options, write_runs, out, error);
+    return report_make(db, options, write_runs, NULL, out, error);
 }

@@ -134,7 +134,8 @@ static void comparison(const ReportSet *set, Arena *arena, Buffer *out) {
     table_free(&table);
 }
 
-static int write_runs(Db *db, const ReportSet *set, Arena *arena, Buffer *out, Error *error) {
+static int write_runs(Db *db, const ReportSet *set, void *context, Arena *arena, Buffer *out, Error *error) {
+    (void)context;
     (void)db;
     (void)error;
     if (set->n_runs > 1)
@@ -145,5 +146,5 @@ static int write_runs(Db *db, const ReportSet *set, Arena *arena, Buffer *out, E
 }
 
 int report_markdown(Db *db, const ReportOptions *options, Buffer *out, Error *error) {
-    return report_make(db, options, write_runs, out, error);
+    return report_make(db, options, write_runs, NULL, out, error);
 }

@@ -23,6 +23,19 @@ int report_html(Db *db, const ReportOptions *options, Buffer *out, Error *error)
 /* The same numbers for scripts: {"runs": [{..., "results": [...]}]}. */
 int report_json(Db *db, const ReportOptions *options, Buffer *out, Error *error);
 
+/* The papers' printed numbers that match; NULL matches all. Model and task match when they occur in the name,
+ * whatever the case, or as patterns when they have a * or ?. Without any filter: which papers and tables
+ * there are. `format`: markdown, latex, csv or json. Nothing that matches is an error. */
+typedef struct PublishedQuery {
+    const char *paper, *table, *model, *task;
+} PublishedQuery;
+int report_published(const PublishedQuery *query, const char *format, Buffer *out, Error *error);
+
+/* A paper's table as printed, its means and KV-cache sizes recomputed and compared, slips of the source
+ * named. With a database, ours beside it: value, difference and a verdict per cell. db NULL: published values
+ * alone. Formats as above; CSV and JSON have one record per cell. */
+int report_paper(Db *db, const char *paper, const char *table, const char *format, Buffer *out, Error *error);
+
 /* `zeval runs`: a table of the runs in a database, finished or not, with how far each got; as JSON when
  * `json`. */
 int report_runs(Db *db, bool json, Buffer *out, Error *error);

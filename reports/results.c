@@ -333,7 +333,8 @@ static int run_sql(Db *db, const char *sql, Error *error) {
                      sqlite3_errmsg(db_handle(db)));
 }
 
-int report_make(Db *db, const ReportOptions *options, ReportWriter *write, Buffer *out, Error *error) {
+int report_make(Db *db, const ReportOptions *options, ReportWriter *write, void *context, Buffer *out,
+                Error *error) {
     Arena arena = {0};
     ReportSet set;
     size_t start = out->size;
@@ -341,7 +342,7 @@ int report_make(Db *db, const ReportOptions *options, ReportWriter *write, Buffe
         return -1;
     int result = load_runs(db, options, &arena, &set, error);
     if (result == 0)
-        result = write(db, &set, &arena, out, error);
+        result = write(db, &set, context, &arena, out, error);
     run_sql(db, "RELEASE report", NULL);
     arena_free(&arena);
     if (result != 0 && out->size > start) {

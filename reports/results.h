@@ -74,9 +74,11 @@ typedef struct ReportSet {
 
 /* Loads the run that `options` names, or every complete one, and appends what `write` makes of it, all from
  * one snapshot of the database. A run that is not there or not complete, or a database without a complete
- * run, is an error; on an error nothing is appended. */
-typedef int ReportWriter(Db *db, const ReportSet *set, Arena *arena, Buffer *out, Error *error);
-int report_make(Db *db, const ReportOptions *options, ReportWriter *write, Buffer *out, Error *error);
+ * run, is an error; on an error nothing is appended. `context` is the writer's own. */
+typedef int ReportWriter(Db *db, const ReportSet *set, void *context, Arena *arena, Buffer *out,
+                         Error *error);
+int report_make(Db *db, const ReportOptions *options, ReportWriter *write, void *context, Buffer *out,
+                Error *error);
 
 /* The entry of that name and kind, NULL if none. */
 const ReportEntry *report_find(const ReportRun *run, const char *name, bool is_group);

@@ -6,5 +6,9 @@ int main(void) {
     failed += _cmocka_run_group_tests("reports: Markdown", markdown_tests, n_markdown_tests, NULL, NULL);
     failed += _cmocka_run_group_tests("reports: HTML", html_tests, n_html_tests, NULL, NULL);
     failed += _cmocka_run_group_tests("reports: JSON and runs", json_tests, n_json_tests, NULL, NULL);
+    failed +=
+        _cmocka_run_group_tests("reports: published numbers", published_tests, n_published_tests, NULL, NULL);
+    failed += _cmocka_run_group_tests("reports: sheets", sheet_tests, n_sheet_tests, NULL, NULL);
+    failed += _cmocka_run_group_tests("reports: papers", paper_tests, n_paper_tests, NULL, NULL);
     return failed != 0;
 }

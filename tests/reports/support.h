@@ -43,7 +43,9 @@ char *make_report(ReportFunction *report, Db *db, int64_t run_id);
 void assert_contains(const char *text, const char *expected);
 void assert_lacks(const char *text, const char *unexpected);
 
-extern const struct CMUnitTest table_tests[], markdown_tests[], html_tests[], json_tests[];
-extern const size_t n_table_tests, n_markdown_tests, n_html_tests, n_json_tests;
+extern const struct CMUnitTest table_tests[], markdown_tests[], html_tests[], json_tests[], published_tests[],
+    sheet_tests[], paper_tests[];
+extern const size_t n_table_tests, n_markdown_tests, n_html_tests, n_json_tests, n_published_tests,
+    n_sheet_tests, n_paper_tests;
 
 #endif

@@ -1,0 +1,79 @@
+/* Building books of sheets. */
+#include "reports/sheet.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* Grows an array in an arena; the old one stays behind until the arena goes. */
+static void *grown(Arena *arena, const void *items, size_t n, size_t bytes_each) {
+    if (n & (n - 1))
+        return (void *)items;
+    char *out = arena_alloc(arena, (n ? 2 * n : 1) * bytes_each);
+    if (n)
+        memcpy(out, items, n * bytes_each);
+    return out;
+}
+
+int sheet_format_find(const char *name, SheetFormat *out, Error *error) {
+    static const char *const names[N_SHEET_FORMATS] = {"markdown", "latex", "csv", "json"};
+    for (size_t i = 0; i < N_SHEET_FORMATS; i++)
+        if (strcmp(names[i], name) == 0) {
+            *out = (SheetFormat)i;
+            return 0;
+        }
+    return error_set_kind(error, ERROR_USAGE, "--format: found \"%s\", expected markdown, latex, csv or json",
+                          name);
+}
+
+Sheet *sheet_add(SheetBook *book, SheetUse use, const char *name, const char *title,
+                 const SheetColumn *columns, size_t n_columns) {
+    book->sheets = grown(book->arena, book->sheets, book->n_sheets, sizeof *book->sheets);
+    Sheet *sheet = arena_alloc(book->arena, sizeof *sheet);
+    *sheet = (Sheet){.use = use, .name = name, .title = title, .columns = columns, .n_columns = n_columns};
+    book->sheets[book->n_sheets++] = sheet;
+    return sheet;
+}
+
+SheetCell *sheet_row(SheetBook *book, Sheet *sheet, bool rule_before) {
+    sheet->rules = grown(book->arena, sheet->rules, sheet->n_rows, sizeof *sheet->rules);
+    sheet->cells = grown(book->arena, sheet->cells, sheet->n_rows, sheet->n_columns * sizeof *sheet->cells);
+    sheet->rules[sheet->n_rows] = rule_before;
+    SheetCell *row = &sheet->cells[sheet->n_rows++ * sheet->n_columns];
+    for (size_t c = 0; c < sheet->n_columns; c++)
+        row[c] = (SheetCell){.text = ""};
+    return row;
+}
+
+size_t sheet_note(SheetBook *book, Sheet *sheet, const char *text) {
+    for (size_t i = 0; i < sheet->n_notes; i++)
+        if (strcmp(sheet->notes[i], text) == 0)
+            return i + 1;
+    sheet->notes = grown(book->arena, sheet->notes, sheet->n_notes, sizeof *sheet->notes);
+    sheet->notes[sheet->n_notes++] = text;
+    return sheet->n_notes;
+}
+
+void sheet_mark(SheetBook *book, Sheet *sheet, SheetCell *cell, const char *text) {
+    size_t number = sheet_note(book, sheet, text);
+    cell->mark = cell->mark ? arena_printf(book->arena, "%s,%zu", cell->mark, number)
+                            : arena_printf(book->arena, "%zu", number);
+}
+
+void sheet_line(SheetBook *book, const char *format, ...) {
+    Buffer text = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    buffer_vprintf(&text, format, arguments);
+    va_end(arguments);
+    book->lines = grown(book->arena, book->lines, book->n_lines, sizeof *book->lines);
+    book->lines[book->n_lines++] = arena_strdup(book->arena, text.data ? text.data : "");
+    buffer_free(&text);
+}
+
+void sheet_write(const SheetBook *book, SheetFormat format, Buffer *out) {
+    static void (*const writers[N_SHEET_FORMATS])(const SheetBook *, Buffer *) = {
+        sheet_write_markdown, sheet_write_latex, sheet_write_csv, sheet_write_json};
+    writers[format](book, out);
+}
