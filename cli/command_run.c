@@ -8,7 +8,8 @@ typedef struct RunArguments {
     Verbosity verbosity;
     const char *model, *db, *dtype, *backend, *bos;
     int64_t threads, max_length, batch_tokens;
-    bool json;
+    double memory_gib;
+    bool json, dry_run, no_reuse;
 } RunArguments;
 
 static int parse_bos(const char *name, BosPolicy *out, Error *error) {
@@ -30,6 +31,8 @@ static int run(const RunArguments *arguments, Error *error) {
                            .n_threads = (int)arguments->threads,
                            .max_length = arguments->max_length,
                            .batch_tokens = (size_t)arguments->batch_tokens,
+                           .memory_bytes = (size_t)(arguments->memory_gib * (double)(1 << 30)),
+                           .no_reuse = arguments->no_reuse,
                            .build = version_text(),
                            .stop = interrupts_catch(),
                            .progress = verbosity_progress(&arguments->verbosity),
@@ -37,6 +40,8 @@ static int run(const RunArguments *arguments, Error *error) {
     if (dtype_parse(arguments->dtype, &options.dtype, error) ||
         parse_bos(arguments->bos, &options.bos, error))
         return -1;
+    if (arguments->dry_run)
+        return scoring_plan(&options, arguments->json, error);
     return scoring_run(&options, arguments->json ? SCORING_JSON : SCORING_TABLE, NULL, error);
 }
 
@@ -63,7 +68,15 @@ int command_run(int argc, char **argv, Error *error) {
          "BOS before each context: default (as the tokenizer does), add, none"},
         {"batch-tokens", "N", OPTION_INT, &a.batch_tokens, 1, 1e7, false,
          "tokens per engine call (default 4096); scores do not depend on it"},
-        {"json", NULL, OPTION_FLAG, &a.json, 0, 0, false, "print the results as JSON instead of a table"},
+        {"memory", "GIB", OPTION_NUMBER, &a.memory_gib, 0.001, 1e6, false,
+         "memory that the program may take, weights included; what does not\nfit is computed again (default: "
+         "the weights and half of what is free)"},
+        {"no-reuse", NULL, OPTION_FLAG, &a.no_reuse, 0, 0, false,
+         "score everything anew; an answer that differs from one that the\ndatabase has is an error"},
+        {"dry-run", NULL, OPTION_FLAG, &a.dry_run, 0, 0, false,
+         "print how much there is to compute and about how long it takes;\nscore nothing, write nothing"},
+        {"json", NULL, OPTION_FLAG, &a.json, 0, 0, false,
+         "print the results (or the plan) as JSON instead of a table"},
         VERBOSITY_OPTIONS(a.verbosity),
         {0}};
     const Usage usage = {

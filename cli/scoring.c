@@ -5,22 +5,19 @@
 #include "reports/reports.h"
 
 static void say_what_was_done(const EvalOptions *options, const EvalSummary *summary) {
+    const EvalPlan *plan = &summary->plan;
     if (summary->was_complete) {
         log_info(options->log, "run %lld is in %s already, complete: nothing to score",
                  (long long)summary->run_id, options->db_path);
         return;
     }
-    log_info(options->log, "run %lld: %lld requests, %lld scored now, %lld found in %s",
-             (long long)summary->run_id, (long long)summary->n_requests, (long long)summary->n_scored,
-             (long long)summary->n_reused, options->db_path);
-    if (summary->tokens_computed > 0)
-        log_info(options->log, "%lld tokens computed for %lld asked (%.2f times fewer by sharing prefixes)",
-                 (long long)summary->tokens_computed, (long long)summary->tokens_asked,
-                 (double)summary->tokens_asked / (double)summary->tokens_computed);
-    if (summary->n_truncated > 0)
+    log_info(options->log, "run %lld: %lld requests, %lld scored now, %lld found in %s; %lld tokens computed",
+             (long long)summary->run_id, (long long)plan->n_requests, (long long)summary->n_scored,
+             (long long)plan->n_reused, options->db_path, (long long)summary->tokens_computed);
+    if (plan->n_truncated > 0)
         log_warning(options->log,
                     "%lld of %lld requests were longer than max_length and were cut on the left",
-                    (long long)summary->n_truncated, (long long)summary->n_requests);
+                    (long long)plan->n_truncated, (long long)plan->n_requests);
 }
 
 static int write_page(Db *db, const ReportOptions *report, const char *path, Error *error) {
@@ -51,4 +48,18 @@ int scoring_run(const EvalOptions *options, ScoringOutput output, const char *ht
     buffer_free(&text);
     db_close(db);
     return result;
+}
+
+int scoring_plan(const EvalOptions *options, bool json, Error *error) {
+    EvalPlan plan;
+    Buffer text = {0};
+    if (eval_plan(options, &plan, error))
+        return -1;
+    if (json)
+        eval_plan_json(&plan, &text);
+    else
+        eval_plan_text(&plan, &text);
+    fwrite(text.data, 1, text.size, stdout);
+    buffer_free(&text);
+    return 0;
 }

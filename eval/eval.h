@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "runner/runner.h"
@@ -31,26 +32,48 @@ typedef struct EvalOptions {
     BosPolicy bos;
     int64_t max_length; /* tokens; 0: the config's max_position_embeddings, else the tokenizer's, else 2048 */
     size_t
-        batch_tokens;  /* about how many tokens one engine call gets; 0: 4096. Scores do not depend on it. */
+        batch_tokens; /* about how many tokens one engine call gets; 0: 4096. Scores do not depend on it. */
+    size_t
+        memory_bytes;  /* what the process may take, weights included; 0: weights and half of what is free */
+    bool no_reuse;     /* score everything anew and hold it against what the database has */
     const char *build; /* version and commit of the program, for provenance */
     const volatile sig_atomic_t *stop; /* set by a signal handler: finish the batch, commit, return */
     FILE *progress;                    /* where the progress line goes; NULL: nowhere */
     Log *log;
 } EvalOptions;
 
+/* What a run has to do, known before the first token is computed. */
+typedef struct EvalPlan {
+    int64_t n_requests;
+    int64_t n_reused;         /* answered from the database; the following is about the others */
+    int64_t n_truncated;      /* requests cut on the left to max_length, of all */
+    int64_t tokens_alone;     /* were each request fed on its own */
+    int64_t tokens_distinct;  /* distinct prefixes of all inputs: the least that can be computed */
+    int64_t tokens_again;     /* fed once more because states have no room */
+    int64_t memory_bytes;     /* for the whole process */
+    int64_t budget_bytes;     /* of these, for states */
+    int64_t state_bytes;      /* states take at most, feeding one segment at a time */
+    double seconds;           /* reading, encoding and planning took */
+    double tokens_per_second; /* measured on this machine; 0: not measured */
+} EvalPlan;
+
+/* Plans a run and measures the engine's rate for some seconds; scores nothing and writes nothing. The
+ * database is read if it is there. */
+int eval_plan(const EvalOptions *options, EvalPlan *plan, Error *error);
+/* Appends the plan for people, a few lines, or as one JSON object. */
+void eval_plan_text(const EvalPlan *plan, Buffer *out);
+void eval_plan_json(const EvalPlan *plan, Buffer *out);
+
 typedef struct EvalSummary {
     int64_t run_id;
     bool was_complete; /* the same run was in the database already, finished */
-    int64_t n_requests;
-    int64_t n_reused;        /* answered from the database */
-    int64_t n_scored;        /* answered by the engine now */
-    int64_t n_truncated;     /* requests cut on the left to max_length */
-    int64_t tokens_asked;    /* tokens of the scored requests, were each fed on its own */
+    EvalPlan plan;
+    int64_t n_scored;        /* requests answered by the engine now */
     int64_t tokens_computed; /* tokens the engine was fed */
 } EvalSummary;
 
-/* Runs everything that is not in the database yet and stores results. ERROR_STOPPED when `stop` was set: what
- * was finished is committed, and the same call goes on from there. */
+/* Runs everything that is not in the database yet and stores results. The plan goes to the log first.
+ * ERROR_STOPPED when `stop` was set: what was finished is committed, and the same call goes on from there. */
 int eval_run(const EvalOptions *options, EvalSummary *summary, Error *error);
 
 #endif

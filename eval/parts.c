@@ -178,3 +178,12 @@ int parts_describe(const RunParts *parts, Db *db, int64_t *run_id, bool *complet
     free(settings);
     return result;
 }
+
+int parts_stopped(const RunParts *parts, Error *error) {
+    const EvalOptions *options = parts->options;
+    if (!options->stop || !*options->stop)
+        return 0;
+    return error_set_kind(error, ERROR_STOPPED,
+                          "stopped: what was scored so far is in %s, and the same command goes on from there",
+                          options->db_path);
+}

@@ -1,229 +1,218 @@
-/* See plan.h. Two engine calls per batch: the shared prefixes, then the rests. */
-#include "eval/plan.h"
-
+/* Adding requests to a plan and settling it; see plan.h. Everything is done by passes over the nodes in
+ * preorder, so that no tree is too deep. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "eval/plan_tree.h"
 
-typedef struct Item {
-    int32_t *tokens; /* [n_tokens] */
-    size_t n_tokens, n_context;
-    Answer *answer;
-    size_t group;
-    TargetResult *results; /* [n_tokens - n_context], in order of position */
-} Item;
-
-typedef struct Group {
-    size_t first, n; /* its items */
-    size_t n_shared;
-    State *state; /* after the shared prefix */
-} Group;
-
-struct Plan {
-    Item *items;
-    size_t n_items, items_capacity;
-    Group *groups;
-    size_t n_groups, groups_capacity;
-    size_t n_tokens;
-    Arena arena;
-};
+enum { MAX_REQUESTS = 1 << 30 }; /* a tree has at most two nodes for each, numbered by 32 bits */
 
 Plan *plan_create(void) {
-    return mem_alloc_zero(1, sizeof(Plan));
-}
-
-void plan_clear(Plan *plan) {
-    plan->n_items = plan->n_groups = plan->n_tokens = 0;
-    arena_reset(&plan->arena);
+    Plan *plan = mem_alloc_zero(1, sizeof *plan);
+    tree_init(&plan->tree);
+    return plan;
 }
 
 void plan_free(Plan *plan) {
     if (!plan)
         return;
+    for (uint32_t i = 0; plan->states && i < plan->n_nodes; i++)
+        state_release(plan->states[i]);
+    tree_free(&plan->tree);
     arena_free(&plan->arena);
+    free(plan->nodes);
+    free(plan->states);
+    free(plan->wants);
     free(plan->items);
-    free(plan->groups);
+    free(plan->stack);
+    free(plan->answered);
     free(plan);
 }
 
-size_t plan_requests(const Plan *plan) {
-    return plan->n_items;
-}
-
-size_t plan_tokens(const Plan *plan) {
-    return plan->n_tokens;
-}
-
-/* Room for one more element in a growing array. */
-static void *grow(void *array, size_t n, size_t *capacity, size_t bytes_each) {
-    if (n < *capacity)
-        return array;
-    *capacity = *capacity ? *capacity * 2 : 64;
-    return mem_realloc(array, *capacity * bytes_each);
-}
-
-void plan_begin_group(Plan *plan) {
-    if (plan->n_groups && plan->groups[plan->n_groups - 1].n == 0)
-        return;
-    plan->groups = grow(plan->groups, plan->n_groups, &plan->groups_capacity, sizeof *plan->groups);
-    plan->groups[plan->n_groups++] = (Group){.first = plan->n_items};
-}
-
-void plan_add(Plan *plan, const EncodedRequest *request, Answer *answer) {
-    if (plan->n_groups == 0)
-        plan_begin_group(plan);
-    plan->items = grow(plan->items, plan->n_items, &plan->items_capacity, sizeof *plan->items);
-    size_t n = request->tokens.n;
-    Item *item = &plan->items[plan->n_items++];
-    *item = (Item){.tokens = arena_alloc(&plan->arena, n * sizeof(int32_t)),
-                   .n_tokens = n,
-                   .n_context = request->n_context,
-                   .answer = answer,
-                   .group = plan->n_groups - 1,
-                   .results = arena_alloc(&plan->arena, (n - request->n_context) * sizeof(TargetResult))};
-    memcpy(item->tokens, request->tokens.ids, n * sizeof(int32_t));
-    plan->groups[plan->n_groups - 1].n++;
-    plan->n_tokens += n - 1;
-}
-
-/* Length of the common prefix of a group's inputs. */
-static size_t common_prefix(const Plan *plan, const Group *group) {
-    const Item *first = &plan->items[group->first];
-    size_t common = first->n_tokens - 1;
-    for (size_t i = 1; i < group->n; i++) {
-        const Item *item = first + i;
-        size_t limit = item->n_tokens - 1 < common ? item->n_tokens - 1 : common, at = 0;
-        while (at < limit && item->tokens[at] == first->tokens[at])
-            at++;
-        common = at;
+void plan_push(uint32_t **array, size_t *n, size_t *capacity, uint32_t value) {
+    if (*n == *capacity) {
+        *capacity = *capacity ? *capacity * 2 : 64;
+        *array = mem_realloc(*array, *capacity * sizeof **array);
     }
-    return common;
+    (*array)[(*n)++] = value;
 }
 
-/* Appends the targets of an item that are read off input positions [from, to), relative to `from`. */
-static size_t add_targets(const Item *item, size_t from, size_t to, Target *out) {
-    size_t n = 0, first = item->n_context - 1, end = item->n_tokens - 1;
-    for (size_t at = first > from ? first : from; at < end && at < to; at++)
-        out[n++] = (Target){.position = (int32_t)(at - from), .token = item->tokens[at + 1]};
-    return n;
-}
-
-static int compare_targets(const void *a, const void *b) {
-    const Target *x = a, *y = b;
-    if (x->position != y->position)
-        return x->position < y->position ? -1 : 1;
-    return x->token < y->token ? -1 : x->token > y->token;
-}
-
-/* The shared segment's targets are those of all its items, each once. */
-static Segment shared_segment(Plan *plan, Group *group) {
-    const Item *items = &plan->items[group->first];
-    size_t most = 0, n = 0, kept = 0;
-    bool goes_on = false;
-    for (size_t i = 0; i < group->n; i++) {
-        most += items[i].n_tokens - items[i].n_context;
-        goes_on |= items[i].n_tokens - 1 > group->n_shared;
+int plan_add(Plan *plan, const EncodedRequest *request, uint32_t *number, Error *error) {
+    if (plan->n_items == MAX_REQUESTS)
+        return error_set(error, "a run has more than %d requests, which is the most it can have",
+                         MAX_REQUESTS);
+    if (plan->n_items == plan->items_capacity) {
+        plan->items_capacity = plan->items_capacity ? plan->items_capacity * 2 : 256;
+        plan->items = mem_realloc(plan->items, plan->items_capacity * sizeof *plan->items);
     }
-    Target *targets = arena_alloc(&plan->arena, most * sizeof *targets);
-    for (size_t i = 0; i < group->n; i++)
-        n += add_targets(&items[i], 0, group->n_shared, targets + n);
-    if (n)
-        qsort(targets, n, sizeof *targets, compare_targets);
-    for (size_t i = 0; i < n; i++)
-        if (i == 0 || compare_targets(&targets[i], &targets[kept - 1]) != 0)
-            targets[kept++] = targets[i];
-    return (Segment){.tokens = items[0].tokens,
-                     .n_tokens = group->n_shared,
-                     .targets = targets,
-                     .n_targets = kept,
-                     .results = arena_alloc(&plan->arena, (kept + 1) * sizeof(TargetResult)),
-                     .want_state = goes_on};
-}
-
-/* Hands the shared segment's results to the items that asked for them. */
-static void distribute(Plan *plan, const Group *group, const Segment *segment) {
-    for (size_t i = 0; i < group->n; i++) {
-        Item *item = &plan->items[group->first + i];
-        Target wanted[1];
-        for (size_t at = item->n_context - 1; at < group->n_shared && at < item->n_tokens - 1; at++) {
-            wanted[0] = (Target){.position = (int32_t)at, .token = item->tokens[at + 1]};
-            const Target *found =
-                bsearch(wanted, segment->targets, segment->n_targets, sizeof *wanted, compare_targets);
-            item->results[at - (item->n_context - 1)] = segment->results[found - segment->targets];
-        }
-    }
-}
-
-static int run_shared(Plan *plan, Engine *engine, size_t *computed, Error *error) {
-    Segment *segments = arena_alloc(&plan->arena, plan->n_groups * sizeof *segments);
-    Group **owners = arena_alloc(&plan->arena, plan->n_groups * sizeof(Group *));
-    size_t n = 0;
-    for (size_t i = 0; i < plan->n_groups; i++) {
-        Group *group = &plan->groups[i];
-        if (group->n == 0)
-            continue;
-        group->n_shared = common_prefix(plan, group);
-        if (group->n_shared == 0)
-            continue;
-        owners[n] = group;
-        segments[n++] = shared_segment(plan, group);
-        *computed += group->n_shared;
-    }
-    if (n && engine_score(engine, segments, n, error))
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        distribute(plan, owners[i], &segments[i]);
-        owners[i]->state = segments[i].state;
-    }
+    const TokenIds *tokens = &request->tokens;
+    *number = plan->n_items;
+    plan->items[plan->n_items++] = (Item){.end = tree_add(&plan->tree, tokens->ids, tokens->n - 1),
+                                          .n_context = (uint32_t)request->n_context,
+                                          .last = tokens->ids[tokens->n - 1],
+                                          .answer = {.is_greedy = true}};
+    plan->counts.tokens_alone += tokens->n - 1;
     return 0;
 }
 
-static int run_rests(Plan *plan, Engine *engine, size_t *computed, Error *error) {
-    Segment *segments = arena_alloc(&plan->arena, plan->n_items * sizeof *segments);
-    size_t n = 0;
-    for (size_t i = 0; i < plan->n_items; i++) {
-        Item *item = &plan->items[i];
-        const Group *group = &plan->groups[item->group];
-        size_t end = item->n_tokens - 1, shared = group->n_shared;
-        if (shared == end)
-            continue;
-        Target *targets = arena_alloc(&plan->arena, (item->n_tokens - item->n_context) * sizeof *targets);
-        size_t n_targets = add_targets(item, shared, end, targets);
-        segments[n++] = (Segment){.parent = group->state,
-                                  .tokens = item->tokens + shared,
-                                  .n_tokens = end - shared,
-                                  .targets = targets,
-                                  .n_targets = n_targets,
-                                  .results = item->results + (item->n_tokens - item->n_context - n_targets)};
-        *computed += end - shared;
-    }
-    return n ? engine_score(engine, segments, n, error) : 0;
-}
+/* ---- settling: the nodes in preorder, siblings in the order they were added */
 
-static void sum_up(Plan *plan) {
-    for (size_t i = 0; i < plan->n_items; i++) {
-        const Item *item = &plan->items[i];
-        Answer answer = {.is_greedy = true};
-        for (size_t j = 0; j < item->n_tokens - item->n_context; j++) {
-            answer.loglikelihood += item->results[j].logprob;
-            answer.is_greedy &= item->results[j].argmax == item->tokens[item->n_context + j];
+static void number_nodes(Plan *plan) {
+    const PrefixTree *tree = &plan->tree;
+    uint32_t *stack = NULL, *number = mem_alloc(tree->n_nodes * sizeof *number), n = 0;
+    size_t n_stack = 0, capacity = 0;
+    plan->n_nodes = tree->n_nodes;
+    plan->nodes = mem_alloc_zero((size_t)tree->n_nodes + 1, sizeof *plan->nodes);
+    plan_push(&stack, &n_stack, &capacity, TREE_ROOT);
+    while (n_stack) {
+        uint32_t from = stack[--n_stack];
+        const TreeNode *node = &tree->nodes[from];
+        number[from] = n;
+        PlanNode *to = &plan->nodes[n];
+        *to = (PlanNode){.first = node->first, .n = node->n, .after = n + 1};
+        if (n > 0) {
+            to->parent = number[node->parent];
+            to->depth = node_end(&plan->nodes[to->parent]);
         }
-        *item->answer = answer;
+        n++;
+        for (uint32_t child = node->child; child != TREE_NONE; child = tree->nodes[child].next)
+            plan_push(&stack, &n_stack, &capacity, child);
+    }
+    for (uint32_t i = n - 1; i > 0; i--) {
+        PlanNode *parent = &plan->nodes[plan->nodes[i].parent];
+        if (parent->after < plan->nodes[i].after)
+            parent->after = plan->nodes[i].after;
+    }
+    for (uint32_t i = 0; i < plan->n_items; i++)
+        plan->items[i].end = number[plan->items[i].end];
+    free(number);
+    free(stack);
+}
+
+/* The tokens stay; what finds a node by its tokens has done its work. */
+static void drop_tree(PrefixTree *tree) {
+    free(tree->nodes);
+    free(tree->table);
+    tree->nodes = NULL;
+    tree->table = NULL;
+}
+
+/* ---- settling: which requests want something of which nodes */
+
+/* Goes up from a request's end through the nodes that hold its targets; with `fill`, writes them down. */
+static void visit_wants(Plan *plan, uint32_t item, bool fill) {
+    const Item *it = &plan->items[item];
+    int32_t next = it->last;
+    for (uint32_t i = it->end;; i = plan->nodes[i].parent) {
+        PlanNode *node = &plan->nodes[i];
+        if (fill)
+            plan->wants[--node->wants] = (Want){item, next};
+        else
+            node->wants++;
+        if (node->depth < it->n_context)
+            return;
+        next = plan->tree.tokens[node->first];
     }
 }
 
-int plan_run(Plan *plan, Engine *engine, size_t *computed, Error *error) {
-    *computed = 0;
-    int result = run_shared(plan, engine, computed, error);
-    if (result == 0)
-        result = run_rests(plan, engine, computed, error);
-    if (result == 0)
-        sum_up(plan);
-    for (size_t i = 0; i < plan->n_groups; i++) {
-        state_release(plan->groups[i].state);
-        plan->groups[i].state = NULL;
+static void find_wants(Plan *plan) {
+    size_t sum = 0;
+    for (uint32_t i = 0; i < plan->n_items; i++)
+        visit_wants(plan, i, false);
+    for (uint32_t i = 0; i <= plan->n_nodes; i++) {
+        sum += plan->nodes[i].wants;
+        plan->nodes[i].wants = sum;
     }
-    plan_clear(plan);
-    return result;
+    plan->wants = mem_alloc(sum * sizeof *plan->wants);
+    for (uint32_t i = plan->n_items; i-- > 0;)
+        visit_wants(plan, i, true);
+}
+
+/* ---- settling: which states are kept */
+
+/* A state is kept where the tree branches, as long as the states kept above it, its own and that of the
+ * longest sequence below it fit the budget together. Near the root comes first: those states save most. */
+static void choose_kept(Plan *plan) {
+    PlanNode *nodes = plan->nodes;
+    uint32_t n = plan->n_nodes;
+    uint32_t *children = mem_alloc_zero(n, sizeof *children),
+             *kept_above = mem_alloc_zero(n, sizeof *kept_above);
+    uint32_t *longest = mem_alloc_zero(n, sizeof *longest); /* tokens of the longest sequence through it */
+    for (uint32_t i = n; i-- > 0;) {
+        if (longest[i] < node_end(&nodes[i]))
+            longest[i] = node_end(&nodes[i]);
+        if (i > 0) {
+            children[nodes[i].parent]++;
+            if (longest[nodes[i].parent] < longest[i])
+                longest[nodes[i].parent] = longest[i];
+        }
+    }
+    size_t slack = BLOCK_SLACK_TOKENS * plan->bytes_per_token;
+    for (uint32_t i = 0; i < n; i++) {
+        PlanNode *node = &nodes[i];
+        const PlanNode *parent = &nodes[node->parent];
+        node->base = parent->is_kept ? node->parent : parent->base;
+        size_t each = plan->bytes_fixed + 256 + longest[i] + slack;
+        size_t bytes = (kept_above[node->base] + 2) * each + longest[i] * plan->bytes_per_token;
+        node->is_kept = i == 0 || (children[i] > 1 && bytes <= plan->budget);
+        kept_above[i] = kept_above[node->base] + (i > 0 && node->is_kept);
+    }
+    free(children);
+    free(kept_above);
+    free(longest);
+}
+
+static void count_units(Plan *plan) {
+    PlanNode *nodes = plan->nodes;
+    size_t fed = 0;
+    for (uint32_t i = plan->n_nodes; i-- > 1;) {
+        if (!is_leaf(nodes, i) && !nodes[i].is_kept)
+            continue;
+        PlanNode *base = &nodes[nodes[i].base];
+        size_t bytes = unit_bytes(plan, i) + nodes[i].below;
+        base->pending++;
+        base->open++;
+        base->below = base->below > bytes ? base->below : bytes;
+        fed += segment_tokens(nodes, i);
+        plan->counts.n_states += nodes[i].is_kept;
+    }
+    plan->counts.tokens_again = fed - plan->counts.tokens_distinct;
+    plan->counts.state_bytes = nodes[0].below;
+}
+
+void plan_settle(Plan *plan, const ModelInfo *model, size_t budget_bytes) {
+    plan->bytes_per_token = model->state_bytes_per_token;
+    plan->bytes_fixed = model->state_bytes_fixed;
+    plan->budget = budget_bytes;
+    plan->counts.n_requests = plan->n_items;
+    plan->counts.tokens_distinct = plan->tree.n_tokens;
+    number_nodes(plan);
+    drop_tree(&plan->tree);
+    find_wants(plan);
+    choose_kept(plan);
+    count_units(plan);
+    plan->states = mem_alloc_zero(plan->n_nodes, sizeof(State *));
+    plan_push(&plan->stack, &plan->n_stack, &plan->stack_capacity, 0);
+}
+
+PlanCounts plan_counts(const Plan *plan) {
+    return plan->counts;
+}
+
+const uint32_t *plan_answered(const Plan *plan, size_t *n) {
+    *n = plan->n_answered;
+    return plan->answered;
+}
+
+Answer plan_answer(const Plan *plan, uint32_t request) {
+    return plan->items[request].answer;
+}
+
+size_t plan_tokens_fed(const Plan *plan) {
+    return plan->tokens_fed;
+}
+
+size_t plan_peak_bytes(const Plan *plan) {
+    return plan->peak;
 }

@@ -1,9 +1,13 @@
-/* A batch of encoded requests becomes segments: requests that come in one group (those of one document) share
- * the tokens they have in common. The shared prefix is one segment, each request's own rest another one that
- * forks from it; the last token of a request is a target and is never fed.
+/* All requests of a run as one prefix tree, and the walk through it that computes each distinct prefix once.
  *
- * Invariant: a target is read off the segment that holds the token before it, so each request's
- * log-probabilities are those of feeding it alone. */
+ * Requests are added, the plan is settled for a memory budget, and plan_step scores one batch after the
+ * other, depth first. The state after a node is kept while something below it has yet to be fed. A node whose
+ * state has no room within the budget is fed again with each node below it; how many tokens that costs is
+ * known before the first one is computed.
+ *
+ * Invariant: a target is read off the output at the token before it, after exactly the tokens of its request,
+ * so each request's log-probabilities are those of feeding it alone, and they are added up in the same order.
+ */
 #ifndef ZEVAL_EVAL_PLAN_H
 #define ZEVAL_EVAL_PLAN_H
 
@@ -19,19 +23,34 @@ typedef struct Plan Plan;
 
 Plan *plan_create(void);
 void plan_free(Plan *plan);
-void plan_clear(Plan *plan);
 
-/* Begins a group; requests added until the next one share what they can. */
-void plan_begin_group(Plan *plan);
-/* Adds a request to the current group; its answer goes to *answer when the plan runs. The tokens are copied.
- */
-void plan_add(Plan *plan, const EncodedRequest *request, Answer *answer);
+/* Adds a request and sets *number to its number: they count from 0. The tokens are copied as far as they are
+ * new. Fails only when there are more requests than a plan can number. */
+int plan_add(Plan *plan, const EncodedRequest *request, uint32_t *number, Error *error);
 
-size_t plan_requests(const Plan *plan);
-/* Tokens of the requests were each fed on its own: the batch's size, and what sharing is measured against. */
-size_t plan_tokens(const Plan *plan);
+typedef struct PlanCounts {
+    size_t n_requests;
+    size_t tokens_alone;    /* were each request fed on its own */
+    size_t tokens_distinct; /* distinct prefixes of all inputs: the least that can be computed */
+    size_t tokens_again;    /* fed once more because a state has no room in the budget */
+    size_t n_states;        /* states to be kept on the way, each for a while */
+    size_t state_bytes;     /* most that the states take at once, feeding one segment at a time */
+} PlanCounts;
 
-/* Scores everything: *computed is how many tokens the engine was fed. The plan is empty afterwards. */
-int plan_run(Plan *plan, Engine *engine, size_t *computed, Error *error);
+/* Ends the adding and decides which states are kept. budget_bytes is for states; the path from the root to
+ * one leaf is fed even if it alone takes more. */
+void plan_settle(Plan *plan, const ModelInfo *model, size_t budget_bytes);
+/* Of a settled plan. */
+PlanCounts plan_counts(const Plan *plan);
+
+/* Scores the next batch, about batch_tokens tokens: 1, or 0 when everything is scored, or -1. */
+int plan_step(Plan *plan, Engine *engine, size_t batch_tokens, Error *error);
+/* The requests that the last step answered. */
+const uint32_t *plan_answered(const Plan *plan, size_t *n);
+Answer plan_answer(const Plan *plan, uint32_t request);
+/* Tokens fed so far; at the end tokens_distinct + tokens_again. */
+size_t plan_tokens_fed(const Plan *plan);
+/* The most bytes that states were reckoned to take at once so far. */
+size_t plan_peak_bytes(const Plan *plan);
 
 #endif

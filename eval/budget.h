@@ -1,0 +1,16 @@
+/* How much memory states may take. */
+#ifndef ZEVAL_EVAL_BUDGET_H
+#define ZEVAL_EVAL_BUDGET_H
+
+#include "eval/identity.h"
+
+typedef struct Budget {
+    size_t process_bytes; /* what the whole process may take */
+    size_t state_bytes;   /* of these, states */
+} Budget;
+
+/* From EvalOptions.memory_bytes, or from what the machine has free, less the weights and what the process
+ * holds already. */
+Budget budget_find(const RunParts *parts);
+
+#endif

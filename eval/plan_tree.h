@@ -1,0 +1,96 @@
+/* The inside of a plan, shared by plan.c (adding, settling) and walk.c (feeding).
+ *
+ * Nodes are in preorder: a node's parent comes before it, everything below it directly after it. A unit is a
+ * node that segments end at: a leaf, or a node whose state is kept. A segment begins at the unit's base, the
+ * nearest node above it whose state is kept (the root's is the empty sequence), and so runs through the nodes
+ * in between, whose states are not. */
+#ifndef ZEVAL_EVAL_PLAN_TREE_H
+#define ZEVAL_EVAL_PLAN_TREE_H
+
+#include <stdbool.h>
+
+#include "eval/plan.h"
+#include "eval/tree.h"
+
+typedef struct PlanNode {
+    size_t first; /* its tokens are tokens[first, first + n) */
+    uint32_t n;
+    uint32_t depth; /* tokens above it */
+    uint32_t parent;
+    uint32_t after; /* the first node that is not below it */
+    uint32_t base;
+    uint32_t pending; /* segments that have yet to begin at its state */
+    uint32_t open;    /* segments and kept nodes based on it that are not done */
+    bool is_kept;
+    bool is_answered; /* its wants are */
+    size_t wants;     /* its wants are wants[wants, the next node's wants) */
+    size_t below;     /* bytes of states that what is based on it takes at most, one segment at a time */
+} PlanNode;
+
+/* A request has targets at a node; `next` is the token that follows the node in it. */
+typedef struct Want {
+    uint32_t item;
+    int32_t next;
+} Want;
+
+/* A request: its input ends where node `end` ends. */
+typedef struct Item {
+    uint32_t end, n_context;
+    int32_t last; /* the token that is never fed */
+    Answer answer;
+} Item;
+
+struct Plan {
+    PrefixTree tree; /* after settling only its tokens */
+    PlanNode *nodes; /* [n_nodes + 1]; the last one ends the wants */
+    State **states;  /* [n_nodes] */
+    uint32_t n_nodes;
+    Want *wants;
+    Item *items;
+    uint32_t n_items, items_capacity;
+    PlanCounts counts;
+    size_t bytes_per_token, bytes_fixed, budget;
+
+    uint32_t *stack; /* nodes to be fed, the next one on top */
+    size_t n_stack, stack_capacity;
+    uint32_t *answered;
+    size_t n_answered, answered_capacity;
+    size_t used, peak; /* bytes of kept states */
+    size_t tokens_fed;
+    Arena arena; /* of one batch */
+};
+
+static inline bool is_leaf(const PlanNode *nodes, uint32_t i) {
+    return nodes[i].after == i + 1;
+}
+
+static inline uint32_t node_end(const PlanNode *node) {
+    return node->depth + node->n;
+}
+
+/* Tokens of the segment that ends at a unit. */
+static inline size_t segment_tokens(const PlanNode *nodes, uint32_t unit) {
+    return node_end(&nodes[unit]) - node_end(&nodes[nodes[unit].base]);
+}
+
+/* A state's cache grows by blocks of tokens and its last one may be a copy: what that rounds up to. */
+enum { BLOCK_SLACK_TOKENS = 32 };
+
+/* Cache blocks that the segment of a unit adds, which live until everything below it is done. */
+static inline size_t blocks_bytes(const Plan *plan, uint32_t unit) {
+    return (segment_tokens(plan->nodes, unit) + BLOCK_SLACK_TOKENS) * plan->bytes_per_token;
+}
+
+/* What else a unit's state takes, until the last segment has begun at it: recurrent memory, a block list. */
+static inline size_t own_bytes(const Plan *plan, uint32_t unit) {
+    return plan->bytes_fixed + 256 + node_end(&plan->nodes[unit]);
+}
+
+static inline size_t unit_bytes(const Plan *plan, uint32_t unit) {
+    return blocks_bytes(plan, unit) + own_bytes(plan, unit);
+}
+
+/* One more element on a growing array. */
+void plan_push(uint32_t **array, size_t *n, size_t *capacity, uint32_t value);
+
+#endif
