@@ -1,6 +1,7 @@
 /* Rows from a split's files or from the binary; see dataset.h. */
 #include "tasks/dataset.h"
 
+#include <bzlib.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,45 +10,12 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "tasks/parquet.h"
+#include "tasks/rows.h"
 
-enum { ROWS_MAX = 50000000 };
+enum { BZIP2_CHUNK = 1 << 20 };
+static const size_t text_bytes_max = (size_t)2 << 30; /* of a file that is read as one text */
 
-typedef struct RowList {
-    Value *rows;
-    size_t n, room;
-} RowList;
-
-static bool is_blank(const char *line, size_t bytes) {
-    for (size_t i = 0; i < bytes; i++)
-        if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r')
-            return false;
-    return true;
-}
-
-static int push_row(RowList *list, const Value *row, const char *where, Error *error) {
-    if (list->n >= ROWS_MAX)
-        return error_set(error, "%s: more than %d rows", where, ROWS_MAX);
-    if (list->n == list->room) {
-        list->room = list->room ? list->room * 2 : 256;
-        list->rows = mem_realloc(list->rows, list->room * sizeof *list->rows);
-    }
-    list->rows[list->n++] = *row;
-    return 0;
-}
-
-static int add_line(RowList *list, Arena *arena, const char *line, size_t bytes, const char *where,
-                    size_t number, Error *error) {
-    Value row;
-    if (is_blank(line, bytes))
-        return 0;
-    if (value_from_json(&row, arena, line, bytes, where, number, error))
-        return -1;
-    if (row.kind != VALUE_DICT)
-        return error_set(error, "%s:%zu: found %s; a JSON object with the row's columns was expected", where,
-                         number, value_kind_name(row.kind));
-    return push_row(list, &row, where, error);
-}
-
+/* JSON Lines, however large, line by line. */
 static int read_lines(RowList *list, Arena *arena, const char *file, Error *error) {
     LineReader *reader;
     const char *line;
@@ -56,7 +24,7 @@ static int read_lines(RowList *list, Arena *arena, const char *file, Error *erro
         return -1;
     int got;
     while ((got = line_reader_next(reader, &line, &bytes, error)) > 0)
-        if (add_line(list, arena, line, bytes, file, line_reader_number(reader), error)) {
+        if (rows_add_line(list, arena, line, bytes, file, line_reader_number(reader), error)) {
             got = -1;
             break;
         }
@@ -64,17 +32,62 @@ static int read_lines(RowList *list, Arena *arena, const char *file, Error *erro
     return got;
 }
 
-static int read_embedded(RowList *list, Arena *arena, const EmbeddedFile *file, Error *error) {
-    const char *at = (const char *)file->data, *end = at + file->bytes;
-    for (size_t number = 1; at < end; number++) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        if (!stop)
-            stop = end;
-        if (add_line(list, arena, at, (size_t)(stop - at), file->name, number, error))
-            return -1;
-        at = stop + 1;
+/* One stream of a bzip2 file; *at and *left move behind it. */
+static int bunzip_stream(Buffer *out, char **at, unsigned *left) {
+    bz_stream stream = {.next_in = *at, .avail_in = *left};
+    int status = BZ2_bzDecompressInit(&stream, 0, 0);
+    while (status == BZ_OK && out->size <= text_bytes_max) {
+        stream.next_out = buffer_reserve(out, BZIP2_CHUNK);
+        stream.avail_out = BZIP2_CHUNK;
+        status = BZ2_bzDecompress(&stream);
+        out->size += BZIP2_CHUNK - stream.avail_out;
+        if (status == BZ_OK && stream.avail_out > 0 && stream.avail_in == 0)
+            status = BZ_UNEXPECTED_EOF;
     }
-    return 0;
+    BZ2_bzDecompressEnd(&stream);
+    *at = stream.next_in;
+    *left = stream.avail_in;
+    return status == BZ_STREAM_END ? 0 : -1;
+}
+
+static int bunzip(Buffer *out, const FileMap *map, const char *file, Error *error) {
+    char *at = (char *)map->data;
+    if (map->bytes > text_bytes_max)
+        return error_set(error, "%s: more than %zu bytes", file, text_bytes_max);
+    unsigned left = (unsigned)map->bytes;
+    int status = 0;
+    while (left > 0 && !status)
+        status = bunzip_stream(out, &at, &left);
+    if (out->size > text_bytes_max)
+        return error_set(error, "%s: more than %zu bytes after decompression", file, text_bytes_max);
+    return status ? error_set(error, "%s: the bzip2 data are damaged or cut", file) : 0;
+}
+
+/* A whole text, decompressed if its name says so (.bz2) or its head (gzip). */
+static int read_text(Buffer *out, const char *file, Error *error) {
+    if (!text_ends_with(file, ".bz2"))
+        return file_read(out, file, text_bytes_max, error);
+    FileMap map;
+    if (file_map(&map, file, error))
+        return -1;
+    int status = bunzip(out, &map, file, error);
+    file_unmap(&map);
+    return status;
+}
+
+/* JSON, CSV or JSON Lines as one text. */
+static int read_whole(RowList *list, Arena *arena, const char *file, Error *error) {
+    Buffer text = {0};
+    int status = read_text(&text, file, error);
+    const char *data = text.data ? text.data : "";
+    if (!status && strstr(path_name(file), ".csv"))
+        status = rows_from_csv(list, arena, data, text.size, file, error);
+    else if (!status && strstr(path_name(file), ".jsonl"))
+        status = rows_from_lines(list, arena, data, text.size, file, error);
+    else if (!status)
+        status = rows_from_json(list, arena, data, text.size, file, error);
+    buffer_free(&text);
+    return status;
 }
 
 static int read_parquet(RowList *list, Arena *arena, const char *file, Error *error) {
@@ -86,17 +99,25 @@ static int read_parquet(RowList *list, Arena *arena, const char *file, Error *er
         return -1;
     while ((got = parquet_next(reader, arena, &rows, &n, error)) > 0)
         for (size_t i = 0; i < n && got > 0; i++)
-            got = push_row(list, &rows[i], file, error) ? -1 : got;
+            got = rows_push(list, &rows[i], file, error) ? -1 : got;
     parquet_close(reader);
     return got;
 }
 
+/* How each kind of file is read, by the end of its name; the first that fits. */
+static const struct {
+    const char *suffix;
+    int (*read)(RowList *list, Arena *arena, const char *file, Error *error);
+} readers[] = {
+    {".parquet", read_parquet}, {".jsonl", read_lines}, {".jsonl.gz", read_lines}, {"", read_whole}};
+
 static int read_file(DatasetFile *out, RowList *list, Arena *arena, const char *data_root, Error *error) {
     char hex[SHA256_HEX];
     const char *file = arena_printf(arena, "%s/%s", data_root, out->name);
-    bool parquet = text_ends_with(file, ".parquet");
-    if (sha256_file(file, hex, error) ||
-        (parquet ? read_parquet(list, arena, file, error) : read_lines(list, arena, file, error)))
+    size_t i = 0;
+    while (!text_ends_with(file, readers[i].suffix))
+        i++;
+    if (sha256_file(file, hex, error) || readers[i].read(list, arena, file, error))
         return -1;
     out->sha256 = arena_strdup(arena, hex);
     out->bytes = file_size(file);
@@ -127,7 +148,7 @@ static int read_built_in(Dataset *out, RowList *list, Arena *arena, const char *
     sha256_text((const char *)embedded->data, embedded->bytes, hex);
     out->files = arena_alloc(arena, sizeof *out->files);
     out->files[out->n_files++] = (DatasetFile){plain, arena_strdup(arena, hex), (int64_t)embedded->bytes};
-    return read_embedded(list, arena, embedded, error);
+    return rows_from_lines(list, arena, (const char *)embedded->data, embedded->bytes, embedded->name, error);
 }
 
 /* Finds the split and reads its rows into list. */

@@ -1,5 +1,6 @@
 /* Data sets: rows of one split, read whole and checked. A split's files lie below DATA_ROOT/ORG/NAME as the
- * hub lays them out; the first of these that is there is read, FORMAT being .jsonl[.gz] or .parquet:
+ * hub lays them out; the first of these that is there is read, FORMAT being .jsonl, .parquet, .json (an array
+ * of objects, or JSON Lines) or .csv, all but .parquet also with .gz or .bz2:
  *
  *   CONFIG/SPLIT.FORMAT
  *   CONFIG/SPLIT-00000-of-00002.FORMAT ...   parts, all of them

@@ -9,7 +9,8 @@
 
 enum { PARTS_MAX = 10000, DIGITS = 5 };
 
-const char *const dataset_suffixes[] = {".jsonl.gz", ".jsonl", ".parquet", NULL};
+const char *const dataset_suffixes[] = {".jsonl.gz", ".jsonl",  ".jsonl.bz2", ".parquet", ".json.gz", ".json",
+                                        ".json.bz2", ".csv.gz", ".csv",       ".csv.bz2", NULL};
 
 typedef struct Finder {
     const Dataset *asked;

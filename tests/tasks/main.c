@@ -75,6 +75,7 @@ int main(void) {
                   {"tasks: bad input", input_tests, n_input_tests},
                   {"tasks: few-shot", fewshot_tests, n_fewshot_tests},
                   {"tasks: parquet", parquet_tests, n_parquet_tests},
+                  {"tasks: rows", rows_tests, n_rows_tests},
                   {"tasks: goldens", golden_tests, n_golden_tests}};
     int failed = 0;
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)

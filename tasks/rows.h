@@ -1,0 +1,35 @@
+/* Rows of a data set out of text: JSON Lines, a JSON array, CSV. */
+#ifndef ZEVAL_TASKS_ROWS_H
+#define ZEVAL_TASKS_ROWS_H
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "tasks/value.h"
+
+/* Rows read so far. Zero-initialise with {0}; free(rows) at the end. */
+typedef struct RowList {
+    Value *rows; /* dicts, all they hold is in an arena */
+    size_t n, room;
+} RowList;
+
+/* Adds a row; one too many (50 million) is an error that names `where`. */
+int rows_push(RowList *list, const Value *row, const char *where, Error *error);
+
+/* One line of JSON Lines, number `line` of `where`; a blank line is no row. */
+int rows_add_line(RowList *list, Arena *arena, const char *text, size_t bytes, const char *where, size_t line,
+                  Error *error);
+
+/* Each adds all rows of a text; `where` is the file's name for messages. */
+int rows_from_lines(RowList *list, Arena *arena, const char *text, size_t bytes, const char *where,
+                    Error *error);
+/* An array of objects; a text that begins otherwise is read as JSON Lines. */
+int rows_from_json(RowList *list, Arena *arena, const char *text, size_t bytes, const char *where,
+                   Error *error);
+/* CSV as RFC 4180 has it, with a header line. A column gets the type that pandas (and with it the hub's CSV
+ * loader) gives it: empty cells and pandas' words for nothing (NA, null, None, nan, ...) are null; a column
+ * of whole numbers is integer, float if a cell is null; of numbers, float; of true and false, a truth value;
+ * every other column is text. A column without a name is called "Unnamed: N". */
+int rows_from_csv(RowList *list, Arena *arena, const char *text, size_t bytes, const char *where,
+                  Error *error);
+
+#endif

@@ -1,0 +1,161 @@
+/* Rows out of JSON, CSV and compressed files. The CSV's types were compared with pandas 2.2 (read_csv). */
+#include "support.h"
+
+#include <bzlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tasks/rows.h"
+
+typedef int RowsFrom(RowList *list, Arena *arena, const char *text, size_t bytes, const char *where,
+                     Error *error);
+
+/* Reads a text and compares the rows' JSON lines. */
+static void assert_rows(RowsFrom *from, const char *text, const char *expected) {
+    Arena arena = {0};
+    RowList list = {0};
+    Buffer lines = {0};
+    Error error = {0};
+    if (from(&list, &arena, text, strlen(text), "file", &error))
+        fail_msg("%s", error.message);
+    for (size_t i = 0; i < list.n; i++) {
+        value_append_json(&lines, &list.rows[i]);
+        buffer_append_char(&lines, '\n');
+    }
+    assert_string_equal(lines.data ? lines.data : "", expected);
+    buffer_free(&lines);
+    free(list.rows);
+    arena_free(&arena);
+}
+
+static void assert_no_rows(RowsFrom *from, const char *text, const char *first, const char *second) {
+    Arena arena = {0};
+    RowList list = {0};
+    Error error = {0};
+    if (from(&list, &arena, text, strlen(text), "file", &error) != -1)
+        fail_msg("no error, but expected: %s %s", first, second);
+    assert_message(&error, first, second, NULL);
+    free(list.rows);
+    arena_free(&arena);
+}
+
+static void test_csv_cells_are_cut_as_the_standard_says(void **state) {
+    (void)state;
+    assert_rows(rows_from_csv, "a,b\nx,y\n", "{\"a\": \"x\", \"b\": \"y\"}\n");
+    assert_rows(rows_from_csv, "a,b\r\nx,y", "{\"a\": \"x\", \"b\": \"y\"}\n");
+    assert_rows(rows_from_csv,
+                "\xef\xbb\xbf"
+                "a\n\"1,\"\"2\"\"\n\n3\"\n",
+                "{\"a\": \"1,\\\"2\\\"\\n\\n3\"}\n");
+    assert_rows(rows_from_csv, "a,b\n\n\"\",it's \"so\"\n\n", "{\"a\": null, \"b\": \"it's \\\"so\\\"\"}\n");
+    assert_rows(rows_from_csv, "a\n", "");
+    assert_rows(rows_from_csv, "", "");
+    assert_rows(rows_from_csv, ",q\n0,Größe\n", "{\"Unnamed: 0\": 0, \"q\": \"Größe\"}\n");
+}
+
+static void test_csv_columns_have_one_type(void **state) {
+    (void)state;
+    assert_rows(rows_from_csv, "i,f,b,t,n,m\n1,1.5,True,1,,1\n-02,2,false,x,NA,\n",
+                "{\"i\": 1, \"f\": 1.5, \"b\": true, \"t\": \"1\", \"n\": null, \"m\": 1.0}\n"
+                "{\"i\": -2, \"f\": 2.0, \"b\": false, \"t\": \"x\", \"n\": null, \"m\": null}\n");
+    assert_rows(rows_from_csv, "e,w,b\n1e3,None,TRUE\n-inf,nan,\n.5,word,false\n",
+                "{\"e\": 1000.0, \"w\": null, \"b\": true}\n{\"e\": -Infinity, \"w\": null, \"b\": null}\n"
+                "{\"e\": 0.5, \"w\": \"word\", \"b\": false}\n");
+    assert_rows(rows_from_csv, "a,b\n1,True\nTrue,1\n1-2,1.2.3\n",
+                "{\"a\": \"1\", \"b\": \"True\"}\n{\"a\": \"True\", \"b\": \"1\"}\n"
+                "{\"a\": \"1-2\", \"b\": \"1.2.3\"}\n");
+}
+
+static void test_bad_csv_is_refused(void **state) {
+    (void)state;
+    assert_no_rows(rows_from_csv, "a,b\n1,2\n3\n", "file:3", "1 cells; the header has 2");
+    assert_no_rows(rows_from_csv, "a,b\n\"1\n1\",2\n3,4,5\n", "file:4", "3 cells");
+    assert_no_rows(rows_from_csv, "a\n\"x\n", "file:2", "a quote that is never closed");
+    assert_no_rows(rows_from_csv, "a\n\"x\"y\n", "file:2", "behind a cell's closing quote");
+    assert_no_rows(rows_from_csv, "a,a\n1,2\n", "file:1", "two columns are called 'a'");
+    assert_no_rows(rows_from_csv, "a\n\xff\n", "file", "not UTF-8");
+}
+
+static void test_json_arrays_and_lines(void **state) {
+    (void)state;
+    assert_rows(rows_from_json, " [ {\"a\": 1} ,\n{\"a\": [\"]}\\\"\"]}\n]\n",
+                "{\"a\": 1}\n{\"a\": [\"]}\\\"\"]}\n");
+    assert_rows(rows_from_json, "[]", "");
+    assert_rows(rows_from_json, "{\"a\": 1}\n\n{\"a\": 2}", "{\"a\": 1}\n{\"a\": 2}\n");
+    assert_no_rows(rows_from_json, "[{\"a\": 1},\n 5]", "file:2", "item 1 of the array is no JSON object");
+    assert_no_rows(rows_from_json, "[{\"a\": 1}\n{\"a\": 1}]", "file:2", "',' and another item");
+    assert_no_rows(rows_from_json, "[{\"a\": 1},\n]", "file:2", "',' and another item");
+    assert_no_rows(rows_from_json, "[\n{\"a\": x}]", "file:2:", "not valid JSON");
+    assert_no_rows(rows_from_json, "[{\"a\": 1}", "file:1", "',' and another item");
+    assert_no_rows(rows_from_json, "[{\"a\": 1", "file:1:", "not valid JSON");
+    assert_no_rows(rows_from_json, "[{\"a\": 1}]\n[", "file:2", "text behind the end");
+    assert_no_rows(rows_from_json, "{\"a\": {\"data\": []}}\n7", "file:2", "found an integer");
+}
+
+/* ---- whole data sets */
+
+static const char task[] = "task: t\ndataset_path: org/set\ntest_split: test\noutput_type: multiple_choice\n"
+                           "doc_to_text: q\ndoc_to_choice: ['no', 'yes']\ndoc_to_target: label\n";
+
+/* Writes data, opens the task and returns how many documents it has, or -1. */
+static int64_t open_data(const char *name, const void *data, size_t bytes, Error *error) {
+    char *folder = folder_make(), *tasks = path_join(folder, "tasks"), *root = path_join(folder, "data");
+    char *file = path_join(root, name), *parent = path_folder(file);
+    TaskSet *set = NULL;
+    int64_t n = -1;
+    folder_write(folder, "tasks/t.yaml", task);
+    if (file_make_directories(parent, error) || file_write_atomic(file, data, bytes, error))
+        fail_msg("%s", error->message);
+    if (open_task(&set, "t", root, tasks, 0, error) == 0) {
+        n = (int64_t)task_info(task_set_task(set, 0))->n_documents;
+        task_set_close(set);
+    }
+    free(parent), free(file), free(root), free(tasks);
+    folder_remove(folder);
+    return n;
+}
+
+static void assert_documents(const char *name, const void *data, size_t bytes, int64_t expected) {
+    Error error = {0};
+    int64_t n = open_data(name, data, bytes, &error);
+    if (n != expected)
+        fail_msg("%s: %lld documents, expected %lld: %s", name, (long long)n, (long long)expected,
+                 error.message);
+}
+
+static void test_every_format_is_found_and_read(void **state) {
+    (void)state;
+    static const char csv[] = "q,label\nIs it?,1\nWas it?,0\n";
+    static const char array[] = "[{\"q\": \"Is it?\", \"label\": 1}, {\"q\": \"Was it?\", \"label\": 0}]";
+    static const char lines[] = "{\"q\": \"Is it?\", \"label\": 1}\n{\"q\": \"Was it?\", \"label\": 0}\n";
+    assert_documents("org/set/default/test.csv", csv, sizeof csv - 1, 2);
+    assert_documents("org/set/data/test-00000-of-00001.csv", csv, sizeof csv - 1, 2);
+    assert_documents("org/set/default/test.json", array, sizeof array - 1, 2);
+    assert_documents("org/set/default/test.json", lines, sizeof lines - 1, 2);
+    assert_documents("org/set/default/test.jsonl", lines, sizeof lines - 1, 2);
+}
+
+static void test_bzip2_is_read_in_all_its_streams(void **state) {
+    (void)state;
+    static const char line[] = "{\"q\": \"Is it?\", \"label\": 1}\n";
+    char packed[1024];
+    unsigned first = 512, second = 512;
+    Error error = {0};
+    assert_int_equal(BZ2_bzBuffToBuffCompress(packed, &first, (char *)line, sizeof line - 1, 9, 0, 0), BZ_OK);
+    assert_int_equal(
+        BZ2_bzBuffToBuffCompress(packed + first, &second, (char *)line, sizeof line - 1, 9, 0, 0), BZ_OK);
+    assert_documents("org/set/default/test.jsonl.bz2", packed, first + second, 2);
+    assert_int_equal(open_data("org/set/default/test.jsonl.bz2", packed, first + second - 9, &error), -1);
+    assert_message(&error, "test.jsonl.bz2", "damaged or cut", NULL);
+    packed[20] ^= 1;
+    assert_int_equal(open_data("org/set/default/test.csv.bz2", packed, first + second, &error), -1);
+    assert_message(&error, "test.csv.bz2", "damaged or cut", NULL);
+}
+
+const struct CMUnitTest rows_tests[] = {cmocka_unit_test(test_csv_cells_are_cut_as_the_standard_says),
+                                        cmocka_unit_test(test_csv_columns_have_one_type),
+                                        cmocka_unit_test(test_bad_csv_is_refused),
+                                        cmocka_unit_test(test_json_arrays_and_lines),
+                                        cmocka_unit_test(test_every_format_is_found_and_read),
+                                        cmocka_unit_test(test_bzip2_is_read_in_all_its_streams)};
+const size_t n_rows_tests = sizeof rows_tests / sizeof *rows_tests;
