@@ -7,12 +7,14 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "runner/generate.h"
+#include "runner/stop_text.h"
 #include "zoo/zoo.h"
 
 typedef struct GenerateArguments {
     const char *model, *prompt, *dtype;
     int64_t max_new_tokens, top_k, seed, threads;
     double temperature, top_p;
+    OptionList stop;
     bool json;
 } GenerateArguments;
 
@@ -21,27 +23,41 @@ typedef struct Output {
     const Tokenizer *tokenizer;
     TokenStream stream;
     TokenIds ids;
-    Buffer text; /* all of it */
-    bool live;   /* print as it comes */
-    const volatile sig_atomic_t *stop;
+    StopText stop;
+    size_t printed; /* bytes of the text */
+    bool live;      /* print as it comes */
+    const volatile sig_atomic_t *interrupted;
 } Output;
 
-static void print_new(Output *output, size_t from) {
-    if (output->live) {
-        fwrite(output->text.data + from, 1, output->text.size - from, stdout);
+/* Prints what no stop string can take back. */
+static void print_safe(Output *output) {
+    if (output->live && output->stop.safe > output->printed) {
+        fwrite(output->stop.text.data + output->printed, 1, output->stop.safe - output->printed, stdout);
         fflush(stdout);
+        output->printed = output->stop.safe;
     }
 }
 
 static int on_token(void *context, int32_t token, Error *error) {
     Output *output = context;
-    size_t from = output->text.size;
     token_ids_append(&output->ids, token);
-    if (token_stream_push(&output->stream, output->tokenizer, token, &output->text, error))
+    if (token_stream_push(&output->stream, output->tokenizer, token, &output->stop.text, error))
         return -1;
-    if (output->text.size > from)
-        print_new(output, from);
-    return *output->stop ? 1 : 0;
+    stop_text_update(&output->stop);
+    print_safe(output);
+    return output->stop.stopped || *output->interrupted ? 1 : 0;
+}
+
+/* The characters that were still incomplete, and what might have become a stop string. */
+static int finish_text(Output *output, Error *error) {
+    if (!output->stop.stopped) {
+        if (token_stream_finish(&output->stream, output->tokenizer, &output->stop.text, error))
+            return -1;
+        stop_text_update(&output->stop);
+    }
+    stop_text_finish(&output->stop);
+    print_safe(output);
+    return 0;
 }
 
 static void print_id_list(const char *name, const TokenIds *ids, Buffer *json) {
@@ -58,7 +74,7 @@ static void print_json(const TokenIds *prompt, const Output *output) {
     buffer_append_text(&json, ", ");
     print_id_list("ids", &output->ids, &json);
     buffer_append_text(&json, ", \"text\": ");
-    text_append_json(&json, output->text.data ? output->text.data : "", output->text.size);
+    text_append_json(&json, output->stop.text.data ? output->stop.text.data : "", output->stop.text.size);
     buffer_append_text(&json, "}\n");
     fwrite(json.data, 1, json.size, stdout);
     buffer_free(&json);
@@ -67,7 +83,10 @@ static void print_json(const TokenIds *prompt, const Output *output) {
 static int continue_prompt(const GenerateArguments *arguments, const Tokenizer *tokenizer, Engine *engine,
                            Error *error) {
     TokenIds prompt = {0};
-    Output output = {.tokenizer = tokenizer, .live = !arguments->json, .stop = interrupts_catch()};
+    Output output = {.tokenizer = tokenizer,
+                     .stop = {.stops = arguments->stop.items, .n_stops = arguments->stop.n},
+                     .live = !arguments->json,
+                     .interrupted = interrupts_catch()};
     int32_t eos[2] = {tokenizer_eos_id(tokenizer), engine_info(engine)->eos_token_id};
     int result = tokenizer_encode(tokenizer, arguments->prompt, strlen(arguments->prompt), SPECIAL_ADD,
                                   &prompt, error);
@@ -85,18 +104,15 @@ static int continue_prompt(const GenerateArguments *arguments, const Tokenizer *
                                .n_stop_ids = 2};
     if (result == 0)
         result = engine_generate(engine, &options, on_token, &output, error);
-    size_t from = output.text.size;
     if (result == 0)
-        result = token_stream_finish(&output.stream, tokenizer, &output.text, error);
-    if (result == 0 && output.text.size > from)
-        print_new(&output, from);
+        result = finish_text(&output, error);
     if (result == 0 && arguments->json)
         print_json(&prompt, &output);
     else if (result == 0)
         putchar('\n');
     token_stream_free(&output.stream);
     token_ids_free(&output.ids);
-    buffer_free(&output.text);
+    buffer_free(&output.stop.text);
     token_ids_free(&prompt);
     return result;
 }
@@ -134,6 +150,8 @@ int command_generate(int argc, char **argv, Error *error) {
          "draw among the K most likely tokens (default 0: all)"},
         {"top-p", "P", OPTION_NUMBER, &a.top_p, 1e-9, 1, false,
          "draw among the likeliest tokens that make up P (default 1: all)"},
+        {"stop", "TEXT", OPTION_TEXTS, &a.stop, 0, 0, false,
+         "end before this text; may be given more than once"},
         {"seed", "N", OPTION_INT, &a.seed, 0, 9e15, false, "seed of the draws (default 0)"},
         {"dtype", "NAME", OPTION_TEXT, &a.dtype, 0, 0, false, "type of the arithmetic (default float32)"},
         {"threads", "N", OPTION_INT, &a.threads, 1, 1024, false, "threads (default: one per processor)"},
@@ -143,13 +161,15 @@ int command_generate(int argc, char **argv, Error *error) {
     const Usage usage = {
         .command = "generate",
         .synopsis = "--model NAME --prompt TEXT [options]",
-        .about = "Continues a prompt, printing the text as it comes. Ends at EOS, at --max-new-tokens,\n"
-                 "or when interrupted.",
+        .about = "Continues a prompt, printing the text as it comes. Ends at EOS, before a --stop text,\n"
+                 "at --max-new-tokens, or when interrupted.",
         .examples = "  zeval generate --model demo --prompt \"Anna put the\"\n"
                     "  zeval generate --model ./m --prompt \"Once\" --temperature 0.8 --top-p 0.95 --seed 7",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
-    if (parsed)
-        return parsed < 0 ? -1 : 0;
-    return generate(&a, error);
+    int result = parsed < 0 ? -1 : 0;
+    if (parsed == 0)
+        result = generate(&a, error);
+    option_list_free(&a.stop);
+    return result;
 }

@@ -22,6 +22,7 @@ static const struct {
     {"requests", command_requests, "print every request of tasks as JSON Lines, without a model"},
     {"tokenize", command_tokenize, "turn JSON Lines of {\"text\"} into {\"ids\"}"},
     {"logits", command_logits, "write a model's logits for given token ids to a .npy file"},
+    {"show", command_show, "say what a checkpoint is: layers, parameters, memory of its states"},
     {"generate", command_generate, "continue a prompt"},
     {"doctor", command_doctor, "say what this machine and this build can do"},
 };

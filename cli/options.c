@@ -51,14 +51,17 @@ void option_list_free(OptionList *list) {
     *list = (OptionList){0};
 }
 
+/* Keeps a copy of the value and cuts it at commas, if it is to be cut. */
 static int add_to_list(OptionList *list, const Option *option, const char *value, Error *error) {
     if (list->n_storage == sizeof list->storage / sizeof *list->storage)
         return error_set_kind(error, ERROR_USAGE, "--%s is given too often", option->name);
     char *copy = list->storage[list->n_storage++] = mem_strdup(value);
     for (char *item = copy, *comma; item; item = comma ? comma + 1 : NULL) {
-        comma = strchr(item, ',');
+        comma = option->kind == OPTION_LIST ? strchr(item, ',') : NULL;
         if (comma)
             *comma = '\0';
+        if (!*item && option->kind == OPTION_TEXTS)
+            return error_set_kind(error, ERROR_USAGE, "--%s: found an empty text", option->name);
         if (!*item)
             return error_set_kind(error, ERROR_USAGE, "--%s %s: found an empty name in the list",
                                   option->name, value);
@@ -98,6 +101,7 @@ static int set_value(const Option *option, const char *value, Error *error) {
     case OPTION_NUMBER:
         return set_number(option, value, error);
     case OPTION_LIST:
+    case OPTION_TEXTS:
         return add_to_list(option->target, option, value, error);
     }
     return 0;

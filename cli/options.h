@@ -13,7 +13,8 @@ typedef enum OptionKind {
     OPTION_TEXT,   /* const char * */
     OPTION_INT,    /* int64_t, within [min, max] */
     OPTION_NUMBER, /* double, within [min, max] */
-    OPTION_LIST    /* OptionList: comma-separated, may be given more than once */
+    OPTION_LIST,   /* OptionList: comma-separated, may be given more than once */
+    OPTION_TEXTS   /* OptionList: one text each time it is given, taken as it is, not empty */
 } OptionKind;
 
 typedef struct OptionList {

@@ -2,8 +2,8 @@
 
 #include "tests/cli/tests.h"
 
-static const char *const commands[] = {"demo",     "run",      "report", "runs",     "tasks",
-                                       "requests", "tokenize", "logits", "generate", "doctor"};
+static const char *const commands[] = {"demo",     "run",    "report",   "runs", "tasks", "requests",
+                                       "tokenize", "logits", "generate", "show", "doctor"};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void test_every_command_explains_itself(void **state) {

@@ -1,0 +1,194 @@
+/* zeval show */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "runner/runner.h"
+#include "zoo/zoo.h"
+
+enum { STRIP_WIDTH = 64 };
+
+/* One letter per mixer; a kind without a row shows as the first letter of its name. */
+static const struct {
+    const char *mixer;
+    char letter;
+} letters[] = {{"attention", 'A'}, {"mla", 'L'}, {"mamba2", 'M'}, {"mamba1", 'S'}, {"mamba", 'S'}};
+
+static char mixer_letter(const char *name) {
+    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
+        if (strcmp(letters[i].mixer, name) == 0)
+            return letters[i].letter;
+    return (char)(name[0] >= 'a' && name[0] <= 'z' ? name[0] - 'a' + 'A' : name[0]);
+}
+
+/* "LMML", first layer first. */
+static char *layer_pattern(const ModelInfo *info) {
+    Buffer pattern = {0};
+    for (int64_t i = 0; i < info->n_layers; i++)
+        buffer_append_char(&pattern, mixer_letter(mixer_name(info->mixers[i])));
+    return buffer_take(&pattern);
+}
+
+/* "2 mla (L), 2 mamba2 (M)", in the order of first use. */
+static void append_legend(Buffer *out, const ModelInfo *info) {
+    for (int64_t i = 0; i < info->n_layers; i++) {
+        int64_t before = 0, n = 0;
+        for (int64_t k = 0; k < info->n_layers; k++) {
+            before += k < i && info->mixers[k] == info->mixers[i];
+            n += info->mixers[k] == info->mixers[i];
+        }
+        const char *name = mixer_name(info->mixers[i]);
+        if (before == 0)
+            buffer_printf(out, "%s%" PRId64 " %s (%c)", i ? ", " : "", n, name, mixer_letter(name));
+    }
+}
+
+/* 1300000 as "1.3 M". */
+static void append_rounded(Buffer *out, double n, double unit, const char *const *names, size_t n_names) {
+    size_t i = 0;
+    while (i + 1 < n_names && n >= unit) {
+        n /= unit;
+        i++;
+    }
+    buffer_printf(out, i ? "%.3g %s" : "%.0f %s", n, names[i]);
+}
+
+static void append_bytes(Buffer *out, size_t bytes) {
+    static const char *const names[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    append_rounded(out, (double)bytes, 1024, names, 5);
+}
+
+static void append_field(Buffer *out, const char *name) {
+    buffer_printf(out, "%-13s ", name);
+}
+
+static void append_layers(Buffer *out, const ModelInfo *info) {
+    char *pattern = layer_pattern(info);
+    append_field(out, "layers");
+    append_legend(out, info);
+    buffer_append_char(out, '\n');
+    for (size_t at = 0, size = strlen(pattern); at < size; at += STRIP_WIDTH) {
+        append_field(out, "");
+        buffer_printf(out, "%.*s\n", STRIP_WIDTH, pattern + at);
+    }
+    free(pattern);
+}
+
+static void append_state(Buffer *out, const ModelInfo *info) {
+    append_field(out, "state");
+    append_bytes(out, info->state_bytes_per_token);
+    buffer_append_text(out, " a token and ");
+    append_bytes(out, info->state_bytes_fixed);
+    buffer_append_text(out, " a sequence\n");
+}
+
+static void append_files(Buffer *out, const ModelInfo *info) {
+    for (size_t i = 0; i < info->n_weight_files; i++) {
+        append_field(out, i ? "" : "files");
+        buffer_printf(out, "%s, ", path_name(info->weight_files[i]));
+        append_bytes(out, (size_t)file_size(info->weight_files[i]));
+        buffer_append_char(out, '\n');
+    }
+}
+
+static void describe(Buffer *out, const ModelInfo *info, const char *folder) {
+    static const char *const counts[] = {"", "K", "M", "G", "T"};
+    append_field(out, "family");
+    buffer_printf(out, "%s (%s)\n", info->family, info->architecture);
+    append_layers(out, info);
+    append_field(out, "width");
+    buffer_printf(out, "%" PRId64 ", vocabulary %" PRId64, info->hidden_size, info->vocab_size);
+    if (info->max_position_embeddings)
+        buffer_printf(out, ", up to %" PRId64 " tokens", info->max_position_embeddings);
+    buffer_append_char(out, '\n');
+    append_field(out, "parameters");
+    buffer_printf(out, "%" PRId64 " (", info->n_parameters);
+    append_rounded(out, (double)info->n_parameters, 1000, counts, 5);
+    buffer_printf(out, "), stored as %s\n", dtype_name(info->weights_dtype));
+    append_state(out, info);
+    append_field(out, "folder");
+    buffer_printf(out, "%s\n", folder);
+    append_files(out, info);
+}
+
+static void add_number(cJSON *json, const char *name, double value) {
+    cJSON_AddNumberToObject(json, name, value);
+}
+
+static void describe_json(Buffer *out, const ModelInfo *info, const char *folder) {
+    cJSON *json = cJSON_CreateObject();
+    char *pattern = layer_pattern(info);
+    cJSON_AddStringToObject(json, "folder", folder);
+    cJSON_AddStringToObject(json, "family", info->family);
+    cJSON_AddStringToObject(json, "architecture", info->architecture);
+    add_number(json, "layers", (double)info->n_layers);
+    cJSON_AddStringToObject(json, "pattern", pattern);
+    cJSON *mixers = cJSON_AddArrayToObject(json, "mixers");
+    for (int64_t i = 0; i < info->n_layers; i++)
+        cJSON_AddItemToArray(mixers, cJSON_CreateString(mixer_name(info->mixers[i])));
+    add_number(json, "hidden_size", (double)info->hidden_size);
+    add_number(json, "vocab_size", (double)info->vocab_size);
+    add_number(json, "max_position_embeddings", (double)info->max_position_embeddings);
+    add_number(json, "parameters", (double)info->n_parameters);
+    cJSON_AddStringToObject(json, "weights_dtype", dtype_name(info->weights_dtype));
+    add_number(json, "state_bytes_per_token", (double)info->state_bytes_per_token);
+    add_number(json, "state_bytes_fixed", (double)info->state_bytes_fixed);
+    cJSON *files = cJSON_AddArrayToObject(json, "files");
+    for (size_t i = 0; i < info->n_weight_files; i++) {
+        cJSON *file = cJSON_CreateObject();
+        cJSON_AddStringToObject(file, "name", path_name(info->weight_files[i]));
+        add_number(file, "bytes", (double)file_size(info->weight_files[i]));
+        cJSON_AddItemToArray(files, file);
+    }
+    char *text = cJSON_Print(json);
+    buffer_append_text(out, text);
+    buffer_append_char(out, '\n');
+    cJSON_free(text);
+    cJSON_Delete(json);
+    free(pattern);
+}
+
+static int show(const char *model, bool as_json, Error *error) {
+    EngineOptions options = {.dtype = DTYPE_FLOAT32, .n_threads = 1};
+    Engine *engine;
+    char *folder;
+    if (zoo_resolve(model, &folder, error))
+        return -1;
+    options.model_folder = folder;
+    int result = engine_open(&engine, &options, error);
+    if (result == 0) {
+        Buffer text = {0};
+        (as_json ? describe_json : describe)(&text, engine_info(engine), folder);
+        fwrite(text.data, 1, text.size, stdout);
+        buffer_free(&text);
+    }
+    engine_close(engine);
+    free(folder);
+    return result;
+}
+
+int command_show(int argc, char **argv, Error *error) {
+    const char *model = NULL;
+    bool json = false;
+    const Option options[] = {
+        {"model", "NAME", OPTION_TEXT, &model, 0, 0, true, "checkpoint folder, or \"demo\""},
+        {"json", NULL, OPTION_FLAG, &json, 0, 0, false, "print one JSON object"},
+        {0}};
+    const Usage usage = {
+        .command = "show",
+        .synopsis = "--model NAME [--json]",
+        .about = "Opens a checkpoint and says what it is: its family, its layers from first to last (A "
+                 "attention,\n"
+                 "L latent attention, M Mamba2, S Mamba1), parameters, the type of the stored weights, the\n"
+                 "memory that a sequence takes for each token and besides, and the weight files.",
+        .examples = "  zeval show --model demo\n  zeval show --model ./Zebra-Llama-1B --json",
+        .options = options};
+    int parsed = options_parse(&usage, argc, argv, error);
+    if (parsed)
+        return parsed < 0 ? -1 : 0;
+    return show(model, json, error);
+}
