@@ -168,6 +168,50 @@ static void test_safetensors_lengths_are_checked(void **unused) {
     assert_int_equal(safetensors_parse(&tensors, &n, NULL, 0, "f", &error), -1);
 }
 
+/* What is accepted must lie inside the file; what is refused must say why. */
+static int parse_and_check(const char *data, size_t bytes) {
+    uint8_t *exact = malloc(bytes ? bytes : 1);
+    Tensor *tensors;
+    size_t n;
+    Error error = {0};
+    assert_non_null(exact);
+    if (bytes)
+        memcpy(exact, data, bytes);
+    int status = safetensors_parse(&tensors, &n, exact, bytes, "FILE", &error);
+    if (status && (tensors || !text_starts_with(error.message, "FILE")))
+        fail_msg("refused with \"%s\"", error.message);
+    for (size_t i = 0; i < n; i++)
+        if (tensors[i].data < exact || tensors[i].bytes > (size_t)(exact + bytes - tensors[i].data))
+            fail_msg("tensor %s does not lie inside its file", tensors[i].name);
+    tensors_free(tensors, n);
+    free(exact);
+    return status;
+}
+
+static void test_cut_and_flipped_safetensors_do_no_harm(void **unused) {
+    (void)unused;
+    Buffer file = make_safetensors("{\"__metadata__\":{\"format\":\"pt\"},"
+                                   "\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+                                   "\"b\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[24,32]}}",
+                                   32);
+    assert_int_equal(parse_and_check(file.data, file.size), 0);
+    for (size_t n = 0; n < file.size; n++)
+        assert_int_equal(parse_and_check(file.data, n), -1);
+    Random random;
+    random_seed(&random, 21);
+    size_t accepted = 0;
+    for (int i = 0; i < 4000; i++) {
+        Buffer broken = {0};
+        buffer_append(&broken, file.data, file.size);
+        for (size_t k = 1 + random_below(&random, 3); k > 0; k--)
+            broken.data[random_below(&random, broken.size)] = (char)random_below(&random, 256);
+        accepted += parse_and_check(broken.data, broken.size) == 0;
+        buffer_free(&broken);
+    }
+    assert_true(accepted > 0 && accepted < 4000);
+    buffer_free(&file);
+}
+
 /* ---- folders */
 
 #define ONE_FLOAT(name) "{\"" name "\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}"
@@ -426,6 +470,7 @@ int run_checkpoint_tests(void) {
         cmocka_unit_test(test_safetensors_header_gives_tensors),
         cmocka_unit_test(test_broken_safetensors_headers_are_refused),
         cmocka_unit_test(test_safetensors_lengths_are_checked),
+        cmocka_unit_test(test_cut_and_flipped_safetensors_do_no_harm),
         cmocka_unit_test(test_broken_shards_are_refused),
         cmocka_unit_test(test_tensors_are_checked_when_asked_for),
         cmocka_unit_test(test_stored_numbers_widen_exactly),

@@ -535,6 +535,87 @@ static void test_flipped_bytes_do_no_harm(void **unused) {
     assert_true(accepted > 0 && accepted < 3000);
 }
 
+/* ---- folders */
+
+static char *make_folder(void) {
+    const char *root = getenv("TMPDIR");
+    char *folder = path_join(root ? root : "/tmp", "zeval-bin-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    return folder;
+}
+
+static void put_file(const char *folder, const char *name, const void *data, size_t bytes) {
+    char *path = path_join(folder, name);
+    Error error = {0};
+    if (file_write_atomic(path, data, bytes, &error))
+        fail_msg("%s", error.message);
+    free(path);
+}
+
+static void remove_folder(char *folder) {
+    static const char *const names[] = {"model.safetensors", "pytorch_model.bin", "a.bin",
+                                        "pytorch_model.bin.index.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = path_join(folder, names[i]);
+        unlink(path);
+        free(path);
+    }
+    assert_int_equal(rmdir(folder), 0);
+    free(folder);
+}
+
+static void test_safetensors_come_before_bin(void **unused) {
+    (void)unused;
+    static const char safetensors[] =
+        "\x38\0\0\0\0\0\0\0{\"s\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}    abcd";
+    char *folder = make_folder();
+    Buffer zip = make_torch_zip(good_pickle, sizeof good_pickle - 1);
+    Checkpoint checkpoint;
+    Error error = {0};
+    put_file(folder, "pytorch_model.bin", zip.data, zip.size);
+    assert_int_equal(checkpoint_open(&checkpoint, folder, &error), 0);
+    assert_non_null(checkpoint_find(&checkpoint, "a"));
+    checkpoint_close(&checkpoint);
+    put_file(folder, "model.safetensors", safetensors, sizeof safetensors - 1);
+    if (checkpoint_open(&checkpoint, folder, &error))
+        fail_msg("%s", error.message);
+    assert_non_null(checkpoint_find(&checkpoint, "s"));
+    assert_null(checkpoint_find(&checkpoint, "a"));
+    checkpoint_close(&checkpoint);
+    remove_folder(folder);
+    buffer_free(&zip);
+}
+
+static void test_broken_bin_shards_are_refused(void **unused) {
+    (void)unused;
+    static const struct {
+        const char *index, *words;
+    } cases[] = {
+        {"{\"weight_map\":{\"a\":\"../a.bin\"}}", "not inside the checkpoint's folder"},
+        {"{\"weight_map\":{\"a\":\"/tmp/a.bin\"}}", "not inside the checkpoint's folder"},
+        {"{\"weight_map\":{\"a\":\"x/../../a.bin\"}}", "not inside the checkpoint's folder"},
+        {"{\"weight_map\":{\"a\":\"\"}}", "not inside the checkpoint's folder"},
+        {"{\"weight_map\":{\"a\":[]}}", "expected a file name"},
+        {"{\"weight_map\":{\"a\":\"b.bin\"}}", "b.bin, which is missing"},
+        {"{\"weight_map\":{\"a\":\"a.bin\",\"b\":\"a.bin\"}}", "says tensor b is in a.bin"},
+        {"{\"weight_map\":{\"a\":\"pytorch_model.bin.index.json\"}}", "no end record of a zip archive"},
+        {"{\"weight_map\":{\"a\":\"a.bin\"}", "JSON"},
+    };
+    char *folder = make_folder();
+    Buffer zip = make_torch_zip(good_pickle, sizeof good_pickle - 1);
+    put_file(folder, "a.bin", zip.data, zip.size);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Checkpoint checkpoint;
+        Error error = {0};
+        put_file(folder, "pytorch_model.bin.index.json", cases[i].index, strlen(cases[i].index));
+        assert_int_equal(checkpoint_open(&checkpoint, folder, &error), -1);
+        if (!strstr(error.message, cases[i].words))
+            fail_msg("the message is \"%s\", expected \"%s\" in it", error.message, cases[i].words);
+    }
+    remove_folder(folder);
+    buffer_free(&zip);
+}
+
 int run_checkpoint_bin_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bin_gives_the_bits_of_safetensors),
@@ -546,6 +627,8 @@ int run_checkpoint_bin_tests(void) {
         cmocka_unit_test(test_overlapping_members_are_refused),
         cmocka_unit_test(test_bin_cut_at_any_byte_is_refused),
         cmocka_unit_test(test_flipped_bytes_do_no_harm),
+        cmocka_unit_test(test_safetensors_come_before_bin),
+        cmocka_unit_test(test_broken_bin_shards_are_refused),
     };
     return cmocka_run_group_tests_name("checkpoint_bin", tests, NULL, NULL);
 }
