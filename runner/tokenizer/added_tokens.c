@@ -155,14 +155,12 @@ const AddedToken *added_tokens_by_id(const AddedTokens *added, int32_t id) {
 
 /* ---- loading */
 
-static int read_token(AddedToken *token, const cJSON *json, Arena *arena, const char *where, Error *error) {
+int added_token_read(AddedToken *token, const cJSON *json, Arena *arena, const char *where, Error *error) {
     const char *content;
-    int64_t declared;
     if (!cJSON_IsObject(json))
         return error_set(error, "%s: an entry of \"added_tokens\" is %s, expected an object", where,
                          json_type_name(json));
     if (json_get_string(json, "content", &content, where, error) ||
-        json_get_int(json, "id", 0, MAX_TOKEN_ID, &declared, where, error) ||
         json_opt_bool(json, "special", &token->special, where, error) ||
         json_opt_bool(json, "single_word", &token->single_word, where, error) ||
         json_opt_bool(json, "lstrip", &token->lstrip, where, error) ||
@@ -173,7 +171,6 @@ static int read_token(AddedToken *token, const cJSON *json, Arena *arena, const 
         return -1;
     token->bytes = strlen(content);
     token->content = arena_strndup(arena, content, token->bytes);
-    token->id = (int32_t)declared;
     return 0;
 }
 
@@ -190,31 +187,55 @@ static int normalize_content(Tokenizer *tokenizer, AddedToken *token, Error *err
     return result;
 }
 
-/* A token that the vocabulary has keeps that id; the others are numbered from the vocabulary's size on. That
- * is the reference's rule, whatever id the entry declares. */
-static int add_token(Tokenizer *tokenizer, AddedToken token, int32_t *next_id, Error *error) {
-    AddedTokens *added = &tokenizer->added;
+/* Appends a token, or replaces what is known about the one of the same content. */
+static void put_token(AddedTokens *added, AddedToken token) {
+    int32_t known = string_table_find(&added->index, token.content, token.bytes);
+    if (known < 0) {
+        if (added->n == added->capacity) {
+            added->capacity = added->capacity ? added->capacity * 2 : 64;
+            added->items = mem_realloc(added->items, added->capacity * sizeof *added->items);
+        }
+        known = (int32_t)added->n++;
+    }
+    added->items[known] = token;
+    string_table_put(&added->index, token.content, token.bytes, known);
+}
+
+/* The id that the content has already, -1 if none. */
+static int32_t known_id(const Tokenizer *tokenizer, const AddedToken *token) {
+    int32_t known = string_table_find(&tokenizer->added.index, token->content, token->bytes);
+    return known >= 0 ? tokenizer->added.items[known].id
+                      : string_table_find(&tokenizer->bpe.ids, token->content, token->bytes);
+}
+
+int added_tokens_add(Tokenizer *tokenizer, AddedToken token, const char *where, Error *error) {
     if (token.bytes == 0)
         return 0;
-    int32_t known = string_table_find(&added->index, token.content, token.bytes);
-    if (known >= 0)
-        token.id = added->items[known].id;
-    else
-        token.id = string_table_find(&tokenizer->bpe.ids, token.content, token.bytes);
-    if (token.id < 0)
-        token.id = (*next_id)++;
-    if (token.normalized && normalize_content(tokenizer, &token, error))
-        return -1;
-    int32_t index = known >= 0 ? known : (int32_t)added->n++;
-    added->items[index] = token;
-    string_table_put(&added->index, token.content, token.bytes, index);
+    int32_t known = known_id(tokenizer, &token);
+    if (known >= 0) {
+        token.id = known;
+    } else {
+        const Bpe *bpe = &tokenizer->bpe;
+        const char *piece = (size_t)token.id < bpe->n_texts ? bpe->texts[token.id].text : NULL;
+        if (piece)
+            return error_set(error, "%s: the token \"%s\" has the id %d, which is the vocabulary's \"%s\"",
+                             where, token.content, (int)token.id, piece);
+    }
+    put_token(&tokenizer->added, token);
     return 0;
 }
 
-static int index_tokens(AddedTokens *added, Error *error) {
+int added_tokens_index(Tokenizer *tokenizer, Error *error) {
+    AddedTokens *added = &tokenizer->added;
     int32_t largest = -1;
-    for (size_t i = 0; i < added->n; i++)
-        largest = added->items[i].id > largest ? added->items[i].id : largest;
+    trie_begin(&added->raw);
+    trie_begin(&added->normalized);
+    for (size_t i = 0; i < added->n; i++) {
+        AddedToken *token = &added->items[i];
+        largest = token->id > largest ? token->id : largest;
+        if (token->normalized && normalize_content(tokenizer, token, error))
+            return -1;
+    }
     added->n_by_id = (size_t)(largest + 1);
     if (mem_try_alloc((void **)&added->by_id, added->n_by_id, sizeof *added->by_id, "the added tokens",
                       error))
@@ -233,24 +254,25 @@ static int index_tokens(AddedTokens *added, Error *error) {
     return 0;
 }
 
+/* A token that the vocabulary has keeps that id; the others are numbered from the vocabulary's size on. That
+ * is the reference's rule, whatever id the entry declares. */
 int added_tokens_load(Tokenizer *tokenizer, const cJSON *list, const char *where, Error *error) {
-    AddedTokens *added = &tokenizer->added;
     const cJSON *item;
-    size_t n = 0;
-    trie_begin(&added->raw);
-    trie_begin(&added->normalized);
-    cJSON_ArrayForEach(item, list) n++;
-    if (mem_try_alloc((void **)&added->items, n, sizeof *added->items, "the added tokens", error) ||
-        string_table_reserve(&added->index, n, error))
-        return -1;
     int32_t next_id = (int32_t)tokenizer->bpe.ids.n;
     cJSON_ArrayForEach(item, list) {
         AddedToken token = {0};
-        if (read_token(&token, item, &tokenizer->arena, where, error) ||
-            add_token(tokenizer, token, &next_id, error))
+        int64_t declared;
+        if (added_token_read(&token, item, &tokenizer->arena, where, error) ||
+            json_get_int(item, "id", 0, MAX_TOKEN_ID, &declared, where, error))
             return -1;
+        if (token.bytes == 0)
+            continue;
+        token.id = known_id(tokenizer, &token);
+        if (token.id < 0)
+            token.id = next_id++;
+        put_token(&tokenizer->added, token);
     }
-    return index_tokens(added, error);
+    return 0;
 }
 
 void added_tokens_free(AddedTokens *added) {

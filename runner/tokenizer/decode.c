@@ -272,22 +272,52 @@ void decoder_free(Decoder *decoder) {
 
 /* ---- running the chain */
 
+/* The text that the decoders get for an id that is in the vocabulary. */
+static TokenText token_text(const Tokenizer *tokenizer, int32_t id) {
+    const AddedToken *added = added_tokens_by_id(&tokenizer->added, id);
+    if (added && added->normalized_content)
+        return (TokenText){added->normalized_content, added->normalized_bytes};
+    return added ? (TokenText){added->content, added->bytes} : tokenizer->bpe.texts[id];
+}
+
+int decode_check_id(const Tokenizer *tokenizer, int32_t id, Error *error) {
+    if (tokenizer_token_text(tokenizer, id))
+        return 0;
+    return error_set(error, "decoding: id %d is not in the vocabulary of %lld ids", (int)id,
+                     (long long)tokenizer_vocab_size(tokenizer));
+}
+
+bool decode_skips(const Tokenizer *tokenizer, int32_t id) {
+    const AddedToken *added = added_tokens_by_id(&tokenizer->added, id);
+    return added && added->special && !added->normalized_content;
+}
+
+bool decode_is_byte_level(const Tokenizer *tokenizer) {
+    return tokenizer->n_decoders == 1 && tokenizer->decoders[0].kind->apply == apply_byte_level;
+}
+
+void decode_token_bytes(const Tokenizer *tokenizer, int32_t id, Buffer *out) {
+    TokenText text = token_text(tokenizer, id);
+    append_token_bytes(out, text.text, text.bytes);
+}
+
+bool decode_waits_after(const Tokenizer *tokenizer, int32_t id) {
+    TokenText text = token_text(tokenizer, id);
+    for (size_t i = 0; i < tokenizer->n_decoders; i++)
+        if (tokenizer->decoders[i].kind->apply == apply_byte_fallback)
+            return fallback_byte(text.text, text.bytes) >= 0;
+    return false;
+}
+
 static int gather_tokens(const Tokenizer *tokenizer, const int32_t *ids, size_t n, bool skip_special,
                          Pieces *out, Error *error) {
     for (size_t i = 0; i < n; i++) {
-        const AddedToken *added = added_tokens_by_id(&tokenizer->added, ids[i]);
-        const char *text = tokenizer_token_text(tokenizer, ids[i]);
-        if (!text)
-            return error_set(error, "decoding: id %d at position %zu is not in the vocabulary of %lld ids",
-                             (int)ids[i], i, (long long)tokenizer_vocab_size(tokenizer));
-        if (added && added->normalized_content)
-            buffer_append(&out->text, added->normalized_content, added->normalized_bytes);
-        else if (added && added->special && skip_special)
+        if (decode_check_id(tokenizer, ids[i], error))
+            return -1;
+        if (skip_special && decode_skips(tokenizer, ids[i]))
             continue;
-        else if (added)
-            buffer_append(&out->text, added->content, added->bytes);
-        else
-            buffer_append(&out->text, text, tokenizer->bpe.texts[ids[i]].bytes);
+        TokenText text = token_text(tokenizer, ids[i]);
+        buffer_append(&out->text, text.text, text.bytes);
         pieces_close_token(out);
     }
     out->stable = out->text.size;

@@ -242,8 +242,7 @@ static int read_line(const char *line, size_t bytes, const char *key, ValueReade
     Cursor c = {line, 0, bytes, where, error};
     Buffer name = {0};
     bool found = false;
-    int result = take(&c, '{') ? read_members(&c, key, read, out, &found, &name)
-                               : wrong(&c, "an object");
+    int result = take(&c, '{') ? read_members(&c, key, read, out, &found, &name) : wrong(&c, "an object");
     buffer_free(&name);
     if (result)
         return -1;

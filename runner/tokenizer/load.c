@@ -1,5 +1,5 @@
-/* Reads tokenizer.json and tokenizer_config.json. The file's components are loaded by the files that run
- * them; this one walks the JSON and checks the frame. */
+/* Reads tokenizer.json. The file's components are loaded by the files that run them; this one walks the JSON
+ * and checks the frame. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,6 +109,18 @@ static int load_model(Tokenizer *tokenizer, const cJSON *root, const char *path,
     return bpe_load(&tokenizer->bpe, model, &tokenizer->arena, where, error);
 }
 
+int tokenizer_load_stages(Tokenizer *tokenizer, const cJSON *root, const char *path, Error *error) {
+    token_ids_append(&tokenizer->template_ids, TEMPLATE_TEXT);
+    for (size_t i = 0; i < sizeof chains / sizeof *chains; i++) {
+        const char *where = arena_printf(&tokenizer->arena, "%s: %s", path, chains[i].key);
+        if (chain_walk(cJSON_GetObjectItemCaseSensitive(root, chains[i].key), chains[i].list_key,
+                       chains[i].visit, tokenizer, where, error))
+            return -1;
+    }
+    tokenizer->has_decoder = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(root, "decoder"));
+    return 0;
+}
+
 static int load_root(Tokenizer *tokenizer, const cJSON *root, const char *path, Error *error) {
     const char *version = "1.0";
     if (!cJSON_IsObject(root))
@@ -120,20 +132,23 @@ static int load_root(Tokenizer *tokenizer, const cJSON *root, const char *path, 
         return error_set(error, "%s: field \"version\": found \"%s\", expected \"1.0\"", path, version);
     if (load_model(tokenizer, root, path, error))
         return -1;
-    token_ids_append(&tokenizer->template_ids, TEMPLATE_TEXT);
-    for (size_t i = 0; i < sizeof chains / sizeof *chains; i++) {
-        const char *where = arena_printf(&tokenizer->arena, "%s: %s", path, chains[i].key);
-        if (chain_walk(cJSON_GetObjectItemCaseSensitive(root, chains[i].key), chains[i].list_key,
-                       chains[i].visit, tokenizer, where, error))
-            return -1;
-    }
-    tokenizer->has_decoder = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(root, "decoder"));
+    if (tokenizer_load_stages(tokenizer, root, path, error))
+        return -1;
     const cJSON *added = cJSON_GetObjectItemCaseSensitive(root, "added_tokens");
     if (added && !cJSON_IsArray(added) && !cJSON_IsNull(added))
         return error_set(error, "%s: field \"added_tokens\": found %s, expected an array", path,
                          json_type_name(added));
     return added_tokens_load(tokenizer, added, arena_printf(&tokenizer->arena, "%s: added_tokens", path),
                              error);
+}
+
+int tokenizer_load_json(Tokenizer *tokenizer, const char *path, Error *error) {
+    cJSON *root;
+    if (json_parse_file(&root, path, MAX_FILE_BYTES, error))
+        return -1;
+    int result = load_root(tokenizer, root, path, error);
+    cJSON_Delete(root);
+    return result;
 }
 
 /* Every id that SPECIAL_ADD writes must exist. */
@@ -146,13 +161,8 @@ static int check_template(const Tokenizer *tokenizer, const char *path, Error *e
     return 0;
 }
 
-int tokenizer_load_json(Tokenizer *tokenizer, const char *path, Error *error) {
-    cJSON *root;
-    if (json_parse_file(&root, path, MAX_FILE_BYTES, error))
-        return -1;
-    int result = load_root(tokenizer, root, path, error);
-    cJSON_Delete(root);
-    if (result || check_template(tokenizer, path, error))
+int tokenizer_finish_loading(Tokenizer *tokenizer, const char *path, Error *error) {
+    if (added_tokens_index(tokenizer, error) || check_template(tokenizer, path, error))
         return -1;
     int32_t first = tokenizer->template_ids.n ? tokenizer->template_ids.ids[0] : TEMPLATE_TEXT;
     if (first != TEMPLATE_TEXT) {
@@ -160,95 +170,4 @@ int tokenizer_load_json(Tokenizer *tokenizer, const char *path, Error *error) {
         tokenizer->bos_text = tokenizer_token_text(tokenizer, first);
     }
     return 0;
-}
-
-/* ---- tokenizer_config.json */
-
-/* Classes of the reference library that build their own post-processor out of add_bos_token and
- * add_eos_token; the latter is false when absent. */
-static const struct {
-    const char *name;
-    bool add_bos; /* when add_bos_token is absent */
-} own_template_classes[] = {
-    {"LlamaTokenizer", true},         {"LlamaTokenizerFast", true},  {"CodeLlamaTokenizer", true},
-    {"CodeLlamaTokenizerFast", true}, {"GemmaTokenizer", true},      {"GemmaTokenizerFast", true},
-    {"CohereTokenizer", true},        {"CohereTokenizerFast", true}, {"GPTNeoXTokenizer", false},
-    {"GPTNeoXTokenizerFast", false},
-};
-
-/* A special token: a string, or an object with "content". *id stays -1 when there is none. */
-static int config_token(Tokenizer *tokenizer, const cJSON *root, const char *key, int32_t *id,
-                        const char **text, const char *path, Error *error) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
-    if (!item || cJSON_IsNull(item))
-        return 0;
-    if (cJSON_IsObject(item))
-        item = cJSON_GetObjectItemCaseSensitive(item, "content");
-    if (!cJSON_IsString(item))
-        return error_set(error, "%s: field \"%s\": found %s, expected a string or an object with \"content\"",
-                         path, key, json_type_name(item));
-    *id = tokenizer_token_id(tokenizer, item->valuestring);
-    if (*id < 0)
-        return error_set(error, "%s: the %s \"%s\" is not in the tokenizer's vocabulary", path, key,
-                         item->valuestring);
-    *text = tokenizer_token_text(tokenizer, *id);
-    return 0;
-}
-
-static int config_template(Tokenizer *tokenizer, const cJSON *root, const char *path, Error *error) {
-    const char *class = "";
-    bool add_bos = false, add_eos = false, own = false;
-    if (json_opt_string(root, "tokenizer_class", &class, path, error))
-        return -1;
-    for (size_t i = 0; i < sizeof own_template_classes / sizeof *own_template_classes; i++) {
-        if (strcmp(class, own_template_classes[i].name) == 0) {
-            own = true;
-            add_bos = own_template_classes[i].add_bos;
-        }
-    }
-    if (!own)
-        return 0;
-    if (json_opt_bool(root, "add_bos_token", &add_bos, path, error) ||
-        json_opt_bool(root, "add_eos_token", &add_eos, path, error))
-        return -1;
-    if ((add_bos && tokenizer->bos_id < 0) || (add_eos && tokenizer->eos_id < 0))
-        return error_set(error, "%s: add_%s_token is set, but there is no %s_token", path,
-                         add_bos && tokenizer->bos_id < 0 ? "bos" : "eos",
-                         add_bos && tokenizer->bos_id < 0 ? "bos" : "eos");
-    tokenizer->template_ids.n = 0;
-    if (add_bos)
-        token_ids_append(&tokenizer->template_ids, tokenizer->bos_id);
-    token_ids_append(&tokenizer->template_ids, TEMPLATE_TEXT);
-    if (add_eos)
-        token_ids_append(&tokenizer->template_ids, tokenizer->eos_id);
-    return 0;
-}
-
-int tokenizer_load_config(Tokenizer *tokenizer, const char *path, Error *error) {
-    cJSON *root;
-    const char *eos_text = NULL;
-    const double infinite = 1e15; /* the library writes 1e30 for "no limit" */
-    double length = 0;
-    if (json_parse_file(&root, path, MAX_FILE_BYTES, error))
-        return -1;
-    int result = -1;
-    if (!cJSON_IsObject(root)) {
-        error_set(error, "%s: found %s, expected an object", path, json_type_name(root));
-        goto done;
-    }
-    if (config_token(tokenizer, root, "bos_token", &tokenizer->bos_id, &tokenizer->bos_text, path, error) ||
-        config_token(tokenizer, root, "eos_token", &tokenizer->eos_id, &eos_text, path, error) ||
-        json_opt_double(root, "model_max_length", &length, path, error) ||
-        config_template(tokenizer, root, path, error))
-        goto done;
-    if (length < 0) {
-        error_set(error, "%s: field \"model_max_length\": found %g, expected a positive number", path,
-                  length);
-        goto done;
-    }
-    tokenizer->model_max_length = length < infinite ? (int64_t)length : 0;
-    result = 0;
-done:
-    cJSON_Delete(root);
-    return result;
 }

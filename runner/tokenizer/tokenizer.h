@@ -1,5 +1,5 @@
-/* Tokenizers in the HF `tokenizer.json` format: text to the reference's ids and back. Immutable after load;
- * every function that takes a const Tokenizer may be called from several threads at once. */
+/* Tokenizers as published with checkpoints: text to the reference's ids and back. Immutable after load; every
+ * function that takes a const Tokenizer may be called from several threads at once. */
 #ifndef ZEVAL_RUNNER_TOKENIZER_TOKENIZER_H
 #define ZEVAL_RUNNER_TOKENIZER_TOKENIZER_H
 
@@ -21,13 +21,15 @@ typedef struct TokenIds {
 void token_ids_append(TokenIds *list, int32_t id);
 void token_ids_free(TokenIds *list);
 
-/* Opens a tokenizer.json (plain or gzip), or a folder that holds one. A tokenizer_config.json beside it,
- * where there is one, gives the BOS and EOS strings, add_bos_token and add_eos_token, and model_max_length. A
- * part of the file that is not understood (a normalizer, pre-tokenizer, model, decoder, post-processor type)
- * is refused by name. */
+/* Opens a tokenizer.json or tokenizer.model (SentencePiece BPE, or Llama 3's ranks in base64), plain or gzip,
+ * or a folder that holds one, under that name or with .gz; the JSON is preferred. What lies beside it is read
+ * where it is there: tokenizer_config.json for the BOS and EOS strings, add_bos_token and add_eos_token,
+ * added_tokens_decoder, chat_template and model_max_length; special_tokens_map.json for a BOS or EOS that the
+ * former does not name. A part that is not understood (a normalizer, pre-tokenizer, model, decoder,
+ * post-processor type) is refused by name. */
 int tokenizer_open(Tokenizer **out, const char *file_or_folder, Error *error);
 void tokenizer_close(Tokenizer *tokenizer);
-/* The files that were read, for hashing: tokenizer.json, then tokenizer_config.json if it was there. */
+/* The files that were read, for hashing: the tokenizer, then those beside it. */
 size_t tokenizer_file_count(const Tokenizer *tokenizer);
 const char *tokenizer_file(const Tokenizer *tokenizer, size_t i);
 
@@ -66,6 +68,8 @@ const char *tokenizer_bos_text(const Tokenizer *tokenizer);
 bool tokenizer_adds_bos(const Tokenizer *tokenizer);
 /* tokenizer_config.json's model_max_length; 0 if absent or the library's "infinite" sentinel. */
 int64_t tokenizer_model_max_length(const Tokenizer *tokenizer);
+/* tokenizer_config.json's chat_template (the one named "default" where there are several); NULL if absent. */
+const char *tokenizer_chat_template(const Tokenizer *tokenizer);
 
 /* JSON Lines in bulk: {"text": ...} to {"ids": [...]}, or back. */
 typedef struct BulkOptions {
@@ -80,12 +84,13 @@ int tokenizer_process_lines(const Tokenizer *tokenizer, LineReader *reader, cons
                             FILE *out, Error *error);
 
 /* Streaming decode: push ids one at a time; each call appends only text that later ids cannot change, never
- * half a character; special tokens are skipped. finish appends what was held back. Zero-initialise with {0};
- * free with token_stream_free.
- */
+ * half a character; special tokens are skipped. The time of a call does not grow with the stream. finish
+ * appends what was held back. Together they give what tokenizer_decode gives. An id that is not in the
+ * vocabulary is an error and changes nothing. Zero-initialise with {0}; free with token_stream_free. */
 typedef struct TokenStream {
-    TokenIds ids;
-    size_t printed; /* bytes of the decoded text already handed out */
+    TokenIds ids;   /* the last ids, as many as may still matter */
+    size_t printed; /* bytes of their decoded text already handed out */
+    Buffer tail;    /* byte-level decoding: an unfinished character */
 } TokenStream;
 int token_stream_push(TokenStream *stream, const Tokenizer *tokenizer, int32_t id, Buffer *out, Error *error);
 int token_stream_finish(TokenStream *stream, const Tokenizer *tokenizer, Buffer *out, Error *error);

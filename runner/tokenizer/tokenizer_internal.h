@@ -95,8 +95,9 @@ typedef struct StringTable {
     StringSlot *slots;
     size_t n, capacity; /* capacity is a power of two, at least a third of it free */
 } StringTable;
-/* The text is kept by reference. -1 if there is not enough memory. */
+/* Makes room for n strings; -1 if there is not enough memory. */
 int string_table_reserve(StringTable *table, size_t n, Error *error);
+/* The text is kept by reference; the table grows when it must. */
 void string_table_put(StringTable *table, const char *text, size_t bytes, int32_t id);
 int32_t string_table_find(const StringTable *table, const char *text, size_t bytes); /* -1: none */
 void string_table_free(StringTable *table);
@@ -262,7 +263,7 @@ typedef struct Trie {
 
 typedef struct AddedTokens {
     AddedToken *items;
-    size_t n;
+    size_t n, capacity;
     StringTable index;    /* content to index in items */
     int32_t *by_id;       /* id to index in items, -1: none */
     size_t n_by_id;       /* one more than the largest id */
@@ -270,7 +271,15 @@ typedef struct AddedTokens {
 } AddedTokens;
 
 struct Tokenizer;
+/* Reads an entry, all but its id. */
+int added_token_read(AddedToken *token, const cJSON *json, Arena *arena, const char *where, Error *error);
+/* Reads a tokenizer.json's list. */
 int added_tokens_load(struct Tokenizer *tokenizer, const cJSON *list, const char *where, Error *error);
+/* Adds a token under the id it declares, or changes what is known about the token of that content. An id that
+ * the vocabulary gives to another piece is an error. */
+int added_tokens_add(struct Tokenizer *tokenizer, AddedToken token, const char *where, Error *error);
+/* Makes the tokens findable; called once, when all are there and the normalizers are loaded. */
+int added_tokens_index(struct Tokenizer *tokenizer, Error *error);
 void added_tokens_free(AddedTokens *added);
 /* NULL if id is not an added token. */
 const AddedToken *added_tokens_by_id(const AddedTokens *added, int32_t id);
@@ -310,6 +319,15 @@ void decoder_free(Decoder *decoder);
 int decode_ids(const struct Tokenizer *tokenizer, const int32_t *ids, size_t n, bool skip_special,
                Buffer *out, size_t *stable, Error *error);
 
+/* For streaming. An error if the vocabulary has no such id; whether an id is skipped as special; whether
+ * decoding is nothing but bytes; the bytes of an id, then; whether an id is a byte of a run that only ids to
+ * come can end. */
+int decode_check_id(const struct Tokenizer *tokenizer, int32_t id, Error *error);
+bool decode_skips(const struct Tokenizer *tokenizer, int32_t id);
+bool decode_is_byte_level(const struct Tokenizer *tokenizer);
+void decode_token_bytes(const struct Tokenizer *tokenizer, int32_t id, Buffer *out);
+bool decode_waits_after(const struct Tokenizer *tokenizer, int32_t id);
+
 /* ---- load.c */
 
 /* Called once per component of a chain, in order. */
@@ -317,12 +335,36 @@ typedef int ChainVisitor(void *context, const char *type, const cJSON *json, con
 /* Unrolls a component and the sequences in it; `list_key` is where a Sequence keeps its members. */
 int chain_walk(const cJSON *json, const char *list_key, ChainVisitor *visit, void *context, const char *where,
                Error *error);
+/* The four chains of stages in a tokenizer.json. */
+int tokenizer_load_stages(struct Tokenizer *tokenizer, const cJSON *root, const char *path, Error *error);
 int tokenizer_load_json(struct Tokenizer *tokenizer, const char *path, Error *error);
-int tokenizer_load_config(struct Tokenizer *tokenizer, const char *path, Error *error);
+/* Indexes the added tokens, checks the template, and takes its first token for BOS. */
+int tokenizer_finish_loading(struct Tokenizer *tokenizer, const char *path, Error *error);
+
+/* ---- model_file.c */
+
+/* Reads a tokenizer.model. `legacy` is the reference library's setting of that name: a space goes in front of
+ * every part of a text between special tokens, not only of the first. `own_specials`: base64 ranks get the
+ * special tokens of Llama 3; otherwise the caller adds some. */
+int tokenizer_load_model_file(struct Tokenizer *tokenizer, const char *path, bool legacy, bool own_specials,
+                              Error *error);
+
+/* ---- config.c */
+
+/* Reads a file that must hold an object. */
+int tokenizer_config_read(cJSON **out, const char *path, Error *error);
+int tokenizer_config_legacy(const cJSON *root, const char *path, bool *legacy, Error *error);
+int tokenizer_config_added_tokens(struct Tokenizer *tokenizer, const cJSON *root, const char *path,
+                                  Error *error);
+/* BOS and EOS, from the configuration or else from the map; either may be NULL. */
+int tokenizer_config_names(struct Tokenizer *tokenizer, const cJSON *root, const cJSON *map, const char *path,
+                           const char *map_path, Error *error);
+/* The rest: length, template, chat template. */
+int tokenizer_config_apply(struct Tokenizer *tokenizer, const cJSON *root, const char *path, Error *error);
 
 struct Tokenizer {
     Arena arena;
-    char *files[2];
+    char *files[3];
     size_t n_files;
     Bpe bpe;
     AddedTokens added;
@@ -336,6 +378,7 @@ struct Tokenizer {
     TokenIds template_ids;
     int32_t bos_id, eos_id;
     const char *bos_text;
+    const char *chat_template;
     int64_t model_max_length;
 };
 

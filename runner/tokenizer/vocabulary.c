@@ -43,7 +43,19 @@ static StringSlot *slot_of(const StringTable *table, const char *text, size_t by
     }
 }
 
+static void grow(StringTable *table) {
+    StringTable larger = {.capacity = table->capacity ? table->capacity * 2 : 16};
+    larger.slots = mem_alloc_zero(larger.capacity, sizeof *larger.slots);
+    for (size_t i = 0; i < table->capacity; i++)
+        if (table->slots[i].text)
+            string_table_put(&larger, table->slots[i].text, table->slots[i].bytes, table->slots[i].id);
+    free(table->slots);
+    *table = larger;
+}
+
 void string_table_put(StringTable *table, const char *text, size_t bytes, int32_t id) {
+    if (table->n >= table->capacity / 3 * 2)
+        grow(table);
     StringSlot *slot = slot_of(table, text, bytes);
     table->n += !slot->text;
     *slot = (StringSlot){text, (uint32_t)bytes, id};

@@ -1,6 +1,6 @@
-/* Fuzzes the tokenizer: the input up to a line "====" is a tokenizer.json, what follows is text to encode
- * with it; the ids are decoded again, whole and as a stream. Without the line, the input is the file alone
- * and a fixed text is encoded. */
+/* Fuzzes the tokenizer: the input up to a line "====" is a tokenizer.json, or after "MODEL:" a
+ * tokenizer.model; what follows is text to encode with it; the ids are decoded again, whole and as a stream.
+ * Without the line, the input is the file alone and a fixed text is encoded. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +9,11 @@
 #include "base/base.h"
 #include "runner/tokenizer/tokenizer.h"
 
-static char path[64];
+static char json_path[64], model_path[64];
 
-static void remove_file(void) {
-    unlink(path);
+static void remove_files(void) {
+    unlink(json_path);
+    unlink(model_path);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -21,8 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
     (void)argv;
-    snprintf(path, sizeof path, "/tmp/zeval-fuzz-tokenizer-%ld.json", (long)getpid());
-    atexit(remove_file);
+    snprintf(json_path, sizeof json_path, "/tmp/zeval-fuzz-tokenizer-%ld.json", (long)getpid());
+    snprintf(model_path, sizeof model_path, "/tmp/zeval-fuzz-tokenizer-%ld.model", (long)getpid());
+    atexit(remove_files);
     return 0;
 }
 
@@ -50,7 +52,14 @@ done:
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const char divider[] = "\n====\n", sample[] = "a<s> Hello  w\xC3\xB6rld 12\n\xF0\x9F\x98\x80\xFF";
+    static const char divider[] = "\n====\n",
+                      model[] = "MODEL:", sample[] = "a<s> Hello  w\xC3\xB6rld 12\n\xF0\x9F\x98\x80\xFF";
+    bool is_model = size >= sizeof model - 1 && memcmp(data, model, sizeof model - 1) == 0;
+    const char *path = is_model ? model_path : json_path;
+    if (is_model) {
+        data += sizeof model - 1;
+        size -= sizeof model - 1;
+    }
     const char *json = (const char *)data, *cut = memmem(data, size, divider, sizeof divider - 1);
     size_t json_bytes = cut ? (size_t)(cut - json) : size;
     const char *text = cut ? cut + sizeof divider - 1 : sample;

@@ -321,6 +321,50 @@ static void test_stream_prints_early(void **state) {
     tokenizer_close(tokenizer);
 }
 
+/* Quadratic time would take minutes here. */
+static void test_streams_take_linear_time(void **state) {
+    static const char *const names[] = {"byte_level", "byte_fallback"};
+    (void)state;
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        Buffer path = {0}, out = {0};
+        TokenStream stream = {0};
+        buffer_printf(&path, "%s/%s.json", TOKENIZER_FIXTURES, names[k]);
+        Tokenizer *tokenizer = open_tokenizer(path.data);
+        TokenIds ids = encode(tokenizer, "The dog \xF0\x9F\x98\x80\xE4\xBD\xA0 was lazy.", 27);
+        double start = clock_seconds();
+        for (size_t i = 0; i < 100000; i++)
+            assert_int_equal(token_stream_push(&stream, tokenizer, ids.ids[i % ids.n], &out, NULL), 0);
+        assert_true(clock_seconds() - start < 20);
+        assert_true(stream.ids.n < 64 && out.size > 100000);
+        token_stream_free(&stream);
+        token_ids_free(&ids);
+        tokenizer_close(tokenizer);
+        buffer_free(&path);
+        buffer_free(&out);
+    }
+}
+
+/* Special-token strings are text if the caller says so; added tokens that are not special are still found. */
+static void test_special_strings_as_text(void **state) {
+    (void)state;
+    Tokenizer *tokenizer = open_changed_fixture(
+        "byte_level",
+        "{\"added_tokens\": [{\"id\": 1, \"content\": \"<s>\", \"special\": true}, {\"id\": 500, "
+        "\"content\": \"<tool>\", \"special\": false}]}");
+    TokenIds ids = {0};
+    int32_t tool = tokenizer_token_id(tokenizer, "<tool>");
+    assert_int_equal(tokenizer_encode(tokenizer, "<s><tool>", 9, SPECIAL_NONE, &ids, NULL), 0);
+    assert_int_equal(ids.n, 2);
+    assert_int_equal(ids.ids[0], 1);
+    ids.n = 0;
+    assert_int_equal(tokenizer_encode(tokenizer, "<s><tool>", 9, SPECIAL_AS_TEXT, &ids, NULL), 0);
+    assert_true(ids.n > 2);
+    assert_int_not_equal(ids.ids[0], 1);
+    assert_int_equal(ids.ids[ids.n - 1], tool);
+    token_ids_free(&ids);
+    tokenizer_close(tokenizer);
+}
+
 int run_tokenizer_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_variants_equal_the_reference),
@@ -335,7 +379,9 @@ int run_tokenizer_tests(void) {
         cmocka_unit_test(test_stream_holds_back_what_may_change),
         cmocka_unit_test(test_stream_of_random_ids_equals_decode),
         cmocka_unit_test(test_stream_prints_early),
+        cmocka_unit_test(test_streams_take_linear_time),
+        cmocka_unit_test(test_special_strings_as_text),
     };
     int failed = cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
-    return failed + run_tokenizer_file_tests() + run_tokenizer_golden_tests();
+    return failed + run_tokenizer_file_tests() + run_tokenizer_golden_tests() + run_tokenizer_model_tests();
 }

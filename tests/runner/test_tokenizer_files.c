@@ -215,6 +215,33 @@ static void test_configs(void **state) {
         0);
 }
 
+static void test_added_tokens_of_the_config(void **state) {
+    (void)state;
+    char *folder = make_temporary_folder();
+    write_text(folder, "tokenizer.json", small);
+    write_text(
+        folder, "tokenizer_config.json",
+        "{\"added_tokens_decoder\": {\"7\": {\"content\": \"<x>\", \"special\": true}, \"2\": {\"content\": "
+        "\"a\", \"rstrip\": true}}, \"chat_template\": [{\"name\": \"default\", \"template\": \"T\"}]}");
+    write_text(folder, "special_tokens_map.json",
+               "{\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": \"<x>\"}");
+    Tokenizer *tokenizer = open_tokenizer(folder);
+    cJSON *expected = cJSON_Parse("[2, 7]");
+    expect_ids(tokenizer, "added", "a  <x>", 6, SPECIAL_ADD, expected);
+    assert_int_equal(tokenizer_bos_id(tokenizer), 0);
+    assert_int_equal(tokenizer_eos_id(tokenizer), 7);
+    assert_int_equal(tokenizer_vocab_size(tokenizer), 8);
+    assert_int_equal(tokenizer_file_count(tokenizer), 3);
+    assert_string_equal(tokenizer_chat_template(tokenizer), "T");
+    cJSON_Delete(expected);
+    tokenizer_close(tokenizer);
+    remove_folder(folder);
+    expect_config_refused("{\"added_tokens_decoder\": []}", "an array");
+    expect_config_refused("{\"added_tokens_decoder\": {\"x\": {\"content\": \"y\"}}}", "\"x\"");
+    expect_config_refused("{\"added_tokens_decoder\": {\"2\": {\"content\": \"y\"}}}", "vocabulary's \"a\"");
+    expect_config_refused("{\"chat_template\": 3}", "chat_template");
+}
+
 static void test_decoding_unknown_ids(void **state) {
     (void)state;
     Tokenizer *tokenizer = open_tokenizer(TOKENIZER_FIXTURES "/byte_level.json");
@@ -254,6 +281,7 @@ int run_tokenizer_file_tests(void) {
         cmocka_unit_test(test_deep_sequences),
         cmocka_unit_test(test_bad_configs),
         cmocka_unit_test(test_configs),
+        cmocka_unit_test(test_added_tokens_of_the_config),
         cmocka_unit_test(test_decoding_unknown_ids),
         cmocka_unit_test(test_a_pattern_that_explodes_is_stopped),
     };

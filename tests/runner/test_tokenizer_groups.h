@@ -4,5 +4,6 @@
 
 int run_tokenizer_file_tests(void);
 int run_tokenizer_golden_tests(void);
+int run_tokenizer_model_tests(void);
 
 #endif

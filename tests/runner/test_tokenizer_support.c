@@ -21,7 +21,8 @@ char *make_temporary_folder(void) {
 }
 
 void remove_folder(char *folder) {
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "changed.json"};
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                                        "tokenizer.model", "changed.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path = path_join(folder, names[i]);
         unlink(path);
