@@ -24,6 +24,11 @@ static const struct {
     {"logits", command_logits, "write a model's logits for given token ids to a .npy file"},
     {"show", command_show, "say what a checkpoint is: layers, parameters, memory of its states"},
     {"generate", command_generate, "continue a prompt"},
+    {"pull", command_pull, "fetch a model or a data set from the hub, every file verified"},
+    {"list", command_list, "list what was pulled, or with --available what can be"},
+    {"verify", command_verify, "hash what was pulled again: exit code 3 if a file differs"},
+    {"remove", command_remove, "remove a pulled revision and the files that only it uses"},
+    {"du", command_du, "say how much disk pulled repositories take"},
     {"doctor", command_doctor, "say what this machine and this build can do"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -60,6 +60,27 @@ static int resolve_demo(char **folder, Error *error) {
     return result;
 }
 
+/* A model that was pulled, or that the hub's Python client has. */
+static int resolve_stored(const char *name, char **folder, Error *error) {
+    Arena arena = {0};
+    ZooSnapshot *snapshots;
+    size_t n;
+    Error reason = {0};
+    int result = zoo_list(name, &arena, &snapshots, &n, &reason);
+    if (result && reason.kind != ERROR_USAGE)
+        *error = reason;
+    else if (result)
+        error_set_kind(error, ERROR_USAGE, "model %s: there is no such folder, and %s", name, reason.message);
+    else if (n == 0)
+        result = error_set_kind(error, ERROR_USAGE,
+                                "model %s is not on this machine; `zeval pull %s` fetches it from the hub",
+                                name, name);
+    else
+        *folder = mem_strdup(snapshots[0].folder);
+    arena_free(&arena);
+    return result;
+}
+
 int zoo_resolve(const char *name, char **folder, Error *error) {
     *folder = NULL;
     if (strcmp(name, "demo") == 0)
@@ -72,6 +93,5 @@ int zoo_resolve(const char *name, char **folder, Error *error) {
         return error_set_kind(error, ERROR_USAGE,
                               "model %s: found a file, expected a checkpoint folder (with config.json in it)",
                               name);
-    return error_set_kind(error, ERROR_USAGE,
-                          "model %s: there is no such folder, and the only built-in model is \"demo\"", name);
+    return resolve_stored(name, folder, error);
 }

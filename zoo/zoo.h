@@ -1,11 +1,16 @@
-/* zoo: which files a model is, where they are, and what their bytes hash to. */
+/* zoo: which models and data sets there are, fetching them from the hub, keeping them in a store where every
+ * file is named by its hash, and saying what their bytes hash to. */
 #ifndef ZEVAL_ZOO_ZOO_H
 #define ZEVAL_ZOO_ZOO_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 /* A file of a checkpoint. */
 typedef struct ZooFile {
@@ -24,9 +29,11 @@ typedef struct ZooModel {
     size_t n_files;
 } ZooModel;
 
-/* Finds a checkpoint by name: a folder's path, or "demo" for the checkpoint that ships inside the program
+/* Finds a checkpoint by name: a folder's path; "demo" for the checkpoint that ships inside the program
  * (written to the cache folder on first use, and verified against the shipped bytes on every use; a folder of
- * that name is "./demo"). *folder is a new string. ERROR_USAGE if there is no such model. */
+ * that name is "./demo"); or a registry name or ORG/NAME, with @REVISION or without, that was pulled before
+ * or lies in the cache of the hub's Python client. Never touches the network. *folder is a new string.
+ * ERROR_USAGE if there is no such model, or it is not on this machine. */
 int zoo_resolve(const char *name, char **folder, Error *error);
 
 /* Hashes the files that determine a model's numbers: `paths` inside `folder`. Hashes of large files are
@@ -39,7 +46,110 @@ void zoo_model_free(ZooModel *model);
 /* The cache folder: $ZEVAL_CACHE, else $XDG_CACHE_HOME/zeval, else ~/.cache/zeval. New string. */
 char *zoo_cache_folder(void);
 
-/* The library that will fetch checkpoints, for `zeval doctor`: "libcurl/7.88.1 OpenSSL/3.0". New string. */
+/* The library that fetches checkpoints, for `zeval doctor`: "libcurl/7.88.1 OpenSSL/3.0". New string. */
 char *zoo_transport_version(void);
+
+/* ---- the registry: what can be pulled by a short name */
+
+/* A row of a published table that a checkpoint is. */
+typedef struct PublishedRow {
+    const char *paper, *table, *row;
+} PublishedRow;
+
+typedef enum ZooAccess { ACCESS_UNKNOWN, ACCESS_OPEN, ACCESS_GATED } ZooAccess;
+
+/* Text that nobody has seen is NULL. */
+typedef struct RegistryEntry {
+    const char *name; /* "zebra-llama-1b-4mla-12m2-dpo" */
+    const char **aliases;
+    size_t n_aliases;
+    const char *repository; /* "amd/Zebra-Llama-1B-4MLA-12Mamba-DPO" */
+    const char *revision;   /* what a pull takes when none is named; NULL: main */
+    bool dataset;
+    ZooAccess access;
+    const char *family, *parameters, *stage, *licence, *base, *teacher, *weights, *note;
+    PublishedRow *published;
+    size_t n_published;
+} RegistryEntry;
+
+typedef struct Registry {
+    Arena arena;
+    RegistryEntry *entries; /* the user's first, then the built-in ones by family */
+    size_t n;
+} Registry;
+
+/* Reads the built-in registry and, before it, the user's own file: `file`, else $ZEVAL_REGISTRY, else none.
+ * An entry of the user's hides a built-in one of the same name. */
+int zoo_registry_open(Registry *out, const char *file, Error *error);
+/* By name, alias (case does not matter) or repository; NULL if there is none. */
+const RegistryEntry *zoo_registry_find(const Registry *registry, const char *name);
+void zoo_registry_close(Registry *registry);
+
+/* ---- pulling */
+
+typedef struct PullOptions {
+    const char *registry_file; /* NULL: $ZEVAL_REGISTRY */
+    bool offline;              /* only look at what is here */
+    bool all;                  /* every file of the repository, not only what a runtime reads */
+    const char *const *include;
+    size_t n_include; /* shell patterns of further files to take */
+    int parallel;     /* files at once; 0: 4 */
+    int64_t bytes_per_second;
+    int stall_s;        /* give up on a silent connection after this; 0: 30 */
+    int retry_delay_ms; /* first pause between attempts, doubling; 0: 500 */
+    FILE *progress;     /* NULL: silent */
+    const volatile sig_atomic_t *stop;
+} PullOptions;
+
+typedef struct PullResult {
+    char *folder; /* the snapshot: names linked to verified files */
+    char *repository, *commit;
+    size_t n_files, n_fetched;
+    int64_t bytes, bytes_fetched;
+} PullResult;
+
+/* Fetches NAME[@REVISION] (a registry name, ORG/NAME or datasets/ORG/NAME) into the store: every file is
+ * verified by size and hash before it gets its name. Interrupted work goes on where it was. The hub is
+ * $HF_ENDPOINT, else the public one; the token $HF_TOKEN, else the file of the hub's Python client. */
+int zoo_pull(PullResult *out, const char *name, const PullOptions *options, Error *error);
+void pull_result_free(PullResult *result);
+
+/* ---- what is here */
+
+/* One revision of a repository in a store. Strings live in the caller's arena. */
+typedef struct ZooSnapshot {
+    const char *repository, *commit, *folder, *store;
+    const char *refs; /* "main, v1.0"; "" if none points here */
+    bool dataset;
+    bool ours; /* in the store that pull writes, not in the cache of the hub's Python client */
+    size_t n_files;
+    int64_t bytes;
+} ZooSnapshot;
+
+/* The folder that pull writes: $ZEVAL_STORE, else "hub" in the cache folder. New string. */
+char *zoo_store_folder(void);
+/* Every snapshot, sorted by repository and commit; `name` (as for zoo_pull) narrows them, NULL is all. */
+int zoo_list(const char *name, Arena *arena, ZooSnapshot **out, size_t *n, Error *error);
+
+typedef enum VerifyState { VERIFY_GOOD, VERIFY_BAD, VERIFY_UNKNOWN } VerifyState;
+/* Called once per file; `what` says what is wrong (NULL if good). */
+typedef void VerifyReport(void *context, const ZooSnapshot *snapshot, const char *file, VerifyState state,
+                          const char *what);
+/* Reads every file of a snapshot again and holds it against the hash that it is named by. *n_bad counts those
+ * that differ; -1 only if the check itself cannot be done. */
+int zoo_verify(const ZooSnapshot *snapshot, VerifyReport *report, void *context, size_t *n_bad, Error *error);
+
+/* Removes a snapshot, the names that point at it, and the files that no other snapshot of the repository
+ * uses. *freed is the bytes given back. Only in the store that pull writes. */
+int zoo_remove(const ZooSnapshot *snapshot, int64_t *freed, Error *error);
+
+/* A repository's folder in the store that pull writes. */
+typedef struct ZooUsage {
+    const char *repository;
+    bool dataset;
+    size_t n_snapshots, n_blobs, n_partial;
+    int64_t bytes, partial_bytes; /* files that were verified; downloads begun or kept aside */
+} ZooUsage;
+int zoo_usage(Arena *arena, ZooUsage **out, size_t *n, Error *error);
 
 #endif

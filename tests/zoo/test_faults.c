@@ -1,0 +1,226 @@
+/* Every fault ends in success after trying again, or in one clear sentence; what is in the store is whole. */
+#include "tests/zoo/tests.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const struct {
+    HubPart part;
+    HubFault fault;
+    long long argument;
+} passing[] = {
+    {PART_CONTENT, FAULT_CUT, 1000000}, {PART_CONTENT, FAULT_SHORT, 1000000},
+    {PART_CONTENT, FAULT_FLIP, 0},      {PART_CONTENT, FAULT_STALL, 500000},
+    {PART_CONTENT, FAULT_BUSY, 1},      {PART_CONTENT, FAULT_BROKEN, 0},
+    {PART_CONTENT, FAULT_HTML, 0},      {PART_CONTENT, FAULT_ENDLESS, 0},
+    {PART_CONTENT, FAULT_DROP, 0},      {PART_RESOLVE, FAULT_BROKEN, 0},
+    {PART_RESOLVE, FAULT_DROP, 0},      {PART_RESOLVE, FAULT_OTHER_COMMIT, 0},
+    {PART_RESOLVE, FAULT_HTML, 0},      {PART_API, FAULT_BROKEN, 0},
+    {PART_API, FAULT_DROP, 0},          {PART_API, FAULT_BUSY, 0},
+};
+
+static void test_faults_that_pass_are_overcome(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
+        void *fresh;
+        PullResult result;
+        assert_int_equal(world_open(&fresh), 0);
+        World *world = fresh;
+        hub_server_fault(world->hub, passing[i].part, passing[i].fault, passing[i].argument, 1);
+        pull_and_check(world, &result);
+        pull_result_free(&result);
+        assert_int_equal(world_close(&fresh), 0);
+    }
+}
+
+static const struct {
+    HubPart part;
+    HubFault fault;
+    long long argument;
+    const char *words;
+} lasting[] = {
+    {PART_API, FAULT_GATED, 0, "/test/model while logged in"},
+    {PART_API, FAULT_MISSING, 0, "the hub has none of that name"},
+    {PART_API, FAULT_BROKEN, 0, "answered HTTP 500; gave up after 5 attempts"},
+    {PART_API, FAULT_BUSY, 0, "HTTP 429 (too many requests); gave up"},
+    {PART_API, FAULT_BUSY, 86400, "asks to come back in 86400 s"},
+    {PART_API, FAULT_LOOP, 0, "redirected more than 10 times"},
+    {PART_API, FAULT_HTML, 0, "answered with a web page, expected JSON"},
+    {PART_API, FAULT_ENDLESS, 0, "is longer than"},
+    {PART_API, FAULT_DROP, 0, "Empty reply from server; gave up"},
+    {PART_RESOLVE, FAULT_GATED, 0, "/test/model while logged in"},
+    {PART_RESOLVE, FAULT_LOOP, 0, "redirected more than 10 times"},
+    {PART_RESOLVE, FAULT_OTHER_COMMIT, 0, "answered with commit ffffffffffffffffffffffffffffffffffffffff"},
+    {PART_CONTENT, FAULT_FLIP, 0, "its bytes hash to"},
+    {PART_CONTENT, FAULT_SHORT, 1000000, "the server ended after 1000000 of 3145728 bytes; gave up"},
+    {PART_CONTENT, FAULT_HTML, 0, "of 3145728 bytes; gave up"},
+    {PART_CONTENT, FAULT_ENDLESS, 0, "sends more than the 3145728 bytes of its list"},
+    {PART_CONTENT, FAULT_MISSING, 0, "the hub has none of that name"},
+};
+
+static void test_faults_that_last_are_named(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++) {
+        void *fresh;
+        PullResult result;
+        assert_int_equal(world_open(&fresh), 0);
+        World *world = fresh;
+        hub_server_fault(world->hub, lasting[i].part, lasting[i].fault, lasting[i].argument, -1);
+        pull_expecting_error(world, lasting[i].words);
+        hub_server_fault(world->hub, lasting[i].part, FAULT_NONE, 0, 0);
+        pull_and_check(world, &result); /* and nothing that was left behind is in the way */
+        pull_result_free(&result);
+        assert_int_equal(world_close(&fresh), 0);
+    }
+}
+
+static void test_a_cut_download_goes_on_where_it_was(void **state) {
+    World *world = *state;
+    PullResult result;
+    hub_server_fault(world->hub, PART_CONTENT, FAULT_CUT, 1 << 20, 2);
+    pull_and_check(world, &result);
+    HubCounts counts = hub_server_counts(world->hub);
+    assert_true(counts.ranges >= 2);
+    assert_true(counts.content_bytes < WEIGHTS_BYTES + 4096);
+    pull_result_free(&result);
+}
+
+/* What an earlier process left is hashed again and continued, whatever it is. */
+static void test_a_partial_file_is_taken_up(void **state) {
+    World *world = *state;
+    PullResult result;
+    pull_and_check(world, &result);
+    pull_result_free(&result);
+    const char *hash = hub_server_hash(world->hub, "model.safetensors");
+    char *blob = world_path(world, "hub/models--test--model/blobs/%s", hash),
+         *partial = world_path(world, "hub/models--test--model/blobs/%s.incomplete", hash);
+    const size_t sizes[] = {0, 1000, WEIGHTS_BYTES, WEIGHTS_BYTES + 5};
+    for (size_t i = 0; i < 4; i++) {
+        char *bytes = mem_alloc_zero(1, WEIGHTS_BYTES + 5);
+        memcpy(bytes, world->weights, WEIGHTS_BYTES);
+        unlink(blob);
+        assert_int_equal(file_write_atomic(partial, bytes, sizes[i], NULL), 0);
+        pull_and_check(world, &result);
+        pull_result_free(&result);
+        bytes[10] ^= 1; /* the same with a damaged beginning */
+        unlink(blob);
+        assert_int_equal(file_write_atomic(partial, bytes, sizes[i], NULL), 0);
+        pull_and_check(world, &result);
+        pull_result_free(&result);
+        free(bytes);
+    }
+    free(blob);
+    free(partial);
+}
+
+static void test_wrong_bytes_are_kept_aside(void **state) {
+    World *world = *state;
+    hub_server_fault(world->hub, PART_CONTENT, FAULT_FLIP, 0, -1);
+    pull_expecting_error(world, "kept as");
+    const char *hash = hub_server_hash(world->hub, "model.safetensors");
+    char *aside = world_path(world, "hub/models--test--model/blobs/%s.mismatch", hash),
+         *blob = world_path(world, "hub/models--test--model/blobs/%s", hash), *folder;
+    assert_int_equal(file_size(aside), WEIGHTS_BYTES);
+    assert_false(file_exists(blob));
+    assert_int_equal(zoo_resolve("test/model", &folder, NULL), -1);
+    free(aside);
+    free(blob);
+}
+
+static void test_ranges_ignored_or_wrong(void **state) {
+    World *world = *state;
+    PullResult result;
+    char *partial = world_path(world, "hub/models--test--model/blobs/%s.incomplete",
+                               hub_server_hash(world->hub, "model.safetensors"));
+    char *folder = path_folder(partial);
+    file_make_directories(folder, NULL);
+    assert_int_equal(file_write_atomic(partial, world->weights, 1 << 20, NULL), 0);
+    hub_server_fault(world->hub, PART_CONTENT, FAULT_NO_RANGES, 0, -1);
+    pull_and_check(world, &result);
+    pull_result_free(&result);
+    char *blob = world_path(world, "hub/models--test--model/blobs/%s",
+                            hub_server_hash(world->hub, "model.safetensors"));
+    unlink(blob);
+    assert_int_equal(file_write_atomic(partial, world->weights, 1 << 20, NULL), 0);
+    hub_server_fault(world->hub, PART_CONTENT, FAULT_WRONG_RANGE, 0, 1);
+    pull_and_check(world, &result);
+    pull_result_free(&result);
+    free(partial);
+    free(folder);
+    free(blob);
+}
+
+static void test_a_refusal_without_a_token_asks_for_one(void **state) {
+    World *world = *state;
+    unsetenv("HF_TOKEN");
+    hub_server_fault(world->hub, PART_API, FAULT_GATED, 0, -1);
+    pull_expecting_error(world, "set HF_TOKEN to a token of that account");
+    setenv("HF_TOKEN", "two words", 1);
+    pull_expecting_error(world, "the token from HF_TOKEN holds a character that no token has");
+}
+
+static void test_nobody_listens(void **state) {
+    World *world = *state;
+    setenv("HF_ENDPOINT", "http://127.0.0.1:1", 1);
+    pull_expecting_error(world, "gave up after 5 attempts");
+    setenv("HF_ENDPOINT", "ftp://127.0.0.1", 1);
+    pull_expecting_error(world, "expected https://HOST or http://HOST");
+}
+
+/* Pulls with random faults, killed at random moments: in the end all is there, and never is a file in the
+ * store that is not what its name says. ZEVAL_PULLS sets how many. */
+static void test_random_faults_and_kills_corrupt_nothing(void **state) {
+    World *world = *state;
+    const char *wanted = getenv("ZEVAL_PULLS");
+    int n = wanted ? atoi(wanted) : 20;
+    static const HubFault faults[] = {FAULT_NONE, FAULT_CUT,  FAULT_SHORT,     FAULT_FLIP,       FAULT_BROKEN,
+                                      FAULT_DROP, FAULT_HTML, FAULT_NO_RANGES, FAULT_WRONG_RANGE};
+    Random random;
+    PullResult result;
+    random_seed(&random, 20);
+    hub_server_throttle(world->hub, 40 << 20);
+    for (int i = 0; i < n; i++) {
+        hub_server_fault(world->hub, (HubPart)random_below(&random, 3),
+                         faults[random_below(&random, sizeof faults / sizeof *faults)],
+                         (long long)random_below(&random, WEIGHTS_BYTES), (int)random_below(&random, 4));
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            Error error = {0};
+            _exit(zoo_pull(&result, "test/model", &world->options, &error) ? 1 : 0);
+        }
+        usleep((useconds_t)random_below(&random, 120000));
+        if (random_below(&random, 3) > 0)
+            kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        assert_true(store_is_sound(world));
+        if (random_below(&random, 3) == 0) { /* begin again */
+            char *blob = world_path(world, "hub/models--test--model/blobs/%s",
+                                    hub_server_hash(world->hub, "model.safetensors"));
+            unlink(blob);
+            free(blob);
+        }
+    }
+    for (int part = 0; part < 3; part++)
+        hub_server_fault(world->hub, (HubPart)part, FAULT_NONE, 0, 0);
+    pull_and_check(world, &result);
+    pull_result_free(&result);
+}
+
+#define HERE(test) cmocka_unit_test_setup_teardown(test, world_open, world_close)
+
+int run_fault_tests(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_faults_that_pass_are_overcome),
+        cmocka_unit_test(test_faults_that_last_are_named),
+        HERE(test_a_cut_download_goes_on_where_it_was),
+        HERE(test_a_partial_file_is_taken_up),
+        HERE(test_wrong_bytes_are_kept_aside),
+        HERE(test_ranges_ignored_or_wrong),
+        HERE(test_a_refusal_without_a_token_asks_for_one),
+        HERE(test_nobody_listens),
+        HERE(test_random_faults_and_kills_corrupt_nothing),
+    };
+    return cmocka_run_group_tests_name("zoo: faults", tests, NULL, NULL);
+}

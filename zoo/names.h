@@ -1,0 +1,31 @@
+/* The names of repositories and revisions, as users write them and as they become folders and URLs. */
+#ifndef ZEVAL_ZOO_NAMES_H
+#define ZEVAL_ZOO_NAMES_H
+
+#include <stdbool.h>
+
+#include "zoo/zoo.h"
+
+/* A repository at a revision. */
+typedef struct HubName {
+    char *repository; /* "ORG/NAME" */
+    char *revision;   /* branch, tag or commit; "main" when none was named */
+    bool dataset;
+} HubName;
+
+/* "ORG/NAME" of letters, digits, ".", "_" and "-", as the hub allows them: no "..", no "--". */
+bool repository_is_valid(const char *text);
+/* A branch, tag or commit that is safe in a path and in a URL. */
+bool revision_is_valid(const char *text);
+/* 40 hexadecimal digits. */
+bool is_commit(const char *text);
+
+/* Reads NAME[@REVISION]: a registry name or alias, ORG/NAME, or datasets/ORG/NAME. ERROR_USAGE otherwise,
+ * with the nearest registry name. */
+int hub_name_parse(HubName *out, const char *text, const Registry *registry, Error *error);
+void hub_name_free(HubName *name);
+
+/* "models--ORG--NAME": the repository's folder in a store. New string. */
+char *hub_name_folder(const HubName *name);
+
+#endif

@@ -1,0 +1,226 @@
+/* Pulling a repository: which of its files, into which snapshot. Files are linked into the snapshot after all
+ * of them are verified, config.json last, so that a snapshot with a config.json is whole. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "base/base.h"
+#include "zoo/download.h"
+
+/* What a runtime reads. */
+static const char *const runtime_files[] = {"*.json",     "*.safetensors", "tokenizer.model", "*.tiktoken",
+                                            "merges.txt", "vocab.txt",     "*.jinja"};
+static const char *const pickled_weights[] = {"pytorch_model*.bin"};
+
+/* One pull under way. */
+typedef struct Pull {
+    const PullOptions *options;
+    HubName name;
+    HubListing listing;
+    Shelf shelf;
+    Hub hub;
+    char *page;
+    bool *want; /* by file of the listing */
+    Download *downloads;
+    HttpTask *tasks;
+    size_t n;
+    Progress progress;
+} Pull;
+
+/* ---- which files */
+
+static bool matches(const char *path, const char *const *patterns, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (text_glob(patterns[i], path))
+            return true;
+    return false;
+}
+
+#define MATCHES(path, patterns) matches((path), (patterns), sizeof(patterns) / sizeof *(patterns))
+
+/* A data set is wanted whole; of a model what a runtime reads at its top folder, and pickled weights only
+ * where there are no safetensors. */
+static void choose(Pull *pull) {
+    const PullOptions *options = pull->options;
+    bool safetensors = false;
+    pull->want = mem_alloc_zero(pull->listing.n + 1, sizeof *pull->want);
+    for (size_t i = 0; i < pull->listing.n; i++)
+        safetensors = safetensors || (!strchr(pull->listing.files[i].path, '/') &&
+                                      text_glob("*.safetensors", pull->listing.files[i].path));
+    for (size_t i = 0; i < pull->listing.n; i++) {
+        const char *path = pull->listing.files[i].path;
+        bool top = !strchr(path, '/');
+        pull->want[i] = options->all || pull->name.dataset || (top && MATCHES(path, runtime_files)) ||
+                        (top && !safetensors && MATCHES(path, pickled_weights)) ||
+                        matches(path, options->include, options->n_include);
+    }
+}
+
+static int check_space(const Pull *pull, Error *error) {
+    int64_t needed = 0;
+    struct statvfs disk;
+    for (size_t i = 0; i < pull->n; i++) {
+        const Download *download = &pull->downloads[i];
+        int64_t there = file_size(download->blob), begun = file_size(download->partial);
+        if (there != download->file->bytes)
+            needed += download->file->bytes - (begun > 0 && begun < download->file->bytes ? begun : 0);
+    }
+    if (statvfs(pull->shelf.folder, &disk) != 0)
+        return error_set(error, "cannot ask for the free space of %s: %s", pull->shelf.folder,
+                         strerror(errno));
+    double available = (double)disk.f_bavail * (double)disk.f_frsize;
+    if ((double)needed > available)
+        return error_set(error, "%s needs %.3f GB more on the disk of %s, which has %.3f GB free",
+                         pull->name.repository, (double)needed / 1e9, pull->shelf.folder, available / 1e9);
+    return 0;
+}
+
+/* ---- the transfer */
+
+static void show_progress(void *context) {
+    Pull *pull = context;
+    int64_t done = 0;
+    for (size_t i = 0; i < pull->n; i++) {
+        const Download *download = &pull->downloads[i];
+        done += download->done ? download->file->bytes : download->offset;
+    }
+    progress_update(&pull->progress, done / 1000);
+}
+
+static int transfer(Pull *pull, Error *error) {
+    int64_t total = 0, there = 0;
+    char *stores[2];
+    store_folders(stores);
+    pull->downloads = mem_alloc_zero(pull->listing.n + 1, sizeof *pull->downloads);
+    pull->tasks = mem_alloc_zero(pull->listing.n + 1, sizeof *pull->tasks);
+    for (size_t i = 0; i < pull->listing.n; i++) {
+        if (!pull->want[i])
+            continue;
+        Download *download = &pull->downloads[pull->n];
+        download_begin(download, &pull->tasks[pull->n++], &pull->hub, &pull->name, &pull->shelf,
+                       pull->listing.commit, &pull->listing.files[i], pull->page);
+        download->second_store = stores[1];
+        total += download->file->bytes;
+        there += file_size(download->blob) == download->file->bytes ? download->file->bytes : 0;
+    }
+    int result = check_space(pull, error);
+    if (result == 0) {
+        progress_begin(&pull->progress, pull->options->progress, pull->name.repository, "kB", there / 1000,
+                       total / 1000);
+        result = http_run(pull->tasks, pull->n, &pull->hub.http, show_progress, pull, error);
+    }
+    if (result == 0) {
+        progress_update(&pull->progress, total / 1000);
+        progress_end(&pull->progress);
+    }
+    free(stores[0]);
+    free(stores[1]);
+    return result;
+}
+
+static int link_files(Pull *pull, Error *error) {
+    int result = shelf_keep_listing(&pull->shelf, &pull->listing, error);
+    for (int last = 0; last < 2; last++)
+        for (size_t i = 0; i < pull->n && result == 0; i++)
+            if ((strcmp(pull->downloads[i].file->path, "config.json") == 0) == last)
+                result = shelf_link(&pull->shelf, pull->listing.commit, pull->downloads[i].file, error);
+    if (result == 0)
+        result = shelf_set_ref(&pull->shelf, pull->name.revision, pull->listing.commit, error);
+    return result;
+}
+
+/* ---- the whole */
+
+static void report(const Pull *pull, PullResult *out) {
+    out->commit = mem_strdup(pull->listing.commit);
+    for (size_t i = 0; i < pull->n; i++) {
+        const Download *download = &pull->downloads[i];
+        out->n_files++;
+        out->bytes += download->file->bytes;
+        out->n_fetched += download->fetched > 0;
+        out->bytes_fetched += download->fetched;
+    }
+}
+
+static int pull_online(Pull *pull, PullResult *out, Error *error) {
+    if (hub_open(&pull->hub, pull->options, error))
+        return -1;
+    pull->page = hub_page(&pull->hub, &pull->name);
+    if (hub_list(&pull->listing, &pull->hub, &pull->name, error))
+        return -1;
+    choose(pull);
+    if (shelf_prepare(&pull->shelf, error) || transfer(pull, error) || link_files(pull, error))
+        return -1;
+    report(pull, out);
+    out->folder = shelf_snapshot(&pull->shelf, pull->listing.commit);
+    if (out->n_files == 0)
+        return error_set(error,
+                         "%s at %s lists no file that a runtime reads (%zu files in all); --all takes them",
+                         pull->name.repository, pull->listing.commit, pull->listing.n);
+    return 0;
+}
+
+static int find_offline(const HubName *name, PullResult *out, Error *error) {
+    Arena arena = {0};
+    ZooSnapshot *snapshots;
+    size_t n;
+    Buffer text = {0};
+    buffer_printf(&text, "%s%s@%s", name->dataset ? "datasets/" : "", name->repository, name->revision);
+    int result = zoo_list(text.data, &arena, &snapshots, &n, error);
+    if (result == 0 && n == 0)
+        result =
+            error_set_kind(error, ERROR_USAGE,
+                           "%s is not on this machine at revision %s; without --offline it can be pulled",
+                           name->repository, name->revision);
+    if (result == 0) {
+        out->folder = mem_strdup(snapshots[0].folder);
+        out->commit = mem_strdup(snapshots[0].commit);
+        out->n_files = snapshots[0].n_files;
+        out->bytes = snapshots[0].bytes;
+    }
+    buffer_free(&text);
+    arena_free(&arena);
+    return result;
+}
+
+static void pull_close(Pull *pull) {
+    for (size_t i = 0; i < pull->n; i++)
+        download_end(&pull->downloads[i]);
+    free(pull->downloads);
+    free(pull->tasks);
+    free(pull->want);
+    free(pull->page);
+    hub_listing_free(&pull->listing);
+    shelf_close(&pull->shelf);
+    hub_close(&pull->hub);
+    hub_name_free(&pull->name);
+}
+
+int zoo_pull(PullResult *out, const char *name, const PullOptions *options, Error *error) {
+    Registry registry;
+    Pull pull = {.options = options};
+    *out = (PullResult){0};
+    if (zoo_registry_open(&registry, options->registry_file, error))
+        return -1;
+    int result = hub_name_parse(&pull.name, name, &registry, error);
+    zoo_registry_close(&registry);
+    if (result)
+        return -1;
+    char *store = zoo_store_folder();
+    shelf_open(&pull.shelf, store, &pull.name);
+    free(store);
+    out->repository = mem_strdup(pull.name.repository);
+    result = options->offline ? find_offline(&pull.name, out, error) : pull_online(&pull, out, error);
+    pull_close(&pull);
+    if (result)
+        pull_result_free(out);
+    return result;
+}
+
+void pull_result_free(PullResult *result) {
+    free(result->folder);
+    free(result->repository);
+    free(result->commit);
+    *result = (PullResult){0};
+}
