@@ -20,15 +20,18 @@ static size_t free_bytes(void) {
     return kib ? (size_t)kib * 1024 : ASSUMED_FREE;
 }
 
-/* What the process holds that is not mapped from files. */
+/* What the process holds that is not mapped from files, and what it is going to: the libraries' own pages,
+ * the database's cache, the engine's workspace, which are not all touched before the first batch. */
 static size_t held_bytes(void) {
+    static const size_t GOING_TO = (size_t)24 << 20;
     unsigned long long size, resident = 0, shared = 0;
     FILE *file = fopen("/proc/self/statm", "r");
     if (file && fscanf(file, "%llu %llu %llu", &size, &resident, &shared) != 3)
         resident = shared = 0;
     if (file)
         fclose(file);
-    return resident > shared ? (size_t)(resident - shared) * (size_t)sysconf(_SC_PAGESIZE) : 0;
+    size_t pages = resident > shared ? (size_t)(resident - shared) : 0;
+    return pages * (size_t)sysconf(_SC_PAGESIZE) + GOING_TO;
 }
 
 Budget budget_find(const RunParts *parts) {

@@ -76,8 +76,8 @@ static int encode_empty_context(const Encoder *encoder, const char *continuation
 
 /* White space at the end of the context belongs to the continuation. The continuation's tokens are what the
  * whole text has beyond the number of the context's tokens, even where a merge crosses the boundary. */
-static int encode_both(const Encoder *encoder, const char *context, const char *continuation,
-                       EncodedRequest *out, Error *error) {
+static int encode_both(const Encoder *encoder, const EncodedRequest *former, const char *context,
+                       const char *continuation, EncodedRequest *out, Error *error) {
     const char *stripped = context;
     size_t context_bytes = strlen(context), stripped_bytes = context_bytes;
     text_rstrip(&stripped, &stripped_bytes);
@@ -86,7 +86,10 @@ static int encode_both(const Encoder *encoder, const char *context, const char *
     buffer_append(&text, context, context_bytes);
     buffer_append_text(&text, continuation);
     int result = encode_text(encoder, text.data, text.size, &whole, error);
-    if (result == 0)
+    if (result == 0 && former && former->n_truncated == 0)
+        for (size_t i = 0; i < former->n_context; i++)
+            token_ids_append(&out->tokens, former->tokens.ids[i]);
+    else if (result == 0)
         result = encode_text(encoder, context, stripped_bytes, &out->tokens, error);
     out->n_context = out->tokens.n;
     for (size_t i = out->n_context; i < whole.n && result == 0; i++)
@@ -110,11 +113,11 @@ static int truncate_left(const Encoder *encoder, EncodedRequest *out, Error *err
     return 0;
 }
 
-int encode_pair(const Encoder *encoder, const char *context, const char *continuation, EncodedRequest *out,
-                Error *error) {
+int encode_pair_after(const Encoder *encoder, const EncodedRequest *former, const char *context,
+                      const char *continuation, EncodedRequest *out, Error *error) {
     out->tokens.n = 0;
     out->n_truncated = 0;
-    int result = *context ? encode_both(encoder, context, continuation, out, error)
+    int result = *context ? encode_both(encoder, former, context, continuation, out, error)
                           : encode_empty_context(encoder, continuation, out, error);
     if (result)
         return -1;
@@ -123,6 +126,11 @@ int encode_pair(const Encoder *encoder, const char *context, const char *continu
     if (out->tokens.n <= out->n_context)
         return error_set(error, "the continuation has no tokens of its own");
     return truncate_left(encoder, out, error);
+}
+
+int encode_pair(const Encoder *encoder, const char *context, const char *continuation, EncodedRequest *out,
+                Error *error) {
+    return encode_pair_after(encoder, NULL, context, continuation, out, error);
 }
 
 void encoded_request_free(EncodedRequest *request) {

@@ -32,6 +32,9 @@ typedef struct EncodedRequest {
  * last token, is cut on the left to max_length; a continuation longer than that is an error. */
 int encode_pair(const Encoder *encoder, const char *context, const char *continuation, EncodedRequest *out,
                 Error *error);
+/* The same for a request whose context is that of `former`, which then need not be encoded again. */
+int encode_pair_after(const Encoder *encoder, const EncodedRequest *former, const char *context,
+                      const char *continuation, EncodedRequest *out, Error *error);
 void encoded_request_free(EncodedRequest *request);
 
 #endif

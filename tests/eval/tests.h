@@ -13,5 +13,6 @@ int run_scoring_tests(void);
 int run_plan_tests(void);
 int run_encode_tests(void);
 int run_run_tests(void);
+int run_memory_tests(void);
 
 #endif
