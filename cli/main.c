@@ -17,6 +17,7 @@ static const struct {
     {"run", command_run, "score a model on tasks and keep every result in a database"},
     {"report", command_report, "show results from a database: Markdown, HTML or JSON"},
     {"published", command_published, "list the numbers that papers printed"},
+    {"compare", command_compare, "compare runs on the same documents, with paired statistics"},
     {"runs", command_runs, "list the runs in a database and how far each got"},
     {"tasks", command_tasks, "list the tasks, groups and tags that can be named"},
     {"requests", command_requests, "print every request of tasks as JSON Lines, without a model"},

@@ -81,7 +81,7 @@ static bool kv_agrees(const PublishedRow *row, double computed) {
  * formula, which holds the base model's size, or where values are not kept as 4-byte floats. */
 static double loaded_kv(const PublishedRow *row, const ReportRun *run) {
     const PublishedFormula *f = &row->formula;
-    if (!run || f->all_layers == 0 || strcmp(run->backend, "cpu") != 0)
+    if (!run || f->all_layers == 0 || !text_starts_with(run->backend, "cpu"))
         return NAN;
     return 100.0 * (double)run->state_bytes_per_token / (4.0 * (double)(f->all_layers * f->base_cached));
 }

@@ -36,6 +36,16 @@ int report_published(const PublishedQuery *query, const char *format, Buffer *ou
  * alone. Formats as above; CSV and JSON have one record per cell. */
 int report_paper(Db *db, const char *paper, const char *table, const char *format, Buffer *out, Error *error);
 
+/* Runs, by number or by model name, against each other on the documents that both scored: paired tests per
+ * task and metric, which documents flipped, and a warning for everything else in which the runs differ.
+ * Formats as above; CSV has one record per test, JSON also the flips and warnings. */
+typedef struct CompareOptions {
+    const char *const *runs; /* 2 to 8 */
+    size_t n_runs;
+    int64_t flips; /* at most so many flipped documents are listed per task, metric and side */
+} CompareOptions;
+int report_comparison(Db *db, const CompareOptions *options, const char *format, Buffer *out, Error *error);
+
 /* `zeval runs`: a table of the runs in a database, finished or not, with how far each got; as JSON when
  * `json`. */
 int report_runs(Db *db, bool json, Buffer *out, Error *error);

@@ -10,5 +10,6 @@ int main(void) {
         _cmocka_run_group_tests("reports: published numbers", published_tests, n_published_tests, NULL, NULL);
     failed += _cmocka_run_group_tests("reports: sheets", sheet_tests, n_sheet_tests, NULL, NULL);
     failed += _cmocka_run_group_tests("reports: papers", paper_tests, n_paper_tests, NULL, NULL);
+    failed += _cmocka_run_group_tests("reports: comparisons", compare_tests, n_compare_tests, NULL, NULL);
     return failed != 0;
 }
