@@ -54,7 +54,7 @@ static void append_rounded(Buffer *out, double n, double unit, const char *const
         n /= unit;
         i++;
     }
-    buffer_printf(out, i ? "%.3g %s" : "%.0f %s", n, names[i]);
+    buffer_printf(out, n < 100 && i ? "%.3g %s" : "%.0f %s", n, names[i]);
 }
 
 static void append_bytes(Buffer *out, size_t bytes) {

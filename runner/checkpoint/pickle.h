@@ -62,8 +62,9 @@ struct PickleValue {
 };
 
 /* Runs a pickle of protocol 2. The value belongs to the arena and refers to `data`; `where` is used in
- * messages. Memory stays within a small multiple of `bytes`, which may be at most PICKLE_MAX_BYTES. */
-enum { PICKLE_MAX_BYTES = 16 * 1024 * 1024 };
+ * messages. A byte of pickle takes at most about 100 bytes of memory; more than PICKLE_MAX_BYTES (some 20,000
+ * tensors) are refused. */
+enum { PICKLE_MAX_BYTES = 4 * 1024 * 1024 };
 int pickle_read(PickleValue **out, Arena *arena, const uint8_t *data, size_t bytes, const char *where,
                 Error *error);
 
