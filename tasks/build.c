@@ -72,9 +72,11 @@ static int read_choices(const Source *source, const Value *document, Arena *aren
 }
 
 static int read_text(const Prompt *prompt, const Value *document, Arena *arena, Turn *turn, Error *error) {
-    bool rendered, has_choices = turn->choices.kind == VALUE_LIST;
+    bool rendered = false, has_choices = turn->choices.kind == VALUE_LIST;
     int64_t choice;
-    if (source_value(&prompt->text, document, arena, &turn->text, &rendered, error))
+    turn->text = value_string("");
+    if (prompt->text.kind != SOURCE_NONE &&
+        source_value(&prompt->text, document, arena, &turn->text, &rendered, error))
         return -1;
     if (rendered && has_choices && to_number(&turn->text, "doc_to_text", error))
         return -1;
@@ -236,6 +238,36 @@ static int build_loglikelihood(const Turn *turn, const Buffer *preamble, Arena *
     return 0;
 }
 
+/* A context to go on from; the right answer may be a list of possible ones. */
+static int build_generation(const Task *task, const Turn *turn, const Buffer *preamble, Arena *arena,
+                            TaskDocument *out, Error *error) {
+    if (turn->text.kind != VALUE_STRING)
+        return error_set(error, "doc_to_text gave %s; a string was expected",
+                         value_kind_name(turn->text.kind));
+    TaskRequest *request = arena_alloc(arena, sizeof *request);
+    *request = (TaskRequest){
+        .type = OUTPUT_GENERATE_UNTIL,
+        .context = joined(arena, preamble->data, preamble->size, turn->text.as.text, turn->text.n),
+        .generation = task->config.generation};
+    out->gold = GOLD_NO_CHOICES;
+    out->requests = request;
+    out->n_requests = 1;
+    return 0;
+}
+
+/* The target is the whole text. */
+static int build_rolling(const Turn *turn, Arena *arena, TaskDocument *out, Error *error) {
+    if (turn->target.kind != VALUE_STRING)
+        return error_set(error, "doc_to_target gave %s; a string was expected",
+                         value_kind_name(turn->target.kind));
+    TaskRequest *request = arena_alloc(arena, sizeof *request);
+    *request = (TaskRequest){.type = OUTPUT_LOGLIKELIHOOD_ROLLING, .context = turn->target.as.text};
+    out->gold = GOLD_NO_CHOICES;
+    out->requests = request;
+    out->n_requests = 1;
+    return 0;
+}
+
 static int build(const Task *task, size_t i, Arena *arena, Buffer *preamble, TaskDocument *out,
                  Error *error) {
     Value document;
@@ -250,9 +282,17 @@ static int build(const Task *task, size_t i, Arena *arena, Buffer *preamble, Tas
     out->json = arena_strndup(arena, json.data, json.size);
     buffer_free(&json);
     out->target = value_to_string(arena, &turn.target).as.text;
-    return task->config.output_type == OUTPUT_LOGLIKELIHOOD
-               ? build_loglikelihood(&turn, preamble, arena, out, error)
-               : build_choices(task, &turn, preamble, arena, out, error);
+    switch (task->config.output_type) {
+    case OUTPUT_MULTIPLE_CHOICE:
+        return build_choices(task, &turn, preamble, arena, out, error);
+    case OUTPUT_LOGLIKELIHOOD:
+        return build_loglikelihood(&turn, preamble, arena, out, error);
+    case OUTPUT_LOGLIKELIHOOD_ROLLING:
+        return build_rolling(&turn, arena, out, error);
+    case OUTPUT_GENERATE_UNTIL:
+        return build_generation(task, &turn, preamble, arena, out, error);
+    }
+    return -1;
 }
 
 int task_document(const Task *task, size_t i, Arena *arena, TaskDocument *out, Error *error) {

@@ -13,7 +13,7 @@ typedef enum KeyUse {
     KEY_READ,
     KEY_IGNORED,  /* has no effect on prompts or scores */
     KEY_REFUSED,  /* would change them in a way that is not supported */
-    KEY_GENERATE, /* used by output types whose tasks are refused as a whole */
+    KEY_GENERATE, /* of tasks that generate text */
     KEY_GROUP     /* a group's */
 } KeyUse;
 
@@ -46,7 +46,7 @@ static const struct {
                   {"num_fewshot", KEY_READ},
                   {"output_type", KEY_READ},
                   {"process_docs", KEY_READ},
-                  {"process_results", KEY_REFUSED},
+                  {"process_results", KEY_READ},
                   {"repeats", KEY_READ},
                   {"should_decontaminate", KEY_IGNORED},
                   {"tag", KEY_READ},
@@ -410,21 +410,95 @@ static int read_splits(const Reader *reader, TaskConfig *out) {
     return 0;
 }
 
-/* What an output type cannot do without, and what it cannot do yet. */
+/* Upstream's functions that score a document themselves; their twins belong to the scoring. */
+static const struct {
+    const char *folder, *name;
+} results_functions[] = {{"truthfulqa", "utils.process_results_mc2"},
+                         {"wikitext", "preprocess_wikitext.process_results"}};
+
+/* What keeps a task from being scored, though its requests can be built. */
+static int read_unscored(const Reader *reader, TaskConfig *out) {
+    Key results = find_key(reader, "process_results");
+    if (out->output_type > OUTPUT_LOGLIKELIHOOD)
+        out->unscored = arena_printf(
+            reader->arena, "%s: the task '%s' has the output type %s, which this version cannot run",
+            out->file, out->name, output_type_name(out->output_type));
+    if (!results.value || !value_truth(results.value))
+        return 0;
+    const char *folder = folder_name(reader->arena, results.file);
+    bool known = false;
+    for (size_t i = 0; i < sizeof results_functions / sizeof *results_functions; i++)
+        known |= results.value->kind == VALUE_FUNCTION && strcmp(results_functions[i].folder, folder) == 0 &&
+                 strcmp(results_functions[i].name, results.value->as.text) == 0;
+    if (!known)
+        return error_set(reader->error, "%s:%u: the key 'process_results' is not supported", results.file,
+                         results.value->line);
+    if (!out->unscored)
+        out->unscored = arena_printf(
+            reader->arena, "%s: the task '%s' is scored by the function %s, which this version cannot run",
+            out->file, out->name, results.value->as.text);
+    return 0;
+}
+
+/* One key of generation_kwargs: `until` as a list, `temperature` as a float, all others as they are. */
+static int add_generation_key(const Reader *reader, const Key *key, const ValuePair *pair, ValuePair *out) {
+    const Value *value = &pair->value;
+    *out = *pair;
+    if (strcmp(pair->key, "temperature") == 0 && value->kind == VALUE_INT)
+        out->value = value_double((double)value->as.integer);
+    if (strcmp(pair->key, "until") != 0)
+        return 0;
+    if (value->kind == VALUE_STRING) {
+        out->value = value_list(reader->arena, 1);
+        out->value.as.items[0] = *value;
+        return 0;
+    }
+    bool right = value->kind == VALUE_LIST;
+    for (size_t i = 0; right && i < value->n; i++)
+        right = value->as.items[i].kind == VALUE_STRING;
+    return right ? 0 : fail(reader, key, "until: a string or a list of strings was expected");
+}
+
+/* generation_kwargs with upstream's defaults: greedy, up to what stands between examples. */
+static int read_generation(const Reader *reader, TaskConfig *out) {
+    Key key = find_key(reader, "generation_kwargs");
+    if (out->output_type != OUTPUT_GENERATE_UNTIL)
+        return 0;
+    if (key.value && key.value->kind != VALUE_DICT)
+        return fail(reader, &key, "found %s; a mapping was expected", value_kind_name(key.value->kind));
+    Value kwargs = {.kind = VALUE_DICT}, stop = value_list(reader->arena, 1);
+    size_t n = key.value ? key.value->n : 0;
+    kwargs.as.pairs = arena_alloc(reader->arena, (n + 3) * sizeof(ValuePair));
+    for (; kwargs.n < n; kwargs.n++)
+        if (add_generation_key(reader, &key, &key.value->as.pairs[kwargs.n], &kwargs.as.pairs[kwargs.n]))
+            return -1;
+    stop.as.items[0] = value_string(out->prompt.fewshot_delimiter);
+    if (!value_get(&kwargs, "until"))
+        kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "until", .value = stop};
+    if (!key.value) {
+        kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "do_sample", .value = value_bool(false)};
+        kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "temperature", .value = value_int(0)};
+    }
+    Buffer json = {0};
+    value_append_json(&json, &kwargs);
+    out->generation = arena_strdup(reader->arena, json.data);
+    buffer_free(&json);
+    return 0;
+}
+
+/* What an output type cannot do without, and what does not belong to it. */
 static int check_prompt(const Reader *reader, const TaskConfig *config) {
     int repeats = 1;
     Key filters = find_key(reader, "filter_list");
+    bool needs_text = config->output_type != OUTPUT_LOGLIKELIHOOD_ROLLING;
     if (read_count(reader, "repeats", 1, &repeats))
         return -1;
-    if (config->output_type > OUTPUT_LOGLIKELIHOOD)
-        return error_set(reader->error,
-                         "%s: the task '%s' has the output type %s, which this version cannot run",
-                         config->file, config->name, output_type_name(config->output_type));
-    if (filters.value)
+    if (filters.value && config->output_type != OUTPUT_GENERATE_UNTIL)
         return fail(reader, &filters, "filters are for generated text, not for this output type");
-    if (config->prompt.text.kind == SOURCE_NONE || config->prompt.target.kind == SOURCE_NONE)
+    if ((needs_text && config->prompt.text.kind == SOURCE_NONE) || config->prompt.target.kind == SOURCE_NONE)
         return error_set(reader->error, "%s: the key '%s' is missing", config->file,
-                         config->prompt.text.kind == SOURCE_NONE ? "doc_to_text" : "doc_to_target");
+                         needs_text && config->prompt.text.kind == SOURCE_NONE ? "doc_to_text"
+                                                                               : "doc_to_target");
     if (config->output_type == OUTPUT_MULTIPLE_CHOICE && config->prompt.choice.kind == SOURCE_NONE)
         return error_set(reader->error, "%s: the key 'doc_to_choice' is missing", config->file);
     return 0;
@@ -439,8 +513,9 @@ int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error 
         read_version(&reader, &out->version) || read_splits(&reader, out) ||
         read_prompt(&reader, &out->prompt) || read_fewshot(&reader, out) ||
         read_count(&reader, "num_fewshot", 1000, &out->num_fewshot) || read_output_type(&reader, out) ||
-        read_metrics(&reader, out) || read_process_docs(&reader, out) ||
-        read_string(&reader, "description", &text) || check_prompt(&reader, out))
+        read_generation(&reader, out) || read_unscored(&reader, out) || read_metrics(&reader, out) ||
+        read_process_docs(&reader, out) || read_string(&reader, "description", &text) ||
+        check_prompt(&reader, out))
         return -1;
     return text ? compile(&reader, &description, text, &out->description) : 0;
 }

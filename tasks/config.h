@@ -45,6 +45,8 @@ typedef struct TaskConfig {
     const Value *fewshot_samples; /* a list of documents; NULL if none */
     int num_fewshot;              /* -1: not given */
     OutputType output_type;
+    const char *generation; /* generate_until: the generation_kwargs, one line of JSON */
+    const char *unscored;   /* why this version can build the requests but not score them; NULL if it can */
     TaskMetric *metrics;
     size_t n_metrics;
 } TaskConfig;

@@ -133,9 +133,9 @@ static int missing(const Dataset *asked, const char *data_root, const char *plai
             asked->path, asked->config, asked->split, plain);
     return error_set(
         error,
-        "the data set %s (%s, split %s) is missing: looked for %s/%s, plain or .gz, for .parquet "
-        "in its place, and for either in parts (%s-00000-of-...); put one of them there or name "
-        "another data folder",
+        "the data set %s (%s, split %s) is missing: looked for %s/%s, for .parquet, .json or "
+        ".csv in its place, plain, .gz or .bz2, whole or in parts (%s-00000-of-...); put one of them there "
+        "or name another data folder",
         asked->path, asked->config, asked->split, data_root, plain, asked->split);
 }
 

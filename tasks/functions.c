@@ -300,6 +300,78 @@ static int race_choice(const Value *document, Arena *arena, Value *out, Error *e
     return 0;
 }
 
+/* ---- wikitext: lm_eval/tasks/wikitext/preprocess_wikitext.py */
+
+/* re.sub("OPEN\\s*([^CLOSE]*?)\\s*CLOSE", "OPEN\\1CLOSE", text): white space just inside a pair goes. */
+static Value tighten(Arena *arena, const Value *text, char open, char close) {
+    char *out = arena_alloc(arena, text->n + 1);
+    const char *at = text->as.text, *end = at + text->n;
+    size_t n = 0;
+    while (at < end) {
+        const char *stop = *at == open ? memchr(at + 1, close, (size_t)(end - at - 1)) : NULL;
+        out[n++] = *at++;
+        if (!stop)
+            continue;
+        const char *inner = at;
+        size_t bytes = (size_t)(stop - at);
+        text_lstrip(&inner, &bytes);
+        text_rstrip(&inner, &bytes);
+        memcpy(out + n, inner, bytes);
+        n += bytes;
+        out[n++] = close;
+        at = stop + 1;
+    }
+    return value_string_n(out, n);
+}
+
+/* re.sub("/' [0-9]/", "/'[0-9]/", text): upstream's slip, which puts the pattern's own letters in. */
+static Value quote_digits(Arena *arena, const Value *text) {
+    static const char put[] = "/'[0-9]/";
+    char *out = arena_alloc(arena, text->n * 2 + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < text->n;) {
+        const char *at = text->as.text + i;
+        bool found =
+            text->n - i >= 5 && memcmp(at, "/' ", 3) == 0 && at[3] >= '0' && at[3] <= '9' && at[4] == '/';
+        if (found) {
+            memcpy(out + n, put, sizeof put - 1);
+            n += sizeof put - 1;
+            i += 5;
+        } else {
+            out[n++] = text->as.text[i++];
+        }
+    }
+    return value_string_n(out, n);
+}
+
+static Value replace_all(Arena *arena, Value text, const char *const (*pairs)[2], size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const Value from = value_string(pairs[i][0]), to = value_string(pairs[i][1]);
+        text = string_replace(arena, &text, &from, &to, -1);
+    }
+    return text;
+}
+
+static int wikitext_detokenizer(const Value *document, Arena *arena, Value *out, Error *error) {
+    static const char *const before[][2] = {{" @-@ ", "-"}, {" @,@ ", ","}, {" @.@ ", "."},
+                                            {" : ", ": "},  {" ; ", "; "},  {" . ", ". "},
+                                            {" ! ", "! "},  {" ? ", "? "},  {" , ", ", "}};
+    static const char pairs[][2] = {{'(', ')'}, {'[', ']'}, {'{', '}'}, {'"', '"'}, {'\'', '\''}};
+    static const char *const after[][2] = {{"= = = =", "===="},    {"= = =", "==="}, {"= =", "=="},
+                                           {" \u00b0 ", "\u00b0"}, {" \n", "\n"},    {"\n ", "\n"},
+                                           {" N ", " 1 "},         {" 's", "'s"}};
+    const Value *page, plural = value_string("s '"), joined = value_string("s'");
+    if (column(document, "page", VALUE_STRING, &page, error))
+        return -1;
+    Value text = string_replace(arena, page, &plural, &joined, -1);
+    text = quote_digits(arena, &text);
+    text = replace_all(arena, text, before, sizeof before / sizeof *before);
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        text = tighten(arena, &text, pairs[i][0], pairs[i][1]);
+    *out = replace_all(arena, text, after, sizeof after / sizeof *after);
+    return 0;
+}
+
 static const struct {
     const char *folder, *name;
     DocumentFunction *function;
@@ -311,6 +383,7 @@ static const struct {
                  {"race", "preprocess_race.doc_to_text", race_text},
                  {"race", "preprocess_race.doc_to_target", race_target},
                  {"race", "preprocess_race.doc_to_choice", race_choice},
+                 {"wikitext", "preprocess_wikitext.wikitext_detokenizer", wikitext_detokenizer},
                  {"winogrande", "preprocess_winogrande.doc_to_text", winogrande_text},
                  {"winogrande", "preprocess_winogrande.doc_to_target", winogrande_target},
                  {"winogrande", "preprocess_winogrande.doc_to_choice", winogrande_choice}};

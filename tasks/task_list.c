@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "tasks/config.h"
 #include "tasks/library.h"
 
 static const char *key_text(const LibraryEntry *entry, const char *name) {
@@ -53,4 +55,48 @@ int task_list(const char *include_path, Arena *arena, TaskListing **out, size_t 
     qsort(*out, *n, sizeof **out, compare);
     library_close(library);
     return 0;
+}
+
+static bool stands_for_something(const Library *library, const char *name) {
+    bool found = library_find(library, name) != NULL;
+    for (size_t i = 0; i < library_count(library) && !found; i++)
+        found = library_has_tag(library_entry(library, i), name);
+    return found;
+}
+
+static int check_group(const Library *library, const LibraryEntry *entry, Arena *arena, Error *error) {
+    GroupConfig group;
+    if (config_read_group(&group, entry, arena, error))
+        return -1;
+    for (size_t i = 0; i < group.members->n; i++) {
+        const Value *member = &group.members->as.items[i];
+        if (!stands_for_something(library, member->as.text))
+            return error_set(error, "%s:%u: task: there is no task, group or tag '%.100s'", entry->file,
+                             member->line, member->as.text);
+    }
+    return 0;
+}
+
+static int check_file(Library *library, const char *path, Arena *arena, TaskListing *out, Error *error) {
+    const LibraryEntry *entry;
+    TaskConfig task = {0};
+    if (library_add_file(library, path, &entry, error))
+        return -1;
+    *out = list_entry(entry, arena);
+    if (entry->is_group ? check_group(library, entry, arena, error) : config_read(&task, entry, arena, error))
+        return -1;
+    out->unscored = task.unscored;
+    return 0;
+}
+
+int task_file_check(const char *path, const char *include_path, Arena *arena, TaskListing *out,
+                    Error *error) {
+    Library *library;
+    if (!file_exists(path))
+        return error_set_kind(error, ERROR_USAGE, "%s: there is no such task file", path);
+    if (library_open(&library, include_path, error))
+        return -1;
+    int status = check_file(library, path, arena, out, error);
+    library_close(library);
+    return status;
 }

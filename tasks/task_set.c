@@ -70,6 +70,8 @@ static size_t limited(double limit, size_t n) {
 
 static int shots(const TaskConfig *config, int asked) {
     int own = config->num_fewshot < 0 ? 0 : config->num_fewshot;
+    if (config->output_type == OUTPUT_LOGLIKELIHOOD_ROLLING)
+        return 0;                                               /* a text is scored as it is */
     return asked < 0 || config->num_fewshot == 0 ? own : asked; /* a task that says 0 stays at 0 */
 }
 
@@ -124,6 +126,8 @@ static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error 
     const Dataset *data[2];
     if (config_read(config, entry, &set->arena, error))
         return -1;
+    if (config->unscored && !set->options->requests_only)
+        return error_set(error, "%s", config->unscored);
     task->info = (TaskInfo){.name = config->name,
                             .alias = config->alias,
                             .version = config->version,

@@ -23,10 +23,11 @@ const char *output_type_name(OutputType type); /* "multiple_choice", ... */
 
 /* One request to a model. context and continuation are UTF-8, NUL-terminated. */
 typedef struct TaskRequest {
-    OutputType type; /* multiple_choice tasks make OUTPUT_LOGLIKELIHOOD requests */
-    int idx;         /* number of the request within its document */
-    const char *context;
-    const char *continuation; /* loglikelihood */
+    OutputType type;          /* multiple_choice tasks make OUTPUT_LOGLIKELIHOOD requests */
+    int idx;                  /* number of the request within its document */
+    const char *context;      /* loglikelihood_rolling: the whole text to be scored */
+    const char *continuation; /* loglikelihood; otherwise NULL */
+    const char *generation;   /* generate_until: the generation_kwargs, one line of JSON; otherwise NULL */
 } TaskRequest;
 
 /* A document and what is asked about it. */
@@ -96,6 +97,7 @@ typedef struct TaskOptions {
     double limit; /* 0: all; below 1: that fraction (rounded up); else the first int(limit) documents */
     uint64_t fewshot_seed; /* lm-eval's default is 1234 */
     Log *log;
+    bool requests_only; /* also opens tasks whose requests can be built but not scored yet */
 } TaskOptions;
 
 /* Opens every task that the names stand for, each once, in order of first mention; a name that stands for
@@ -118,9 +120,15 @@ typedef struct TaskListing {
     const char *dataset;     /* "ORG/NAME CONFIG" of a task */
     size_t n_members;        /* of a group or tag */
     const char *file;
+    const char *unscored; /* task_file_check: why runs refuse the task, NULL if they do not; else NULL */
 } TaskListing;
 /* Lists the built-in task files and those in include_path (may be NULL), sorted by name, allocated in arena.
  */
 int task_list(const char *include_path, Arena *arena, TaskListing **out, size_t *n, Error *error);
+
+/* Checks one task or group file without its data: every key and its value, that templates compile and
+ * functions are known, that a group's members exist. *out is what the file defines, allocated in arena. A
+ * file that is not there is ERROR_USAGE. */
+int task_file_check(const char *path, const char *include_path, Arena *arena, TaskListing *out, Error *error);
 
 #endif

@@ -152,6 +152,80 @@ static void test_missing_few_shot_split_is_named(void **state) {
     folder_remove(folder);
 }
 
+static void check_file(const char *folder, TaskListing *out, Arena *arena, Error *error, int expected) {
+    char *tasks = path_join(folder, "tasks"), *path = path_join(tasks, "t.yaml");
+    error->message[0] = '\0';
+    if (task_file_check(path, tasks, arena, out, error) != expected)
+        fail_msg("expected %d: %s", expected, error->message);
+    free(path);
+    free(tasks);
+}
+
+static void test_task_files_are_checked_without_data(void **state) {
+    (void)state;
+    Error error = {0};
+    Arena arena = {0};
+    TaskListing found;
+    char *folder = make_case("task: t\n" GOOD "doc_to_text: q\n", NULL);
+    check_file(folder, &found, &arena, &error, 0);
+    assert_string_equal(found.name, "t");
+    assert_string_equal(found.dataset, "org/set");
+    assert_null(found.unscored);
+    folder_write(folder, "tasks/t.yaml", "task: t\n" GOOD "doc_to_text: \"{{q\"\n");
+    check_file(folder, &found, &arena, &error, -1);
+    assert_message(&error, "t.yaml:7: doc_to_text", "{{ without its }}", NULL);
+    folder_write(folder, "tasks/t.yaml", "group: t\ntask: [arc_easy, ai2_arc, nobody]\n");
+    check_file(folder, &found, &arena, &error, -1);
+    assert_message(&error, "t.yaml:2: task: there is no task, group or tag 'nobody'", NULL);
+    folder_write(folder, "tasks/t.yaml", "group: t\ntask: [arc_easy, ai2_arc]\n");
+    check_file(folder, &found, &arena, &error, 0);
+    assert_int_equal(found.n_members, 2);
+    assert_int_equal(task_file_check("/nowhere/t.yaml", NULL, &arena, &found, &error), -1);
+    assert_int_equal(error.kind, ERROR_USAGE);
+    arena_free(&arena);
+    folder_remove(folder);
+}
+
+#define GENERATE "task: t\ndataset_path: org/set\ntest_split: test\ndoc_to_text: q\ndoc_to_target: label\n"
+
+/* The first request's generation_kwargs for a task file; the task must still be refused by runs. */
+static void assert_generation(const char *yaml, const char *expected) {
+    Error error = {0};
+    Arena arena = {0};
+    TaskDocument document;
+    TaskSet *set;
+    const char *name = "t";
+    char *folder = make_case(yaml, ROW), *tasks = path_join(folder, "tasks"),
+         *data = path_join(folder, "data");
+    TaskOptions options = {
+        .names = &name, .n_names = 1, .data_root = data, .include_path = tasks, .num_fewshot = -1};
+    assert_int_equal(task_set_open(&set, &options, &error), -1);
+    assert_message(&error, "'t' has the output type generate_until, which this version cannot run", NULL);
+    options.requests_only = true;
+    if (task_set_open(&set, &options, &error) ||
+        task_document(task_set_task(set, 0), 0, &arena, &document, &error))
+        fail_msg("%s", error.message);
+    assert_int_equal(document.n_requests, 1);
+    assert_int_equal(document.requests[0].type, OUTPUT_GENERATE_UNTIL);
+    assert_string_equal(document.requests[0].generation, expected);
+    task_set_close(set);
+    arena_free(&arena);
+    free(tasks);
+    free(data);
+    folder_remove(folder);
+}
+
+static void test_generation_kwargs_have_upstreams_defaults(void **state) {
+    (void)state;
+    assert_generation(GENERATE, "{\"until\": [\"\\n\\n\"], \"do_sample\": false, \"temperature\": 0}");
+    assert_generation(GENERATE "fewshot_delimiter: ';'\ngeneration_kwargs: {temperature: 0}\n",
+                      "{\"temperature\": 0.0, \"until\": [\";\"]}");
+    assert_generation(GENERATE "generation_kwargs: {until: '.', max_gen_toks: 5}\n",
+                      "{\"until\": [\".\"], \"max_gen_toks\": 5}");
+    assert_refused(GENERATE "generation_kwargs: [1]\n", ROW, "t.yaml:6: generation_kwargs", "found a list");
+    assert_refused(GENERATE "generation_kwargs: {until: [1]}\n", ROW, "t.yaml:6: generation_kwargs", "until");
+}
+
 static void test_unknown_names_suggest_near_ones(void **state) {
     (void)state;
     Error error = {0};
@@ -179,5 +253,7 @@ const struct CMUnitTest input_tests[] = {cmocka_unit_test(test_a_good_task_opens
                                          cmocka_unit_test(test_bad_rows_are_refused),
                                          cmocka_unit_test(test_bad_includes_are_refused),
                                          cmocka_unit_test(test_missing_few_shot_split_is_named),
+                                         cmocka_unit_test(test_task_files_are_checked_without_data),
+                                         cmocka_unit_test(test_generation_kwargs_have_upstreams_defaults),
                                          cmocka_unit_test(test_unknown_names_suggest_near_ones)};
 const size_t n_input_tests = sizeof input_tests / sizeof *input_tests;
