@@ -34,6 +34,7 @@ typedef struct Mamba2Config {
     int64_t n_heads, head_width, state_width;
     int64_t x_groups, b_groups, c_groups; /* heads next to each other share x, B, C: so many of each */
     int64_t norm_groups;                  /* of the gated norm */
+    double norm_eps;                      /* of it */
     double dt_min, dt_max;
 } Mamba2Config;
 

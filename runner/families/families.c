@@ -11,8 +11,10 @@
 enum { CONFIG_MAX_BYTES = 16 * 1024 * 1024 };
 
 /* First match wins: a side file says more than the architecture that config.json inherited from its base. */
-static const Family *const families[] = {&family_zebra_llama, &family_llama, &family_mistral,
-                                         &family_qwen2,       &family_qwen3, &family_nemotron};
+static const Family *const families[] = {&family_zebra_llama, &family_x_ecomla, &family_mamba_in_llama,
+                                         &family_llama,       &family_mistral,  &family_qwen2,
+                                         &family_qwen3,       &family_nemotron, &family_mamba2_hf,
+                                         &family_llamba,      &family_mamba2};
 static const size_t n_families = sizeof families / sizeof *families;
 
 static const char *architecture_of(const cJSON *config) {
@@ -62,8 +64,35 @@ int family_read_config(ModelConfig *out, const Family *family, const ConfigFile 
     return family->read(out, family, files, error);
 }
 
+/* Python writes an infinite number as Infinity, which JSON does not know: it becomes a number too large for
+ * any type. Lengths stay as they are, and with them the places that messages name. */
+static void spell_infinities(char *text, size_t size) {
+    static const char word[] = "Infinity", number[] = "1e99999 ";
+    const size_t n = sizeof word - 1;
+    bool in_string = false;
+    for (size_t i = 0; i < size; i++) {
+        if (in_string && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            in_string = !in_string;
+        else if (!in_string && size - i >= n && memcmp(text + i, word, n) == 0)
+            memcpy(text + i, number, n);
+    }
+}
+
+static int parse_config(cJSON **out, const char *path, Error *error) {
+    Buffer text = {0};
+    int status = file_read(&text, path, CONFIG_MAX_BYTES, error);
+    if (status == 0) {
+        spell_infinities(text.data, text.size);
+        status = json_parse(out, text.data, text.size, path, error);
+    }
+    buffer_free(&text);
+    return status;
+}
+
 static int parse_object(cJSON **out, const char *path, Error *error) {
-    if (json_parse_file(out, path, CONFIG_MAX_BYTES, error))
+    if (parse_config(out, path, error))
         return -1;
     if (cJSON_IsObject(*out))
         return 0;

@@ -144,6 +144,7 @@ int read_shared_mamba2(ModelConfig *out, const ConfigFile *file, Error *error) {
                                  .b_groups = shared / width,
                                  .c_groups = heads,
                                  .norm_groups = heads,
+                                 .norm_eps = 1e-5, /* fixed in the reference, no key for it */
                                  .dt_max = INFINITY};
     return 0;
 }

@@ -13,8 +13,6 @@
 #include "base/memory.h"
 #include "runner/layers/convolution.h"
 
-static const float gated_norm_eps = 1e-5f; /* fixed in the reference, no key for it */
-
 typedef struct Mamba2 {
     LinearLayer in, out;
     Convolution convolution; /* of x, B, C */
@@ -25,7 +23,7 @@ typedef struct Mamba2 {
     size_t x_groups, b_groups, c_groups, norm_groups;
     size_t head_stride; /* head_width rounded up to LANES */
     size_t in_width;    /* z, x, B, C, dt */
-    float dt_min, dt_max;
+    float norm_eps, dt_min, dt_max;
 } Mamba2;
 
 static void mamba2_free(void *layer) {
@@ -89,6 +87,7 @@ static int mamba2_load(void **out, const ModelConfig *config, size_t layer, Chec
     mamba->norm_groups = (size_t)c->norm_groups;
     mamba->inner = mamba->n_heads * mamba->head_width;
     mamba->head_stride = round_up(mamba->head_width, LANES);
+    mamba->norm_eps = (float)c->norm_eps;
     mamba->dt_min = (float)c->dt_min;
     mamba->dt_max = (float)c->dt_max;
     size_t channels =
@@ -176,7 +175,7 @@ static void gate_span(void *context, size_t i, int thread) {
         float *z = run->in + row * mamba->in_width, *y = run->y + row * mamba->inner;
         kernels->silu_multiply(z, y, mamba->inner);
         for (size_t g = 0; g < mamba->inner; g += width)
-            kernels->rms_norm(y + g, z + g, mamba->norm + g, width, gated_norm_eps);
+            kernels->rms_norm(y + g, z + g, mamba->norm + g, width, mamba->norm_eps);
     }
 }
 

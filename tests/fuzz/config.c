@@ -79,6 +79,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             abort();
     } else if (n == 2) {
         read_as(&family_zebra_llama, files);
+        read_as(&family_mamba_in_llama, files);
+    } else if (n == 3) {
+        read_as(&family_x_ecomla, files);
     }
     for (size_t i = 0; i < FAMILY_FILES; i++)
         cJSON_Delete(parsed[i]);

@@ -35,10 +35,21 @@ def yarn_gain(factor, m):
     return 1.0 if factor <= 1 else 0.1 * m * math.log(factor) + 1.0
 
 
-def rope_of(hybrid):
+def angles(first, length, frequencies):
+    """[length, len(frequencies)]. Far from the start the reference's tables, which are float32 throughout, differ
+    from exact ones by far more than the tests allow, so the frequencies given then are float32, as is the product."""
+    return np.arange(first, first + length, dtype=frequencies.dtype)[:, None] * frequencies
+
+
+def plain_frequencies(base, width, dtype):
+    exponents = np.arange(0, width, 2, dtype=dtype) / dtype(width)
+    return 1 / (base ** exponents.astype(np.float64)).astype(dtype)
+
+
+def rope_of(hybrid, dtype=np.float64):
     """Inverse frequencies [r/2], the factor on cos and sin, and the factor on the softmax scale."""
     width, base = hybrid["qk_rope_head_dim"], hybrid["rope_theta"]
-    plain = base ** (-np.arange(0, width, 2, dtype=np.float64) / width)
+    plain = plain_frequencies(base, width, dtype)
     scaling = hybrid.get("rope_scaling")
     if not scaling:
         return plain, 1.0, 1.0
@@ -52,8 +63,9 @@ def rope_of(hybrid):
     high = min(math.ceil(correction(scaling.get("beta_slow", 1))), width - 1)
     if low == high:
         high += 0.001
-    ramp = np.clip((np.arange(width // 2) - low) / (high - low), 0, 1)
-    frequencies = plain / factor * ramp + plain * (1 - ramp)
+    ramp = np.clip((np.arange(width // 2, dtype=dtype) - dtype(low)) / dtype(high - low), 0, 1)
+    keep = 1 - ramp
+    frequencies = plain / dtype(factor) * (1 - keep) + plain * keep
     all_dim = scaling.get("mscale_all_dim", 0)
     gain = yarn_gain(factor, scaling.get("mscale", 1)) / yarn_gain(factor, all_dim)
     return frequencies, gain, yarn_gain(factor, all_dim) ** 2 if all_dim else 1.0
@@ -70,13 +82,20 @@ class Zebra:
         """silenced: layers whose mixer contributes nothing, to see what depends on it."""
         folder = pathlib.Path(folder)
         self.config = json.loads((folder / "config.json").read_text())
-        self.hybrid = json.loads((folder / "hybrid_config.json").read_text())
+        self.hybrid = self.read_side_files(folder)
         self.weights = {name: w.astype(dtype) for name, w in read_checkpoint(folder).items()}
         self.dtype = dtype
         self.silenced = set(silenced)
 
-    def logits(self, ids):
-        """[T, V] for one sequence."""
+    def read_side_files(self, folder):
+        return json.loads((folder / "hybrid_config.json").read_text())
+
+    def mixer(self, i, layer, u):
+        return self.mla(layer, u) if i in self.hybrid["mla_layers"] else self.mamba2(layer, u)
+
+    def logits(self, ids, first=0):
+        """[T, V] for one sequence whose first token stands at position `first`."""
+        self.first = first
         w = self.weights
         eps = self.hybrid["rms_norm_eps"]
         h = w["model.embed_tokens.weight"][np.asarray(ids)]
@@ -84,7 +103,7 @@ class Zebra:
             layer = {k[len(f"model.layers.{i}.") :]: v for k, v in w.items() if k.startswith(f"model.layers.{i}.")}
             u = rms_norm(h, layer["input_layernorm.weight"], eps)
             if i not in self.silenced:
-                h = h + (self.mla(layer, u) if i in self.hybrid["mla_layers"] else self.mamba2(layer, u))
+                h = h + self.mixer(i, layer, u)
             u = rms_norm(h, layer["post_attention_layernorm.weight"], eps)
             gated = silu(u @ layer["mlp.gate_proj.weight"].T) * (u @ layer["mlp.up_proj.weight"].T)
             h = h + gated @ layer["mlp.down_proj.weight"].T
@@ -109,9 +128,9 @@ class Zebra:
         kv = linear(rank_norm(latent, "kv_a_layernorm"), "kv_b_proj").reshape(length, groups, n + v)
         kv = np.repeat(kv, heads // groups, axis=1)
 
-        frequencies, gain, scale_gain = rope_of(self.hybrid)
-        angle = np.arange(length)[:, None] * frequencies
-        cos, sin = ((gain * f(angle)).astype(self.dtype)[:, None, :] for f in (np.cos, np.sin))
+        frequencies, gain, scale_gain = rope_of(self.hybrid, np.float32 if self.first else np.float64)
+        angle = angles(self.first, length, frequencies)
+        cos, sin = ((gain * f(angle.astype(np.float64))).astype(self.dtype)[:, None, :] for f in (np.cos, np.sin))
         q_pe, k_pe = rotate_pairs(q[..., n:], cos, sin), rotate_pairs(k_pe, cos, sin)[:, 0]
 
         scores = np.einsum("thn,shn->hts", q[..., :n], kv[..., :n]) + np.einsum("thr,sr->hts", q_pe, k_pe)

@@ -17,9 +17,17 @@
 #include "tests/runner/test_engine_support.h"
 
 /* The fixtures' own checkpoints; every property is tested on each. */
-static const char *const models[] = {
-    "llama_tiny", "llama_tiny_tied_bf16", "llama_tiny_f16", "mistral_tiny",         "qwen2_tiny",
-    "qwen3_tiny", "nemotron_tiny",        "zebra_tiny",     "zebra_tiny_lora_norm", "zebra_tiny_full_kv"};
+static const char *const models[] = {"llama_tiny",           "llama_tiny_tied_bf16",
+                                     "llama_tiny_f16",       "mistral_tiny",
+                                     "qwen2_tiny",           "qwen3_tiny",
+                                     "nemotron_tiny",        "zebra_tiny",
+                                     "zebra_tiny_lora_norm", "zebra_tiny_full_kv",
+                                     "x_ecomla_tiny",        "x_ecomla_tiny_plain",
+                                     "mamba_in_llama_tiny",  "mamba_in_llama_tiny_bf16",
+                                     "mamba2_in_llama_tiny", "mamba2_in_llama_tiny_all",
+                                     "llamba_tiny",          "llamba_tiny_bias",
+                                     "mamba2_tiny",          "mamba2_tiny_wide_skip",
+                                     "mamba2_hf_tiny"};
 enum { N_MODELS = sizeof models / sizeof *models };
 
 static Engine *open_fixture(const char *name, int n_threads) {

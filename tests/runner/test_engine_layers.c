@@ -171,6 +171,82 @@ static void test_gated_norm(void **unused) {
     }
 }
 
+static void test_layer_norm(void **unused) {
+    (void)unused;
+    enum { N = 37 };
+    const Kernels *sets[3];
+    size_t n_sets = runnable(sets);
+    float x[N], weight[N], bias[N], y[N];
+    Random random;
+    random_seed(&random, 4);
+    for (size_t i = 0; i < N; i++) {
+        x[i] = 5 + (float)random_double(&random);
+        weight[i] = (float)random_double(&random);
+        bias[i] = (float)random_double(&random);
+    }
+    for (size_t n = 1; n <= N; n += 4) {
+        double mean = 0, variance = 0;
+        for (size_t i = 0; i < n; i++)
+            mean += (double)x[i] / (double)n;
+        for (size_t i = 0; i < n; i++)
+            variance += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
+        for (size_t k = 0; k < n_sets; k++) {
+            sets[k]->layer_norm(y, x, weight, bias, n, 1e-5f);
+            for (size_t i = 0; i < n; i++)
+                expect_close(y[i], ((double)x[i] - mean) / sqrt(variance + 1e-5) * weight[i] + bias[i], 1e-5,
+                             sets[k]->name, i);
+        }
+    }
+}
+
+static void test_squared_relu(void **unused) {
+    (void)unused;
+    const Kernels *sets[3];
+    size_t n_sets = runnable(sets);
+    for (size_t k = 0; k < n_sets; k++) {
+        float x[] = {-2, -0.0f, 0.5f, 3, NAN};
+        sets[k]->square_relu(x, 5);
+        assert_true(x[0] == 0 && x[1] == 0 && x[2] == 0.25f && x[3] == 9 && isnan(x[4]));
+    }
+}
+
+/* Three steps of sixteen channels with five states each, in double and by the kernels. */
+static void test_channel_scans(void **unused) {
+    (void)unused;
+    enum { N = 5 };
+    const Kernels *sets[3];
+    size_t n_sets = runnable(sets);
+    for (size_t k = 0; k < n_sets; k++) {
+        float state[N * LANES] = {0}, a[N * LANES], x[LANES], dt[LANES], b[N], c[N];
+        double expected[N * LANES] = {0};
+        Random random;
+        random_seed(&random, 6);
+        for (size_t i = 0; i < N * LANES; i++)
+            a[i] = -16 * (float)random_double(&random);
+        for (size_t step = 0; step < 3; step++) {
+            float y[LANES] = {0};
+            for (size_t i = 0; i < LANES; i++) {
+                x[i] = (float)random_double(&random) - 0.5f;
+                dt[i] = 3 * (float)random_double(&random);
+            }
+            for (size_t n = 0; n < N; n++) {
+                b[n] = (float)random_double(&random) - 0.5f;
+                c[n] = (float)random_double(&random) - 0.5f;
+            }
+            sets[k]->scan_channels(state, y, x, dt, a, b, c, N);
+            for (size_t p = 0; p < LANES; p++) {
+                double sum = 0;
+                for (size_t n = 0; n < N; n++) {
+                    double *cell = &expected[n * LANES + p];
+                    *cell = exp((double)dt[p] * a[n * LANES + p]) * *cell + (double)dt[p] * x[p] * b[n];
+                    sum += c[n] * *cell;
+                }
+                expect_close(y[p], sum, 1e-6, sets[k]->name, p);
+            }
+        }
+    }
+}
+
 static void test_silu_is_accurate_everywhere(void **unused) {
     (void)unused;
     const Kernels *sets[3];
@@ -284,11 +360,13 @@ static void test_linear_layers_of_odd_sizes(void **unused) {
     }
 }
 
-static float *logits_with(const char *instruction_set, const char *folder, const int32_t *ids, size_t n) {
+static float *logits_with(const char *instruction_set, const char *folder, const int32_t *ids, size_t n,
+                          size_t *vocab) {
     setenv("ZEVAL_ISA", instruction_set, 1);
     Engine *engine = open_engine(folder, 2);
     assert_string_equal(engine_instruction_set(engine), instruction_set);
     float *logits = score_logits(engine, ids, n, NULL);
+    *vocab = (size_t)engine_info(engine)->vocab_size;
     engine_close(engine);
     unsetenv("ZEVAL_ISA");
     return logits;
@@ -296,8 +374,10 @@ static float *logits_with(const char *instruction_set, const char *folder, const
 
 static void test_avx2_and_avx512_agree_in_every_bit(void **unused) {
     (void)unused;
-    static const char *const folders[] = {"tests/fixtures/models/llama_tiny",
-                                          "tests/fixtures/models/zebra_tiny"};
+    static const char *const folders[] = {
+        "tests/fixtures/models/llama_tiny",          "tests/fixtures/models/mistral_tiny",
+        "tests/fixtures/models/nemotron_tiny",       "tests/fixtures/models/zebra_tiny",
+        "tests/fixtures/models/mamba_in_llama_tiny", "tests/fixtures/models/llamba_tiny"};
     const Kernels *sets[3];
     int32_t ids[50];
     if (runnable(sets) < 3) {
@@ -305,10 +385,12 @@ static void test_avx2_and_avx512_agree_in_every_bit(void **unused) {
         skip();
     }
     for (int32_t i = 0; i < 50; i++)
-        ids[i] = i * 37 % 97;
-    for (size_t m = 0; m < 2; m++) {
-        float *a = logits_with("avx2", folders[m], ids, 50), *b = logits_with("avx512", folders[m], ids, 50);
-        assert_same_bits(a, b, 50 * 97, folders[m]);
+        ids[i] = i * 37 % 67;
+    for (size_t m = 0; m < sizeof folders / sizeof *folders; m++) {
+        size_t vocab;
+        float *a = logits_with("avx2", folders[m], ids, 50, &vocab),
+              *b = logits_with("avx512", folders[m], ids, 50, &vocab);
+        assert_same_bits(a, b, 50 * vocab, folders[m]);
         free(a);
         free(b);
     }
@@ -321,6 +403,9 @@ int run_engine_layer_tests(void) {
         cmocka_unit_test(test_rotation_of_half_split_pairs),
         cmocka_unit_test(test_state_space_steps),
         cmocka_unit_test(test_gated_norm),
+        cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_squared_relu),
+        cmocka_unit_test(test_channel_scans),
         cmocka_unit_test(test_silu_is_accurate_everywhere),
         cmocka_unit_test(test_softmax_ignores_what_follows_the_last_key),
         cmocka_unit_test(test_linear_layers_of_odd_sizes),
