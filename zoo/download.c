@@ -13,15 +13,15 @@
 
 #include "base/base.h"
 
-enum { READ_BYTES = 1 << 20, MOST_MISMATCHES = 2, FLUSH_BYTES = 16 << 20 };
+enum { MOST_MISMATCHES = 2, FLUSH_BYTES = 16 << 20 };
 
 static int failed(const Download *download, const char *verb, Error *error) {
     return error_set(error, "%s: cannot %s %s: %s", download->what, verb, download->partial, strerror(errno));
 }
 
 static void close_files(Download *download) {
-    digest_free(download->digest);
-    download->digest = NULL;
+    hasher_free(download->hasher);
+    download->hasher = NULL;
     if (download->out >= 0)
         close(download->out);
     if (download->lock >= 0)
@@ -66,26 +66,20 @@ static HttpVerdict take_lock(Download *download, Error *error) {
 }
 
 static void start_over(Download *download) {
-    digest_free(download->digest);
-    download->digest = digest_begin(download->file->hash, download->file->bytes);
+    hasher_free(download->hasher);
+    download->hasher = hasher_begin(download->out, download->file->hash, download->file->bytes);
     download->offset = 0;
 }
 
-/* Hashes what an earlier run left, so that the new bytes can be added to it. */
+/* Goes on behind what an earlier run left; more than the file can hold is none of its bytes. */
 static int take_up_partial(Download *download, Error *error) {
-    char *block = mem_alloc(READ_BYTES);
-    ssize_t got = 0;
+    struct stat status;
+    if (fstat(download->out, &status) != 0)
+        return failed(download, "examine", error);
     start_over(download);
-    while (download->offset < download->file->bytes &&
-           (got = pread(download->out, block, READ_BYTES, download->offset)) > 0) {
-        digest_update(download->digest, block, (size_t)got);
-        download->offset += got;
-    }
-    free(block);
-    if (got < 0)
-        return failed(download, "read", error);
-    if (download->offset > download->file->bytes)
-        start_over(download);
+    if (status.st_size <= download->file->bytes)
+        download->offset = status.st_size;
+    hasher_advance(download->hasher, download->offset);
     return 0;
 }
 
@@ -172,8 +166,8 @@ static HttpVerdict download_receive(void *context, const void *data, size_t byte
         }
         done += wrote > 0 ? (size_t)wrote : 0;
     }
-    digest_update(download->digest, data, bytes);
     download->offset += (int64_t)bytes;
+    hasher_advance(download->hasher, download->offset);
     /* The disk starts on what is here while more arrives, so that the wait at the end is short. */
     if (download->offset / FLUSH_BYTES > (download->offset - (int64_t)bytes) / FLUSH_BYTES)
         sync_file_range(download->out, 0, download->offset, SYNC_FILE_RANGE_WRITE);
@@ -200,14 +194,18 @@ static HttpVerdict put_aside(Download *download, const char *found, Error *error
     if (++download->mismatches >= MOST_MISMATCHES)
         return HTTP_FATAL;
     download->out = open(download->partial, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (download->out < 0)
+        return HTTP_FATAL;
     start_over(download);
-    return download->out < 0 ? HTTP_FATAL : HTTP_AGAIN;
+    return HTTP_AGAIN;
 }
 
 static HttpVerdict settle(Download *download, Error *error) {
     char hex[DIGEST_HEX];
-    digest_end(download->digest, hex);
-    download->digest = NULL;
+    Hasher *hasher = download->hasher;
+    download->hasher = NULL;
+    if (hasher_end(hasher, hex, download->what, error))
+        return HTTP_FATAL;
     if (strcmp(hex, download->file->hash) != 0)
         return put_aside(download, hex, error);
     if (ftruncate(download->out, download->file->bytes) != 0 || fchmod(download->out, 0644) != 0 ||

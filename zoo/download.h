@@ -3,7 +3,7 @@
 #ifndef ZEVAL_ZOO_DOWNLOAD_H
 #define ZEVAL_ZOO_DOWNLOAD_H
 
-#include "zoo/digest.h"
+#include "zoo/hasher.h"
 #include "zoo/http.h"
 #include "zoo/store.h"
 
@@ -13,8 +13,8 @@ typedef struct Download {
     const char *commit;
     const char *second_store; /* where verified bytes may already lie; NULL: nowhere */
     char *url, *what, *blob, *partial;
-    Digest *digest;
-    int lock, out; /* descriptors, -1: closed */
+    Hasher *hasher; /* runs while `out` is open */
+    int lock, out;  /* descriptors, -1: closed */
     int64_t offset, fetched;
     int mismatches;
     bool done;

@@ -149,7 +149,7 @@ static int fetch_json(cJSON **out, const Hub *hub, const char *url, const char *
 static int ask_commit(HubListing *out, const Hub *hub, const HubName *name, const char *page, Error *error) {
     Buffer url = {0}, what = {0};
     cJSON *root = NULL;
-    const char *sha;
+    const char *sha = "";
     api_url(&url, hub, name);
     buffer_append_text(&url, "/revision/");
     append_quoted(&url, name->revision, "");
