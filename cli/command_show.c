@@ -16,7 +16,7 @@ enum { STRIP_WIDTH = 64 };
 static const struct {
     const char *mixer;
     char letter;
-} letters[] = {{"attention", 'A'}, {"mla", 'L'}, {"mamba2", 'M'}, {"mamba1", 'S'}, {"mamba", 'S'}};
+} letters[] = {{"attention", 'A'}, {"mla", 'L'}, {"mamba2", 'M'}, {"mamba1", 'S'}, {"llamba", 'D'}};
 
 static char mixer_letter(const char *name) {
     for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
@@ -181,10 +181,10 @@ int command_show(int argc, char **argv, Error *error) {
     const Usage usage = {
         .command = "show",
         .synopsis = "--model NAME [--json]",
-        .about = "Opens a checkpoint and says what it is: its family, its layers from first to last (A "
-                 "attention,\n"
-                 "L latent attention, M Mamba2, S Mamba1), parameters, the type of the stored weights, the\n"
-                 "memory that a sequence takes for each token and besides, and the weight files.",
+        .about = "Opens a checkpoint and says what it is: its family, its layers from first to last\n"
+                 "(A attention, L latent attention, M Mamba2, S Mamba1, D discrete Mamba2), parameters,\n"
+                 "the type of the stored weights, the memory that a sequence takes for each token and\n"
+                 "besides, and the weight files.",
         .examples = "  zeval show --model demo\n  zeval show --model ./Zebra-Llama-1B --json",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
