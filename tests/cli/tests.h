@@ -14,6 +14,7 @@
 int run_help_tests(void);
 int run_demo_tests(void);
 int run_crash_tests(void);
+int run_planning_tests(void);
 int run_bad_input_tests(void);
 int run_real_tests(void);
 int run_logits_tests(void);
