@@ -12,7 +12,11 @@ typedef int ReportFunction(Db *db, const ReportOptions *options, Buffer *out, Er
 static const struct {
     const char *name;
     ReportFunction *function;
-} formats[] = {{"markdown", report_markdown}, {"html", report_html}, {"json", report_json}};
+} formats[] = {{"markdown", report_markdown},
+               {"html", report_html},
+               {"json", report_json},
+               {"latex", report_latex},
+               {"csv", report_csv}};
 
 static int find_format(const char *name, ReportFunction **out, Error *error) {
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
@@ -20,8 +24,8 @@ static int find_format(const char *name, ReportFunction **out, Error *error) {
             *out = formats[i].function;
             return 0;
         }
-    return error_set_kind(error, ERROR_USAGE, "--format: found \"%s\", expected markdown, html or json",
-                          name);
+    return error_set_kind(error, ERROR_USAGE,
+                          "--format: found \"%s\", expected markdown, html, latex, csv or json", name);
 }
 
 static int write_out(const Buffer *text, const char *path, Error *error) {
@@ -84,7 +88,7 @@ int command_report(int argc, char **argv, Error *error) {
         {"run", "ID", OPTION_INT, &wanted.run, 1, 9e15, false,
          "only this run (default: every complete one; see `zeval runs`)"},
         {"format", "NAME", OPTION_TEXT, &wanted.format, 0, 0, false,
-         "markdown (default), html, json; with --paper: markdown, latex, csv, json"},
+         "markdown (default), html (not with --paper), latex, csv, json"},
         {"json", NULL, OPTION_FLAG, &wanted.json, 0, 0, false, "the same as --format json"},
         {"output", "FILE", OPTION_TEXT, &wanted.output, 0, 0, false,
          "file to write (default: standard output)"},

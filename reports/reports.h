@@ -20,6 +20,10 @@ typedef struct ReportOptions {
 int report_markdown(Db *db, const ReportOptions *options, Buffer *out, Error *error);
 /* One self-contained page: nothing is loaded from elsewhere, readable in light and dark and when printed. */
 int report_html(Db *db, const ReportOptions *options, Buffer *out, Error *error);
+/* Tables for papers (booktabs). */
+int report_latex(Db *db, const ReportOptions *options, Buffer *out, Error *error);
+/* One record per number, unrounded. */
+int report_csv(Db *db, const ReportOptions *options, Buffer *out, Error *error);
 /* The same numbers for scripts: {"runs": [{..., "results": [...]}]}. */
 int report_json(Db *db, const ReportOptions *options, Buffer *out, Error *error);
 

@@ -44,7 +44,7 @@ static void test_wrong_usage_is_named_and_mended(void **state) {
     check_usage_error("run --model demo --tasks demo --bos maybe", "expected default, add or none");
     check_usage_error("run --model demo --tasks no_such_task", "no_such_task");
     check_usage_error("run --model no/such --tasks demo", "no/such");
-    check_usage_error("report --format word", "expected markdown, html or json");
+    check_usage_error("report --format word", "expected markdown, html, latex, csv or json");
     check_usage_error("logits --model demo --ids 1,99999999 --output /dev/null", "expected a token id");
     check_usage_error("demo now", "found \"now\", expected an option");
 }

@@ -11,5 +11,7 @@ int main(void) {
     failed += _cmocka_run_group_tests("reports: sheets", sheet_tests, n_sheet_tests, NULL, NULL);
     failed += _cmocka_run_group_tests("reports: papers", paper_tests, n_paper_tests, NULL, NULL);
     failed += _cmocka_run_group_tests("reports: comparisons", compare_tests, n_compare_tests, NULL, NULL);
+    failed += _cmocka_run_group_tests("reports: LaTeX and CSV", results_sheets_tests, n_results_sheets_tests,
+                                      NULL, NULL);
     return failed != 0;
 }
