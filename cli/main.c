@@ -30,6 +30,8 @@ static const struct {
     {"verify", command_verify, "hash what was pulled again: exit code 3 if a file differs"},
     {"remove", command_remove, "remove a pulled revision and the files that only it uses"},
     {"du", command_du, "say how much disk pulled repositories take"},
+    {"export", command_export, "copy a pulled model or data set to a folder, for another machine"},
+    {"import", command_import, "take in what was exported, every file verified"},
     {"doctor", command_doctor, "say what this machine and this build can do"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -165,6 +165,18 @@ static void list_stores(Lister *lister) {
     }
 }
 
+/* Sorts what was found and moves it into the arena. */
+static void hand_over(Lister *lister, ZooSnapshot **out, size_t *n) {
+    if (lister->n > 0) {
+        qsort(lister->found, lister->n, sizeof *lister->found, compare_snapshots);
+        *out = arena_alloc(lister->arena, lister->n * sizeof **out);
+        memcpy(*out, lister->found, lister->n * sizeof **out);
+    }
+    *n = lister->n;
+    free(lister->found);
+    buffer_free(&lister->refs);
+}
+
 int zoo_list(const char *name, Arena *arena, ZooSnapshot **out, size_t *n, Error *error) {
     Lister lister = {.arena = arena};
     HubName only = {0};
@@ -182,14 +194,18 @@ int zoo_list(const char *name, Arena *arena, ZooSnapshot **out, size_t *n, Error
     }
     list_stores(&lister);
     hub_name_free(&only);
-    buffer_free(&lister.refs);
-    if (lister.n > 0) {
-        qsort(lister.found, lister.n, sizeof *lister.found, compare_snapshots);
-        *out = arena_alloc(arena, lister.n * sizeof **out);
-        memcpy(*out, lister.found, lister.n * sizeof **out);
-    }
-    *n = lister.n;
-    free(lister.found);
+    hand_over(&lister, out, n);
+    return 0;
+}
+
+int zoo_list_folder(const char *folder, Arena *arena, ZooSnapshot **out, size_t *n, Error *error) {
+    Lister lister = {.arena = arena, .store = folder};
+    *out = NULL;
+    *n = 0;
+    if (!file_is_directory(folder) || access(folder, R_OK | X_OK) != 0)
+        return error_set_kind(error, ERROR_USAGE, "%s: expected a folder that can be read", folder);
+    each_name(folder, add_shelf, &lister);
+    hand_over(&lister, out, n);
     return 0;
 }
 

@@ -131,6 +131,14 @@ char *zoo_store_folder(void);
 /* Every snapshot, sorted by repository and commit; `name` (as for zoo_pull) narrows them, NULL is all. */
 int zoo_list(const char *name, Arena *arena, ZooSnapshot **out, size_t *n, Error *error);
 
+/* The same for the store in one folder only, an exported one for example; every snapshot of it. */
+int zoo_list_folder(const char *folder, Arena *arena, ZooSnapshot **out, size_t *n, Error *error);
+
+/* Copies a snapshot and the names that point at it into the store at `store` (created if need be). Each file
+ * is hashed on the way, and one that is not what its name says is not taken (ERROR_CHECK). *copied is the
+ * bytes that were not there before. */
+int zoo_copy(const ZooSnapshot *snapshot, const char *store, int64_t *copied, Error *error);
+
 typedef enum VerifyState { VERIFY_GOOD, VERIFY_BAD, VERIFY_UNKNOWN } VerifyState;
 /* Called once per file; `what` says what is wrong (NULL if good). */
 typedef void VerifyReport(void *context, const ZooSnapshot *snapshot, const char *file, VerifyState state,

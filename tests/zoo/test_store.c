@@ -134,6 +134,53 @@ static void test_the_python_cache_is_never_removed(void **state) {
     pull_result_free(&result);
 }
 
+/* Out to a folder, gone, and in again; a changed byte on the way is noticed and not taken. */
+static void test_export_and_import(void **state) {
+    World *world = *state;
+    Arena arena = {0};
+    ZooSnapshot *snapshots;
+    PullResult result;
+    int64_t bytes;
+    size_t n;
+    Error error = {0};
+    char *stick = world_path(world, "stick"), *store = zoo_store_folder(), *folder;
+    pull_and_check(world, &result);
+    pull_result_free(&result);
+    list("test/model", &arena, &snapshots, 1);
+    if (zoo_copy(&snapshots[0], stick, &bytes, &error))
+        fail_msg("%s", error.message);
+    assert_true(bytes > WEIGHTS_BYTES);
+    assert_int_equal(zoo_remove(&snapshots[0], &bytes, &error), 0);
+    assert_int_equal(zoo_list_folder(stick, &arena, &snapshots, &n, &error), 0);
+    assert_int_equal(n, 1);
+    assert_string_equal(snapshots[0].refs, "main");
+    if (zoo_copy(&snapshots[0], store, &bytes, &error))
+        fail_msg("%s", error.message);
+    assert_true(store_is_sound(world));
+    if (zoo_resolve("test/model", &folder, &error))
+        fail_msg("%s", error.message);
+    free(folder);
+    ZooSnapshot *here;
+    list("test/model", &arena, &here, 1);
+    assert_int_equal(zoo_remove(&here[0], &bytes, &error), 0);
+    char *blob = world_path(world, "stick/models--test--model/blobs/%s",
+                            hub_server_hash(world->hub, "model.safetensors"));
+    world->weights[77] ^= 1;
+    assert_int_equal(file_write_atomic(blob, world->weights, WEIGHTS_BYTES, NULL), 0);
+    assert_int_equal(zoo_copy(&snapshots[0], store, &bytes, &error), -1);
+    assert_int_equal(error.kind, ERROR_CHECK);
+    assert_int_equal(zoo_resolve("test/model", &folder, &error), -1);
+    unlink(blob);
+    assert_int_equal(symlink("/etc/passwd", blob), 0);
+    assert_int_equal(zoo_copy(&snapshots[0], store, &bytes, &error), -1);
+    assert_non_null(strstr(error.message, "not in the store's blobs folder"));
+    assert_true(store_is_sound(world));
+    free(blob);
+    free(stick);
+    free(store);
+    arena_free(&arena);
+}
+
 static void test_a_store_that_cannot_be_written(void **state) {
     World *world = *state;
     char *file = world_path(world, "file");
@@ -148,8 +195,11 @@ static void test_a_store_that_cannot_be_written(void **state) {
 
 int run_store_tests(void) {
     const struct CMUnitTest tests[] = {
-        HERE(test_listing_names_revisions),        HERE(test_verify_finds_a_changed_byte),
-        HERE(test_removing_keeps_what_others_use), HERE(test_the_python_cache_is_never_removed),
+        HERE(test_listing_names_revisions),
+        HERE(test_verify_finds_a_changed_byte),
+        HERE(test_removing_keeps_what_others_use),
+        HERE(test_the_python_cache_is_never_removed),
+        HERE(test_export_and_import),
         HERE(test_a_store_that_cannot_be_written),
     };
     return cmocka_run_group_tests_name("zoo: store", tests, NULL, NULL);
