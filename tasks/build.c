@@ -11,6 +11,7 @@ typedef struct Turn {
     Value text;    /* a string; an integer where the choices are the contexts */
     Value target;  /* a string, an integer or a list */
     Value choices; /* a list of strings; null if the task has none */
+    Value prefix;  /* a string: how the answer begins; empty if the task does not say */
 } Turn;
 
 /* The raw value of a source: a column, a rendered template, a literal, or what a function gives. */
@@ -110,10 +111,24 @@ static int read_target(const Prompt *prompt, const Value *document, Arena *arena
     return 0;
 }
 
+static int read_prefix(const Prompt *prompt, const Value *document, Arena *arena, Turn *turn, Error *error) {
+    bool rendered;
+    turn->prefix = value_string("");
+    if (prompt->prefix.kind == SOURCE_NONE)
+        return 0;
+    if (source_value(&prompt->prefix, document, arena, &turn->prefix, &rendered, error))
+        return -1;
+    if (turn->prefix.kind != VALUE_STRING || turn->text.kind != VALUE_STRING)
+        return error_set(error, "gen_prefix gave %s to %s; both must be strings",
+                         value_kind_name(turn->prefix.kind), value_kind_name(turn->text.kind));
+    return 0;
+}
+
 static int read_turn(const Prompt *prompt, const Value *document, Arena *arena, Turn *turn, Error *error) {
     return read_choices(&prompt->choice, document, arena, &turn->choices, error) ||
                    read_text(prompt, document, arena, turn, error) ||
-                   read_target(prompt, document, arena, turn, error)
+                   read_target(prompt, document, arena, turn, error) ||
+                   read_prefix(prompt, document, arena, turn, error)
                ? -1
                : 0;
 }
@@ -137,6 +152,27 @@ int task_process(const Task *task, const Value *row, Arena *arena, Value *out, E
     return task->config.process_docs ? task->config.process_docs(row, arena, out, error) : 0;
 }
 
+static bool space_at_end(const Value *text) {
+    const char *at = text->as.text;
+    size_t bytes = text->n;
+    text_rstrip(&at, &bytes);
+    return bytes < text->n;
+}
+
+static bool space_at_start(const Value *text) {
+    const char *at = text->as.text;
+    size_t bytes = text->n;
+    text_lstrip(&at, &bytes);
+    return bytes < text->n;
+}
+
+/* Left, delimiter, right; without the delimiter where a side is empty or white space already parts them. */
+static Value join_with(Arena *arena, const Value *left, const char *delimiter, const Value *right) {
+    bool apart = left->n == 0 || right->n == 0 || space_at_end(left) || space_at_start(right);
+    const char *text = arena_printf(arena, "%s%s%s", left->as.text, apart ? "" : delimiter, right->as.text);
+    return value_string(text);
+}
+
 static int append_example(const Task *task, size_t index, Arena *arena, Buffer *context, Error *error) {
     const Prompt *prompt = &task->config.fewshot;
     Value document, answer = value_null();
@@ -146,6 +182,13 @@ static int append_example(const Task *task, size_t index, Arena *arena, Buffer *
         return error_prefix(error, "few-shot example %zu", index);
     const Value *text =
         turn.text.kind == VALUE_INT ? &turn.choices.as.items[turn.text.as.integer] : &turn.text;
+    if (turn.prefix.n > 0) {
+        answer = join_with(arena, &turn.prefix, " ", &answer);
+        answer = join_with(arena, text, prompt->target_delimiter, &answer);
+        buffer_append(context, answer.as.text, answer.n);
+        buffer_append_text(context, prompt->fewshot_delimiter);
+        return 0;
+    }
     buffer_append(context, text->as.text, text->n);
     if (answer.n == 0)
         return 0; /* upstream then leaves out the delimiters too */
@@ -277,6 +320,8 @@ static int build(const Task *task, size_t i, Arena *arena, Buffer *preamble, Tas
         read_turn(&task->config.prompt, &document, arena, &turn, error) ||
         append_preamble(task, i, &document, arena, preamble, error))
         return -1;
+    if (turn.prefix.n > 0)
+        turn.text = join_with(arena, &turn.text, task->config.prompt.target_delimiter, &turn.prefix);
     buffer_append_text(preamble, "");
     value_append_json(&json, &document);
     out->json = arena_strndup(arena, json.data, json.size);

@@ -37,7 +37,7 @@ static const struct {
                   {"fewshot_delimiter", KEY_READ},
                   {"fewshot_split", KEY_READ},
                   {"filter_list", KEY_GENERATE},
-                  {"gen_prefix", KEY_REFUSED},
+                  {"gen_prefix", KEY_READ},
                   {"generation_kwargs", KEY_GENERATE},
                   {"group", KEY_GROUP},
                   {"group_alias", KEY_GROUP},
@@ -208,11 +208,11 @@ static int read_source(const Reader *reader, const Key *key, Source *out) {
 
 static int read_prompt(const Reader *reader, Prompt *out) {
     const Key text = find_key(reader, "doc_to_text"), target = find_key(reader, "doc_to_target"),
-              choice = find_key(reader, "doc_to_choice");
+              choice = find_key(reader, "doc_to_choice"), prefix = find_key(reader, "gen_prefix");
     out->target_delimiter = " ";
     out->fewshot_delimiter = "\n\n";
     return read_source(reader, &text, &out->text) || read_source(reader, &target, &out->target) ||
-                   read_source(reader, &choice, &out->choice) ||
+                   read_source(reader, &choice, &out->choice) || read_source(reader, &prefix, &out->prefix) ||
                    read_string(reader, "target_delimiter", &out->target_delimiter) ||
                    read_string(reader, "fewshot_delimiter", &out->fewshot_delimiter)
                ? -1
@@ -248,6 +248,7 @@ static int read_fewshot_key(const Reader *reader, const Key *key, TaskConfig *ou
     } overrides[] = {{"doc_to_text", &out->fewshot.text, NULL},
                      {"doc_to_target", &out->fewshot.target, NULL},
                      {"doc_to_choice", &out->fewshot.choice, NULL},
+                     {"gen_prefix", &out->fewshot.prefix, NULL},
                      {"target_delimiter", NULL, &out->fewshot.target_delimiter},
                      {"fewshot_delimiter", NULL, &out->fewshot.fewshot_delimiter},
                      {"split", NULL, &out->fewshot_split}};
@@ -546,6 +547,8 @@ int config_find_columns(Prompt *prompt, const Value *document, const TaskConfig 
             return error_set(error, "%s: %s: the data set %s has no column '%s'", config->file,
                              sources[i].key, config->dataset_path, source->text);
     }
+    if (prompt->prefix.kind == SOURCE_TEMPLATE && value_get(document, prompt->prefix.text))
+        prompt->prefix.kind = SOURCE_COLUMN;
     return 0;
 }
 

@@ -30,6 +30,7 @@ typedef struct Source {
 /* How a document becomes a turn; few-shot examples may have sources of their own. */
 typedef struct Prompt {
     Source text, target, choice;
+    Source prefix; /* gen_prefix: how the answer begins */
     const char *target_delimiter, *fewshot_delimiter;
 } Prompt;
 

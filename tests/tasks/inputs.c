@@ -226,6 +226,28 @@ static void test_generation_kwargs_have_upstreams_defaults(void **state) {
     assert_refused(GENERATE "generation_kwargs: {until: [1]}\n", ROW, "t.yaml:6: generation_kwargs", "until");
 }
 
+/* gen_prefix begins the answer, of the question and of the examples; white space is never doubled. */
+static void test_the_answers_beginning_stands_behind_the_question(void **state) {
+    (void)state;
+    Error error = {0};
+    Arena arena = {0};
+    TaskDocument document;
+    TaskSet *set;
+    char *folder = make_case("task: t\n" GOOD "doc_to_text: q\ngen_prefix: 'It is'\n", ROW);
+    char *tasks = path_join(folder, "tasks"), *data = path_join(folder, "data");
+    folder_write(folder, "data/org/set/default/test.jsonl", ROW "{\"q\": \"And?\\n\", \"label\": 0}\n");
+    if (open_task(&set, "t", data, tasks, 1, &error) ||
+        task_document(task_set_task(set, 0), 0, &arena, &document, &error))
+        fail_msg("%s", error.message);
+    assert_string_equal(document.requests[0].context, "And?\nIt is no\n\nIs it? It is");
+    assert_string_equal(document.requests[1].continuation, " yes");
+    task_set_close(set);
+    arena_free(&arena);
+    free(tasks);
+    free(data);
+    folder_remove(folder);
+}
+
 static void test_unknown_names_suggest_near_ones(void **state) {
     (void)state;
     Error error = {0};
@@ -247,13 +269,15 @@ static void test_unknown_names_suggest_near_ones(void **state) {
     assert_message(&error, "/nowhere", "cannot be read", NULL);
 }
 
-const struct CMUnitTest input_tests[] = {cmocka_unit_test(test_a_good_task_opens),
-                                         cmocka_unit_test(test_bad_task_files_are_refused),
-                                         cmocka_unit_test(test_bad_templates_are_refused),
-                                         cmocka_unit_test(test_bad_rows_are_refused),
-                                         cmocka_unit_test(test_bad_includes_are_refused),
-                                         cmocka_unit_test(test_missing_few_shot_split_is_named),
-                                         cmocka_unit_test(test_task_files_are_checked_without_data),
-                                         cmocka_unit_test(test_generation_kwargs_have_upstreams_defaults),
-                                         cmocka_unit_test(test_unknown_names_suggest_near_ones)};
+const struct CMUnitTest input_tests[] = {
+    cmocka_unit_test(test_a_good_task_opens),
+    cmocka_unit_test(test_bad_task_files_are_refused),
+    cmocka_unit_test(test_bad_templates_are_refused),
+    cmocka_unit_test(test_bad_rows_are_refused),
+    cmocka_unit_test(test_bad_includes_are_refused),
+    cmocka_unit_test(test_missing_few_shot_split_is_named),
+    cmocka_unit_test(test_task_files_are_checked_without_data),
+    cmocka_unit_test(test_generation_kwargs_have_upstreams_defaults),
+    cmocka_unit_test(test_the_answers_beginning_stands_behind_the_question),
+    cmocka_unit_test(test_unknown_names_suggest_near_ones)};
 const size_t n_input_tests = sizeof input_tests / sizeof *input_tests;
