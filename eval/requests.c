@@ -63,6 +63,10 @@ static int prepare_document(const RunParts *parts, Prepared *prepared, Arena *ar
     make_room(prepared, prepared->n);
     for (size_t i = 0; i < prepared->n; i++) {
         const TaskRequest *request = &document.requests[i];
+        if (request->type != OUTPUT_LOGLIKELIHOOD)
+            return error_set(
+                error, "task %s, document %lld, request %zu: found a %s request, expected loglikelihood",
+                task_info(task)->name, (long long)document.doc_id, i, output_type_name(request->type));
         bool same = i > 0 && text_equal(request->context, request[-1].context);
         if (encode_pair_after(&parts->encoder, same ? &prepared->encoded[i - 1] : NULL, request->context,
                               request->continuation, &prepared->encoded[i], error))

@@ -268,10 +268,13 @@ static int measure_rate(Plan *plan, Engine *engine, double *tokens_per_second, E
 
 int eval_plan(const EvalOptions *options, EvalPlan *plan, Error *error) {
     RunParts parts;
+    RunScores scores = {0};
     RunRequests all = {0};
     Db *db = NULL;
     *plan = (EvalPlan){0};
     int result = parts_open(&parts, options, error);
+    if (result == 0) /* refuses what a run would refuse */
+        result = scores_init(&scores, parts.tasks, error);
     if (result == 0 && !options->no_reuse && file_exists(options->db_path))
         result = db_open(&db, options->db_path, DB_READ, error);
     if (result == 0)
@@ -279,6 +282,7 @@ int eval_plan(const EvalOptions *options, EvalPlan *plan, Error *error) {
     if (result == 0)
         result = measure_rate(all.plan, parts.engine, &plan->tokens_per_second, error);
     requests_free(&all);
+    scores_free(&scores);
     db_close(db);
     parts_close(&parts);
     return result;
