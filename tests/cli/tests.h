@@ -19,6 +19,7 @@ int run_bad_input_tests(void);
 int run_real_tests(void);
 int run_logits_tests(void);
 int run_show_tests(void);
+int run_zoo_tests(void);
 
 typedef struct Output {
     int status; /* exit code; 128 + n when signal n ended it */
