@@ -177,7 +177,7 @@ static const SheetColumn warning_columns[] = {
 enum { N_RECORD_COLUMNS = sizeof record_columns / sizeof *record_columns };
 
 static SheetCell exact(double value, Arena *arena) {
-    return (SheetCell){.text = isfinite(value) ? arena_printf(arena, "%.17g", value) : "", .is_number = true};
+    return (SheetCell){.text = report_exact(value, arena), .is_number = true};
 }
 
 static SheetCell counted(int64_t value, Arena *arena) {

@@ -1,6 +1,7 @@
 /* Facts about a run as short texts for people, the same in every kind of report. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -27,6 +28,18 @@ const char *report_shots(const ReportRun *run, Arena *arena) {
         shots = run->entries[i].num_fewshot;
     }
     return shots < 0 ? "no tasks" : arena_printf(arena, "%lld-shot", (long long)shots);
+}
+
+const char *report_exact(double value, Arena *arena) {
+    char text[32];
+    if (!isfinite(value))
+        return "";
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return arena_strdup(arena, text);
 }
 
 const char *report_grouped(int64_t value, Arena *arena) {

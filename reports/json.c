@@ -1,25 +1,16 @@
 /* The JSON report: the stored numbers, unrounded; what is not available is null. */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "reports/results.h"
 
-/* The shortest text that reads back as the same double: cJSON would round the last digit away. */
-static void add_number(cJSON *object, const char *key, double value) {
-    char text[32];
-    if (!isfinite(value)) {
+/* cJSON would round the last digit away. */
+static void add_number(cJSON *object, const char *key, double value, Arena *arena) {
+    const char *text = report_exact(value, arena);
+    if (*text)
+        cJSON_AddRawToObject(object, key, text);
+    else
         cJSON_AddNullToObject(object, key);
-        return;
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    cJSON_AddRawToObject(object, key, text);
 }
 
 static void add_settings(cJSON *object, const ReportRun *run, Arena *arena) {
@@ -50,7 +41,7 @@ static void add_identity(cJSON *object, const ReportRun *run, Arena *arena) {
     cJSON_AddBoolToObject(object, "add_bos", run->add_bos);
     cJSON_AddNumberToObject(object, "fewshot_seed", (double)run->fewshot_seed);
     if (run->limit > 0)
-        add_number(object, "limit", run->limit);
+        add_number(object, "limit", run->limit, arena);
     else
         cJSON_AddNullToObject(object, "limit");
     cJSON_AddStringToObject(object, "build", run->build);
@@ -60,7 +51,7 @@ static void add_identity(cJSON *object, const ReportRun *run, Arena *arena) {
     cJSON_AddNumberToObject(object, "n_truncated", (double)run->n_truncated);
 }
 
-static void add_results(cJSON *array, const ReportEntry *entry) {
+static void add_results(cJSON *array, const ReportEntry *entry, Arena *arena) {
     for (size_t m = 0; m < entry->n_metrics; m++) {
         const ReportMetric *metric = &entry->metrics[m];
         cJSON *item = cJSON_CreateObject();
@@ -74,8 +65,8 @@ static void add_results(cJSON *array, const ReportEntry *entry) {
             cJSON_AddNullToObject(item, "num_fewshot");
         cJSON_AddStringToObject(item, "metric", metric->metric);
         cJSON_AddStringToObject(item, "filter", metric->filter);
-        add_number(item, "value", metric->value);
-        add_number(item, "stderr", metric->stderr_value);
+        add_number(item, "value", metric->value, arena);
+        add_number(item, "stderr", metric->stderr_value, arena);
         cJSON_AddNumberToObject(item, "n", (double)metric->n);
         cJSON_AddBoolToObject(item, "higher_is_better", metric->higher_is_better);
         cJSON_AddItemToArray(array, item);
@@ -127,7 +118,7 @@ static cJSON *run_object(const ReportRun *run, Arena *arena) {
     cJSON *groups = cJSON_AddArrayToObject(object, "groups");
     for (size_t i = 0; i < run->n_rows; i++) {
         const ReportEntry *entry = run->rows[i].entry;
-        add_results(results, entry);
+        add_results(results, entry, arena);
         if (entry->is_group)
             add_group(groups, entry);
         else

@@ -121,6 +121,8 @@ const char *report_shots(const ReportRun *run, Arena *arena);
 /* What was run, as pairs for people, in a fixed order; returns how many (at most REPORT_MAX_SETTINGS). */
 enum { REPORT_MAX_SETTINGS = 24 };
 size_t report_settings(const ReportRun *run, Arena *arena, ReportSetting out[REPORT_MAX_SETTINGS]);
+/* The shortest text that reads back as the same double; "" for what is not finite. */
+const char *report_exact(double value, Arena *arena);
 /* "1,234,567". */
 const char *report_grouped(int64_t value, Arena *arena);
 /* "1.28 B", "260 k": a count of parameters as people say it. */

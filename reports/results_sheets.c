@@ -106,11 +106,6 @@ static const SheetColumn record_columns[N_RECORD] = {
     {"value", NULL, true},    {"stderr", NULL, true},
     {"n", NULL, true},        {"higher_is_better", NULL, false}};
 
-/* Unrounded: these are for computing on. */
-static const char *exact(double value, Arena *arena) {
-    return isnan(value) ? "" : arena_printf(arena, "%.17g", value);
-}
-
 static void records(SheetBook *book, Sheet *sheet, const ReportRun *run) {
     Arena *arena = book->arena;
     for (size_t i = 0; i < run->n_rows; i++) {
@@ -131,8 +126,8 @@ static void records(SheetBook *book, Sheet *sheet, const ReportRun *run) {
             cells[C_SHOTS].text = shots < 0 ? "" : arena_printf(arena, "%lld", (long long)shots);
             cells[C_METRIC].text = metric->metric;
             cells[C_FILTER].text = metric->filter;
-            cells[C_VALUE].text = exact(metric->value, arena);
-            cells[C_STDERR].text = exact(metric->stderr_value, arena);
+            cells[C_VALUE].text = report_exact(metric->value, arena);
+            cells[C_STDERR].text = report_exact(metric->stderr_value, arena);
             cells[C_N].text = arena_printf(arena, "%lld", (long long)metric->n);
             cells[C_HIGHER].text = metric->higher_is_better ? "yes" : "no";
         }
