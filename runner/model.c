@@ -52,9 +52,12 @@ static int load_layer(Model *model, size_t i, Error *error) {
 /* An output matrix of its own if there is one; else the embedding, if the config ties them. */
 static int load_head(Model *model, Error *error) {
     const ModelConfig *config = &model->config;
-    if (checkpoint_find(&model->checkpoint, config->names.head))
-        return checkpoint_weight(&model->checkpoint, config->names.head, config->vocab_size,
-                                 config->hidden_size, &model->head, error);
+    const char *name = config->names.head, *other = config->names.other_head;
+    if (other && checkpoint_find(&model->checkpoint, other))
+        name = other;
+    if (checkpoint_find(&model->checkpoint, name))
+        return checkpoint_weight(&model->checkpoint, name, config->vocab_size, config->hidden_size,
+                                 &model->head, error);
     if (!config->tied_head)
         return error_set(error,
                          "%s: tensor %s is missing, and config.json does not tie it to the embedding "

@@ -64,6 +64,7 @@ typedef enum MlpKind { MLP_SWIGLU, MLP_SQUARED_RELU, MLP_NONE } MlpKind;
 /* A family's names of the tensors outside the mixers; a norm's name goes without ".weight". */
 typedef struct TensorNames {
     const char *embedding, *final_norm, *head;
+    const char *other_head;                   /* another name of the head, or NULL */
     const char *layers;                       /* what comes before a layer's number */
     const char *input_norm, *post_norm, *mlp; /* after the layer's prefix */
     const char *mixer[MIXER_KINDS];           /* prefix after the layer's, by MixerKind */

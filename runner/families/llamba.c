@@ -10,6 +10,7 @@ static const char *const ignored[] = {NULL};
 static const TensorNames names = {.embedding = "backbone.embedding.weight",
                                   .final_norm = "backbone.final_layernorm",
                                   .head = "lm_head.weight",
+                                  .other_head = "backbone.lm_head.weight",
                                   .layers = "backbone.layers.",
                                   .input_norm = "input_layernorm",
                                   .post_norm = "post_attention_layernorm",

@@ -122,7 +122,8 @@ class Backbone:
         return {name[len(prefix) :]: w for name, w in self.weights.items() if name.startswith(prefix)}
 
     def project(self, h):
-        return h @ self.weights.get("lm_head.weight", self.weights["backbone.embedding.weight"]).T
+        names = ("lm_head.weight", "backbone.lm_head.weight", "backbone.embedding.weight")
+        return h @ next(self.weights[name] for name in names if name in self.weights).T
 
 
 class Llamba(Backbone):

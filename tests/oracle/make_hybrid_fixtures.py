@@ -240,7 +240,7 @@ def make_llamba(name, seed, storage, d, wide, layers, heads, groups, states, voc
         tensors |= with_prefix(f"backbone.layers.{i}.", block(d, wide) | with_prefix("mixer.", mixer))
     tensors["backbone.final_layernorm.weight"] = ("norm", d)
     if not tied:
-        tensors["lm_head.weight"] = ("head", padded, d)
+        tensors["backbone.lm_head.weight"] = ("head", padded, d)
     return make(name, seed, storage, Llamba, {"config.json": config}, tensors, vocabulary=vocabulary)
 
 
