@@ -15,7 +15,7 @@ static const struct {
 } commands[] = {
     {"demo", command_demo, "score the built-in model on the built-in tasks: no network, no files"},
     {"run", command_run, "score a model on tasks and keep every result in a database"},
-    {"report", command_report, "show results from a database: Markdown, HTML or JSON"},
+    {"report", command_report, "show results from a database, or a paper's table with ours beside it"},
     {"published", command_published, "list the numbers that papers printed"},
     {"compare", command_compare, "compare runs on the same documents, with paired statistics"},
     {"runs", command_runs, "list the runs in a database and how far each got"},
