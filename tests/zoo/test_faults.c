@@ -168,6 +168,58 @@ static void test_nobody_listens(void **state) {
     pull_expecting_error(world, "expected https://HOST or http://HOST");
 }
 
+/* Runs `openssl` with arguments; false if the machine has none or it failed. */
+static bool openssl(const char *arguments) {
+    Buffer command = {0};
+    buffer_printf(&command, "openssl %s >/dev/null 2>&1 </dev/null", arguments);
+    bool good = system(command.data) == 0;
+    buffer_free(&command);
+    return good;
+}
+
+/* A certificate that no known authority has signed is refused, and no token is sent; the same server is
+ * talked to when its certificate is named as an authority. */
+static void test_certificates_are_verified(void **state) {
+    World *world = *state;
+    char *key = world_path(world, "key.pem"), *certificate = world_path(world, "certificate.pem");
+    Buffer arguments = {0}, endpoint = {0};
+    HubServer *port_finder = hub_server_start(0);
+    const char *port = strrchr(hub_server_endpoint(port_finder), ':') + 1;
+    buffer_printf(&endpoint, "https://localhost:%s", port);
+    buffer_printf(&arguments,
+                  "req -x509 -newkey rsa:2048 -nodes -keyout %s -out %s -days 2 -subj /CN=localhost "
+                  "-addext subjectAltName=DNS:localhost",
+                  key, certificate);
+    bool ready = openssl(arguments.data);
+    hub_server_stop(port_finder);
+    if (ready) {
+        pid_t server = fork();
+        if (server == 0) {
+            freopen("/dev/null", "w", stdout);
+            freopen("/dev/null", "w", stderr);
+            execlp("openssl", "openssl", "s_server", "-accept", strrchr(endpoint.data, ':') + 1, "-key", key,
+                   "-cert", certificate, "-www", "-quiet", (char *)NULL);
+            _exit(1);
+        }
+        world->options.retry_delay_ms = 100; /* the server needs a moment to listen */
+        setenv("HF_ENDPOINT", endpoint.data, 1);
+        pull_expecting_error(world, "self-signed certificate");
+        setenv("SSL_CERT_FILE", certificate, 1);
+        pull_expecting_error(world, "answered with a web page, expected JSON");
+        unsetenv("SSL_CERT_FILE");
+        kill(server, SIGKILL);
+        waitpid(server, NULL, 0);
+    }
+    buffer_free(&arguments);
+    buffer_free(&endpoint);
+    free(key);
+    free(certificate);
+    if (!ready) {
+        printf("skipped: there is no openssl program to make a certificate with\n");
+        skip();
+    }
+}
+
 /* Pulls with random faults, killed at random moments: in the end all is there, and never is a file in the
  * store that is not what its name says. ZEVAL_PULLS sets how many. */
 static void test_random_faults_and_kills_corrupt_nothing(void **state) {
@@ -220,6 +272,7 @@ int run_fault_tests(void) {
         HERE(test_ranges_ignored_or_wrong),
         HERE(test_a_refusal_without_a_token_asks_for_one),
         HERE(test_nobody_listens),
+        HERE(test_certificates_are_verified),
         HERE(test_random_faults_and_kills_corrupt_nothing),
     };
     return cmocka_run_group_tests_name("zoo: faults", tests, NULL, NULL);
