@@ -16,10 +16,15 @@ static const TensorNames names = {.embedding = "model.embed_tokens.weight",
                                   .mixer = {[MIXER_MLA] = "mla.", [MIXER_MAMBA2] = "mamba."},
                                   .ignored = ignored};
 
+/* Keys and values are shared as in the base model, unless use_full_kv_head gives every head its own. */
 static int read_groups(MlaConfig *mla, const ConfigFile *side, Error *error) {
+    bool full = false;
     if (json_opt_int(side->json, "num_key_value_heads", 1, CONFIG_MAX_HEADS, &mla->n_kv_heads, side->where,
-                     error))
+                     error) ||
+        json_opt_bool(side->json, "use_full_kv_head", &full, side->where, error))
         return -1;
+    if (full)
+        mla->n_kv_heads = mla->n_heads;
     if (mla->n_heads % mla->n_kv_heads)
         return error_set(error, "%s: num_attention_heads %lld is not a multiple of num_key_value_heads %lld",
                          side->where, (long long)mla->n_heads, (long long)mla->n_kv_heads);

@@ -150,6 +150,19 @@ static void test_ranks_are_inherited_from_the_layer_before(void **unused) {
     assert_true(config.rope.scaling == ROPE_PLAIN);
 }
 
+static void test_zebra_shares_keys_and_values_unless_told_not_to(void **unused) {
+    (void)unused;
+    ModelConfig config;
+    expect_read(&config, &family_zebra_llama, LLAMA "}",
+                MLA ",\"intermediate_size\":12,\"mla_layers\":[0,1],\"num_key_value_heads\":2}", NULL);
+    assert_int_equal(config.mla.n_kv_heads, 2);
+    expect_read(&config, &family_zebra_llama, LLAMA "}",
+                MLA ",\"intermediate_size\":12,\"mla_layers\":[0,1],\"num_key_value_heads\":2,"
+                    "\"use_full_kv_head\":true}",
+                NULL);
+    assert_int_equal(config.mla.n_kv_heads, 4);
+}
+
 static void test_the_kind_of_mamba_follows_its_keys(void **unused) {
     (void)unused;
     ModelConfig config;
@@ -253,6 +266,7 @@ int run_engine_family_tests(void) {
         cmocka_unit_test(test_sliding_windows_follow_their_keys),
         cmocka_unit_test(test_transformers_differ_by_their_traits),
         cmocka_unit_test(test_ranks_are_inherited_from_the_layer_before),
+        cmocka_unit_test(test_zebra_shares_keys_and_values_unless_told_not_to),
         cmocka_unit_test(test_the_kind_of_mamba_follows_its_keys),
         cmocka_unit_test(test_vocabularies_are_padded_as_in_the_reference),
         cmocka_unit_test(test_wrong_combinations_are_named),
