@@ -68,22 +68,40 @@ static const char *or_dash(const char *text) {
     return text ? text : "-";
 }
 
+static void print_model(const RegistryEntry *entry, const int widths[2]) {
+    printf("  %-*s  %*s  %-5s  %-5s  %s%s%s\n", widths[0], entry->name, widths[1], or_dash(entry->parameters),
+           or_dash(access_text(entry->access)), entry->n_published ? "table" : "", entry->repository,
+           entry->licence ? "  " : "", entry->licence ? entry->licence : "");
+}
+
+static void print_data_set(const RegistryEntry *entry, const int widths[2]) {
+    printf("  %-*s  datasets/%s%s%s\n", widths[0], entry->name, entry->repository, entry->licence ? "  " : "",
+           entry->licence ? entry->licence : "");
+}
+
+static void widen(int *width, const char *text) {
+    *width = text && (int)strlen(text) > *width ? (int)strlen(text) : *width;
+}
+
+/* Models under their families, then data sets. */
 static void print_entries(const Registry *registry) {
-    const char *family = "";
-    size_t width = 0;
-    for (size_t i = 0; i < registry->n; i++)
-        width = strlen(registry->entries[i].name) > width ? strlen(registry->entries[i].name) : width;
+    int widths[2] = {0, 0};
     for (size_t i = 0; i < registry->n; i++) {
-        const RegistryEntry *entry = &registry->entries[i];
-        const char *group = entry->dataset ? "data sets" : entry->family ? entry->family : "other models";
-        if (strcmp(group, family) != 0)
-            printf("%s%s\n", *family ? "\n" : "", group);
-        family = group;
-        printf("  %-*s  %-6s  %-6s  %-5s  %s%s%s%s\n", (int)width, entry->name, or_dash(entry->parameters),
-               or_dash(access_text(entry->access)), entry->n_published ? "table" : "",
-               entry->dataset ? "datasets/" : "", entry->repository, entry->licence ? "  " : "",
-               entry->licence ? entry->licence : "");
+        widen(&widths[0], registry->entries[i].name);
+        widen(&widths[1], registry->entries[i].parameters);
     }
+    const char *heading = "";
+    for (int data_sets = 0; data_sets < 2; data_sets++)
+        for (size_t i = 0; i < registry->n; i++) {
+            const RegistryEntry *entry = &registry->entries[i];
+            if (entry->dataset != (data_sets == 1))
+                continue;
+            const char *group = data_sets ? "data sets" : entry->family ? entry->family : "other models";
+            if (strcmp(group, heading) != 0)
+                printf("%s%s\n", *heading ? "\n" : "", group);
+            heading = group;
+            (data_sets ? print_data_set : print_model)(entry, widths);
+        }
 }
 
 static int list_available(const char *file, bool json, Error *error) {
