@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "reports/array.h"
 #include "reports/comparison.h"
 
 enum {
@@ -102,12 +103,7 @@ static const char select_pairs[] =
     " WHERE t.run_id = ?1 ORDER BY t.name, x.metric, x.filter, x.doc_id";
 
 static PairTest *new_test(PairComparison *out, sqlite3_stmt *row, Arena *arena) {
-    if ((out->n_tests & (out->n_tests - 1)) == 0) {
-        PairTest *tests = arena_alloc(arena, (out->n_tests ? 2 * out->n_tests : 1) * sizeof *tests);
-        if (out->n_tests)
-            memcpy(tests, out->tests, out->n_tests * sizeof *tests);
-        out->tests = tests;
-    }
+    out->tests = array_grown(arena, out->tests, out->n_tests, sizeof *out->tests);
     PairTest *test = &out->tests[out->n_tests++];
     *test = (PairTest){.task = report_text(row, 0, arena),
                        .metric = report_text(row, 1, arena),

@@ -149,6 +149,8 @@ static void metric_row(PaperReport *report, const Layout *layout) {
         SheetCell *cell = &cells[layout->first_score + c];
         bool same = strcmp(column->metric, column->our_metric) == 0;
         const char *metric = *column->our_task && !same ? column->our_metric : column->metric;
+        if (column->n_members > 0)
+            metric = arena_printf(arena, "mean of %zu", column->n_members);
         cell->text =
             column->shots > 0 ? arena_printf(arena, "%s, %lld", metric, (long long)column->shots) : metric;
         if (*column->our_task && !same)

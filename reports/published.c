@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/embedded.h"
 #include "base/text.h"
+#include "reports/array.h"
 
 enum { MAX_FIELDS = 64, MAX_TABLES = 500, MAX_COLUMNS = 40, MAX_ROWS = 200, MAX_NOTES = 16, FIRST_VALUE = 7 };
 
@@ -26,16 +27,6 @@ typedef struct Reader {
 static int fail(const Reader *reader, Error *error, const char *found, const char *expected) {
     return error_set(error, "%s, line %zu: found %s, expected %s", reader->where, reader->line, found,
                      expected);
-}
-
-/* Grows an array in an arena: the old one stays behind until the arena goes. */
-static void *grown(Arena *arena, const void *items, size_t n, size_t bytes_each) {
-    if (n & (n - 1))
-        return (void *)items;
-    char *out = arena_alloc(arena, (n ? 2 * n : 1) * bytes_each);
-    if (n)
-        memcpy(out, items, n * bytes_each);
-    return out;
 }
 
 static PublishedRow *last_row(const Reader *reader) {
@@ -68,7 +59,7 @@ static int read_table(Reader *reader, Error *error) {
                     "a paper first, then a key and a title");
     if (out->n_tables == MAX_TABLES)
         return fail(reader, error, "too many tables", "at most 500");
-    out->tables = grown(reader->arena, out->tables, out->n_tables, sizeof *out->tables);
+    out->tables = array_grown(reader->arena, out->tables, out->n_tables, sizeof *out->tables);
     reader->table = &out->tables[out->n_tables++];
     *reader->table = (PublishedTable){.paper_key = reader->paper_key,
                                       .paper = reader->paper,
@@ -97,7 +88,7 @@ static int read_about(Reader *reader, Error *error) {
     PublishedTable *table = reader->table;
     if (!table)
         return fail(reader, error, "a remark before any table", "a table first");
-    table->about = grown(reader->arena, table->about, table->n_about, sizeof *table->about);
+    table->about = array_grown(reader->arena, table->about, table->n_about, sizeof *table->about);
     table->about[table->n_about++] = reader->fields[1];
     return 0;
 }
@@ -110,7 +101,7 @@ static int read_column_line(Reader *reader, Error *error) {
                     "at most 40 of them after a table, before its rows");
     if (*reader->fields[4] && (!text_to_int(reader->fields[4], &shots) || shots < 0))
         return fail(reader, error, "a number of shots that is none", "a whole number or nothing");
-    table->columns = grown(reader->arena, table->columns, table->n_columns, sizeof *table->columns);
+    table->columns = array_grown(reader->arena, table->columns, table->n_columns, sizeof *table->columns);
     table->columns[table->n_columns++] = (PublishedColumn){.heading = reader->fields[1],
                                                            .task = reader->fields[2],
                                                            .metric = reader->fields[3],
@@ -148,7 +139,7 @@ static int read_row(Reader *reader, Error *error) {
         return fail(reader, error, "a row out of place", "at most 200 of them after a table's columns");
     if (reader->n_fields > FIRST_VALUE + table->n_columns)
         return fail(reader, error, "a row with more values than columns", "one value for each column");
-    table->rows = grown(reader->arena, table->rows, table->n_rows, sizeof *table->rows);
+    table->rows = array_grown(reader->arena, table->rows, table->n_rows, sizeof *table->rows);
     PublishedRow *row = &table->rows[table->n_rows++];
     const char *const *fields = reader->fields;
     *row = (PublishedRow){.model = fields[1],
@@ -205,7 +196,7 @@ static int add_note(Reader *reader, const char *place, bool is_slip, Error *erro
         note.column = (int)column;
     else if (strcmp(place, "row") != 0)
         return fail(reader, error, "a note on nothing", "\"row\", \"kv\" or the number of a column");
-    row->notes = grown(reader->arena, row->notes, row->n_notes, sizeof *row->notes);
+    row->notes = array_grown(reader->arena, row->notes, row->n_notes, sizeof *row->notes);
     row->notes[row->n_notes++] = note;
     return 0;
 }

@@ -5,16 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-
-/* Grows an array in an arena; the old one stays behind until the arena goes. */
-static void *grown(Arena *arena, const void *items, size_t n, size_t bytes_each) {
-    if (n & (n - 1))
-        return (void *)items;
-    char *out = arena_alloc(arena, (n ? 2 * n : 1) * bytes_each);
-    if (n)
-        memcpy(out, items, n * bytes_each);
-    return out;
-}
+#include "reports/array.h"
 
 int sheet_format_find(const char *name, SheetFormat *out, Error *error) {
     static const char *const names[N_SHEET_FORMATS] = {"markdown", "latex", "csv", "json"};
@@ -29,7 +20,7 @@ int sheet_format_find(const char *name, SheetFormat *out, Error *error) {
 
 Sheet *sheet_add(SheetBook *book, SheetUse use, const char *name, const char *title,
                  const SheetColumn *columns, size_t n_columns) {
-    book->sheets = grown(book->arena, book->sheets, book->n_sheets, sizeof *book->sheets);
+    book->sheets = array_grown(book->arena, book->sheets, book->n_sheets, sizeof *book->sheets);
     Sheet *sheet = arena_alloc(book->arena, sizeof *sheet);
     *sheet = (Sheet){.use = use, .name = name, .title = title, .columns = columns, .n_columns = n_columns};
     book->sheets[book->n_sheets++] = sheet;
@@ -37,8 +28,9 @@ Sheet *sheet_add(SheetBook *book, SheetUse use, const char *name, const char *ti
 }
 
 SheetCell *sheet_row(SheetBook *book, Sheet *sheet, bool rule_before) {
-    sheet->rules = grown(book->arena, sheet->rules, sheet->n_rows, sizeof *sheet->rules);
-    sheet->cells = grown(book->arena, sheet->cells, sheet->n_rows, sheet->n_columns * sizeof *sheet->cells);
+    sheet->rules = array_grown(book->arena, sheet->rules, sheet->n_rows, sizeof *sheet->rules);
+    sheet->cells =
+        array_grown(book->arena, sheet->cells, sheet->n_rows, sheet->n_columns * sizeof *sheet->cells);
     sheet->rules[sheet->n_rows] = rule_before;
     SheetCell *row = &sheet->cells[sheet->n_rows++ * sheet->n_columns];
     for (size_t c = 0; c < sheet->n_columns; c++)
@@ -50,7 +42,7 @@ size_t sheet_note(SheetBook *book, Sheet *sheet, const char *text) {
     for (size_t i = 0; i < sheet->n_notes; i++)
         if (strcmp(sheet->notes[i], text) == 0)
             return i + 1;
-    sheet->notes = grown(book->arena, sheet->notes, sheet->n_notes, sizeof *sheet->notes);
+    sheet->notes = array_grown(book->arena, sheet->notes, sheet->n_notes, sizeof *sheet->notes);
     sheet->notes[sheet->n_notes++] = text;
     return sheet->n_notes;
 }
@@ -67,7 +59,7 @@ void sheet_line(SheetBook *book, const char *format, ...) {
     va_start(arguments, format);
     buffer_vprintf(&text, format, arguments);
     va_end(arguments);
-    book->lines = grown(book->arena, book->lines, book->n_lines, sizeof *book->lines);
+    book->lines = array_grown(book->arena, book->lines, book->n_lines, sizeof *book->lines);
     book->lines[book->n_lines++] = arena_strdup(book->arena, text.data ? text.data : "");
     buffer_free(&text);
 }

@@ -39,8 +39,6 @@ typedef struct Sheet {
     size_t n_notes;
 } Sheet;
 
-enum { SHEET_BOOK_MAX = 600 };
-
 typedef struct SheetBook {
     Arena *arena;
     const char *title;

@@ -32,7 +32,7 @@ static void test_published_only_equals_the_print(void **state) {
     assert_contains(text, "KV-cache sizes computed by formula: 20 of 21 agree.");
     assert_contains(
         text, "| metric, shots | | | | | | acc_norm | acc_norm | acc_norm | acc | acc_norm | acc \\[1\\] |"
-              " acc | acc | mean | |\n");
+              " acc | acc | mean of 8 | |\n");
     assert_contains(text,
                     "| Zebra-Llama-1B, 8MLA-8M2 | 7.81% | 7.8125% | 8B | 7B | 1.27B | 42.49 | 67.38 | 60.54 |"
                     " 38.94 | 41.6 | 72.91 | 38.37 | 61.25 | 52.94 | 52.94 |\n");
