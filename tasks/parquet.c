@@ -385,10 +385,6 @@ int parquet_open(ParquetReader **out, const char *path, const ParquetLimits *lim
     return 0;
 }
 
-size_t parquet_row_count(const ParquetReader *reader) {
-    return reader->footer.n_rows;
-}
-
 void parquet_close(ParquetReader *reader) {
     if (!reader)
         return;

@@ -29,8 +29,6 @@ int parquet_open(ParquetReader **out, const char *path, const ParquetLimits *lim
 /* The same for bytes that the caller keeps; `name` is for messages. */
 int parquet_open_bytes(ParquetReader **out, const void *bytes, size_t size, const char *name,
                        const ParquetLimits *limits, Error *error);
-/* Rows of the whole file, as its footer says. */
-size_t parquet_row_count(const ParquetReader *reader);
 /* 1: the next row group's rows, mappings allocated in arena; 0: there is no more; -1: error. */
 int parquet_next(ParquetReader *reader, Arena *arena, Value **rows, size_t *n, Error *error);
 void parquet_close(ParquetReader *reader);
