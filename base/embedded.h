@@ -1,7 +1,6 @@
-/* Files that ship inside the binary: the built-in task files, the demo checkpoint and its data. The build
- * generates the table from the folders tasks/library and zoo/demo; names are the paths from the project's
- * root.
- */
+/* Files that ship inside the binary: the built-in task files, the demo checkpoint and its data, the registry
+ * of checkpoints, the papers' numbers. The build generates the table from the folders that the Makefile's
+ * EMBEDDED names; a file's name is its path from the project's root. */
 #ifndef ZEVAL_BASE_EMBEDDED_H
 #define ZEVAL_BASE_EMBEDDED_H
 
