@@ -18,7 +18,7 @@ static int process(const Tokenizer *tokenizer, const char *input, BulkOptions *b
 
 int command_tokenize(int argc, char **argv, Error *error) {
     const char *path = NULL, *input = NULL;
-    bool special = false, as_text = false, decode = false, skip_special = false;
+    bool special = false, as_text = false, offsets = false, decode = false, skip_special = false;
     int64_t n_threads = 0;
     const Option options[] = {
         {"tokenizer", "PATH", OPTION_TEXT, &path, 0, 0, true,
@@ -28,6 +28,8 @@ int command_tokenize(int argc, char **argv, Error *error) {
          "add the special tokens that the tokenizer puts around a text (BOS, EOS)"},
         {"special-as-text", NULL, OPTION_FLAG, &as_text, 0, 0, false,
          "take special-token strings in a text as text like any other"},
+        {"offsets", NULL, OPTION_FLAG, &offsets, 0, 0, false,
+         "also print which bytes of the text each token stands for"},
         {"decode", NULL, OPTION_FLAG, &decode, 0, 0, false,
          "the way back: read {\"ids\": [...]}, print {\"text\": ...}"},
         {"skip-special", NULL, OPTION_FLAG, &skip_special, 0, 0, false,
@@ -48,6 +50,7 @@ int command_tokenize(int argc, char **argv, Error *error) {
     if (skip_special && !decode)
         return error_set_kind(error, ERROR_USAGE, "--skip-special is for --decode");
     BulkOptions bulk = {.policy = (special ? SPECIAL_ADD : 0) | (as_text ? SPECIAL_AS_TEXT : 0),
+                        .offsets = offsets,
                         .decode = decode,
                         .skip_special = skip_special,
                         .n_threads = (int)n_threads};

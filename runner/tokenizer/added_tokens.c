@@ -134,15 +134,15 @@ void added_tokens_cut(const AddedTokens *added, const Trie *trie, const char *te
         if (token->rstrip)
             end = skip_space(text, bytes, end);
         if (done < start) {
-            buffer_append(&out->text, text + done, start - done);
+            pieces_copy(out, text, done, start - done);
             pieces_close(out, -1, at_start && done == 0);
         }
-        buffer_append(&out->text, text + start, end - start);
+        pieces_copy(out, text, start, end - start);
         pieces_close(out, token->id, false);
         done = end;
     }
     if (done < bytes) {
-        buffer_append(&out->text, text + done, bytes - done);
+        pieces_copy(out, text, done, bytes - done);
         pieces_close(out, -1, at_start && done == 0);
     }
 }
@@ -178,7 +178,8 @@ static int normalize_content(Tokenizer *tokenizer, AddedToken *token, Error *err
     Buffer text = {0};
     bool at_start = true;
     buffer_append(&text, token->content, token->bytes);
-    int result = normalizers_apply(tokenizer->normalizers, tokenizer->n_normalizers, &text, &at_start, error);
+    int result =
+        normalizers_apply(tokenizer->normalizers, tokenizer->n_normalizers, &text, NULL, &at_start, error);
     if (!result && (text.size != token->bytes || memcmp(text.data, token->content, text.size) != 0)) {
         token->normalized_content = arena_strndup(&tokenizer->arena, text.size ? text.data : "", text.size);
         token->normalized_bytes = text.size;

@@ -16,14 +16,14 @@ static const MergeSlot *find_merge(const Bpe *bpe, int32_t left, int32_t right) 
     return slot->pair == UINT64_MAX ? NULL : slot;
 }
 
-static void push_symbol(BpeScratch *scratch, int32_t id) {
+static void push_symbol(BpeScratch *scratch, int32_t id, size_t start, size_t bytes) {
     if (scratch->n_symbols == scratch->symbols_capacity) {
         scratch->symbols_capacity = scratch->symbols_capacity ? scratch->symbols_capacity * 2 : 128;
         scratch->symbols =
             mem_realloc(scratch->symbols, scratch->symbols_capacity * sizeof *scratch->symbols);
     }
     int32_t at = (int32_t)scratch->n_symbols++;
-    scratch->symbols[at] = (BpeSymbol){id, at - 1, at + 1};
+    scratch->symbols[at] = (BpeSymbol){id, at - 1, at + 1, (int32_t)start, (int32_t)bytes};
 }
 
 static bool before(BpeCandidate a, BpeCandidate b) {
@@ -98,6 +98,7 @@ static void merge_symbols(const Bpe *bpe, BpeScratch *scratch, size_t n) {
         if (!merge || merge->merged != top.merged)
             continue;
         left->id = top.merged;
+        left->bytes += right->bytes;
         left->next = right->next;
         right->id = -1;
         if (left->next >= 0) {
@@ -110,33 +111,45 @@ static void merge_symbols(const Bpe *bpe, BpeScratch *scratch, size_t n) {
 }
 
 /* Adds the bytes of a character as symbols; false if the vocabulary lacks one of them. */
-static bool push_bytes(const Bpe *bpe, BpeScratch *scratch, const char *text, size_t bytes) {
+static bool push_bytes(const Bpe *bpe, BpeScratch *scratch, const char *word, size_t start, size_t bytes) {
+    const char *text = word + start;
     for (size_t i = 0; i < bytes; i++)
         if (bpe->byte_ids[(uint8_t)text[i]] < 0)
             return false;
     for (size_t i = 0; i < bytes; i++)
-        push_symbol(scratch, bpe->byte_ids[(uint8_t)text[i]]);
+        push_symbol(scratch, bpe->byte_ids[(uint8_t)text[i]], start + i, 1);
     return true;
 }
 
-/* Appends what the collected symbols merge into. `id` is the piece of the vocabulary that their text is, -1
- * if it is none. */
-static void flush_symbols(const Bpe *bpe, BpeScratch *scratch, int32_t id, TokenIds *out) {
+static void put_id(TokenIds *out, const BpeScratch *scratch, int32_t id, size_t start, size_t bytes) {
+    token_ids_append(out, id);
+    if (scratch->ranges)
+        token_spans_append(scratch->ranges, (TokenSpan){start, start + bytes});
+}
+
+static void put_symbol(TokenIds *out, const BpeScratch *scratch, const BpeSymbol *symbol) {
+    put_id(out, scratch, symbol->id, (size_t)symbol->start, (size_t)symbol->bytes);
+}
+
+/* Appends what the collected symbols, the stretch [start, end) of the word, merge into. `id` is the piece of
+ * the vocabulary that its text is, -1 if it is none. */
+static void flush_symbols(const Bpe *bpe, BpeScratch *scratch, int32_t id, size_t start, size_t end,
+                          TokenIds *out) {
     size_t n = scratch->n_symbols;
     scratch->n_symbols = 0;
-    if (n == 1) {
-        token_ids_append(out, scratch->symbols[0].id);
-        return;
-    }
     if (n == 0)
         return;
+    if (n == 1) {
+        put_symbol(out, scratch, &scratch->symbols[0]);
+        return;
+    }
     if (id >= 0 && bpe_whole(bpe, id) == WHOLE_YES) {
-        token_ids_append(out, id);
+        put_id(out, scratch, id, start, end - start);
         return;
     }
     merge_symbols(bpe, scratch, n);
     for (int32_t at = 0; at >= 0; at = scratch->symbols[at].next)
-        token_ids_append(out, scratch->symbols[at].id);
+        put_symbol(out, scratch, &scratch->symbols[at]);
     if (id >= 0)
         bpe_set_whole(bpe, id, scratch->symbols[0].id == id && scratch->symbols[0].next < 0);
 }
@@ -151,8 +164,9 @@ static int32_t find_piece(const Bpe *bpe, const char *text, size_t bytes) {
 static void encode_characters(const Bpe *bpe, const char *word, size_t bytes, BpeScratch *scratch,
                               TokenIds *out) {
     bool unknown_waits = false;
-    size_t start = 0;  /* of the stretch being collected */
-    int32_t left = -1; /* the character before, if it is known */
+    size_t start = 0;                      /* of the stretch being collected */
+    size_t unknown = 0, unknown_bytes = 0; /* the run of unknown characters */
+    int32_t left = -1;                     /* the character before, if it is known */
     scratch->n_symbols = 0;
     for (size_t at = 0, length; at < bytes; at += length) {
         uint32_t code;
@@ -160,26 +174,29 @@ static void encode_characters(const Bpe *bpe, const char *word, size_t bytes, Bp
         int32_t id = code < N_SMALL_CHARACTERS ? bpe->small_ids[code]
                                                : string_table_find(&bpe->ids, word + at, length);
         if (id >= 0 && left >= 0 && !bpe_may_join(bpe, left, id)) {
-            flush_symbols(bpe, scratch, find_piece(bpe, word + start, at - start), out);
+            flush_symbols(bpe, scratch, find_piece(bpe, word + start, at - start), start, at, out);
             start = at;
         }
         left = id;
         if (id >= 0) {
             if (unknown_waits)
-                push_symbol(scratch, bpe->unknown_id);
+                push_symbol(scratch, bpe->unknown_id, unknown, unknown_bytes);
             unknown_waits = false;
-            push_symbol(scratch, id);
-        } else if (bpe->byte_fallback && push_bytes(bpe, scratch, word + at, length)) {
+            push_symbol(scratch, id, at, length);
+        } else if (bpe->byte_fallback && push_bytes(bpe, scratch, word, at, length)) {
             continue;
         } else if (bpe->unknown_id >= 0) {
             if (unknown_waits && !bpe->fuse_unknown)
-                push_symbol(scratch, bpe->unknown_id);
+                push_symbol(scratch, bpe->unknown_id, unknown, unknown_bytes);
+            if (!unknown_waits || !bpe->fuse_unknown)
+                unknown = at;
+            unknown_bytes = at + length - unknown;
             unknown_waits = true;
         }
     }
     if (unknown_waits)
-        push_symbol(scratch, bpe->unknown_id);
-    flush_symbols(bpe, scratch, find_piece(bpe, word + start, bytes - start), out);
+        push_symbol(scratch, bpe->unknown_id, unknown, unknown_bytes);
+    flush_symbols(bpe, scratch, find_piece(bpe, word + start, bytes - start), start, bytes, out);
 }
 
 int bpe_encode(const Bpe *bpe, const char *word, size_t bytes, BpeScratch *scratch, TokenIds *out,
@@ -189,7 +206,7 @@ int bpe_encode(const Bpe *bpe, const char *word, size_t bytes, BpeScratch *scrat
                          INT32_MAX / 2);
     int32_t id = find_piece(bpe, word, bytes);
     if (id >= 0 && (bpe->ignore_merges || bpe_whole(bpe, id) == WHOLE_YES))
-        token_ids_append(out, id);
+        put_id(out, scratch, id, 0, bytes);
     else
         encode_characters(bpe, word, bytes, scratch, out);
     return 0;

@@ -36,6 +36,7 @@ typedef struct Bulk {
 typedef struct LineScratch {
     Buffer text, where;
     TokenIds ids;
+    TokenSpans spans;
 } LineScratch;
 
 static void append_id(Buffer *out, int64_t id) {
@@ -53,7 +54,19 @@ static void append_ids(Buffer *out, const TokenIds *ids) {
             buffer_append(out, ", ", 2);
         append_id(out, ids->ids[i]);
     }
-    buffer_append_text(out, "]}\n");
+    buffer_append_char(out, ']');
+}
+
+static void append_spans(Buffer *out, const TokenSpans *spans) {
+    buffer_append_text(out, ", \"offsets\": [");
+    for (size_t i = 0; i < spans->n; i++) {
+        buffer_append_text(out, i ? ", [" : "[");
+        append_id(out, (int64_t)spans->items[i].start);
+        buffer_append(out, ", ", 2);
+        append_id(out, (int64_t)spans->items[i].end);
+        buffer_append_char(out, ']');
+    }
+    buffer_append_char(out, ']');
 }
 
 static int encode_line(const Bulk *bulk, const char *line, size_t bytes, LineScratch *scratch, Buffer *out,
@@ -62,10 +75,14 @@ static int encode_line(const Bulk *bulk, const char *line, size_t bytes, LineScr
     scratch->ids.n = 0;
     if (json_line_text(line, bytes, "text", &scratch->text, where, error))
         return -1;
-    if (tokenizer_encode(bulk->tokenizer, scratch->text.data, scratch->text.size, bulk->options->policy,
-                         &scratch->ids, error))
+    scratch->spans.n = 0;
+    if (tokenizer_encode_spans(bulk->tokenizer, scratch->text.data, scratch->text.size, bulk->options->policy,
+                               &scratch->ids, bulk->options->offsets ? &scratch->spans : NULL, error))
         return error_prefix(error, "%s", where);
     append_ids(out, &scratch->ids);
+    if (bulk->options->offsets)
+        append_spans(out, &scratch->spans);
+    buffer_append_text(out, "}\n");
     return 0;
 }
 
@@ -103,6 +120,7 @@ static void process_run(void *context, size_t i, int thread) {
     buffer_free(&scratch.text);
     buffer_free(&scratch.where);
     token_ids_free(&scratch.ids);
+    token_spans_free(&scratch.spans);
 }
 
 /* 1: there are lines, 0: the input is at its end, -1: it cannot be read. */

@@ -236,9 +236,9 @@ static int apply_byte_level(const Decoder *self, const Pieces *in, Pieces *out, 
     }
     if (raw.size) {
         stable -= unicode_unfinished_tail(raw.data, stable);
-        unicode_append_repaired(&out->text, raw.data, stable);
+        unicode_append_repaired(&out->text, raw.data, stable, NULL);
         out->stable = out->text.size;
-        unicode_append_repaired(&out->text, raw.data + stable, raw.size - stable);
+        unicode_append_repaired(&out->text, raw.data + stable, raw.size - stable, NULL);
     }
     pieces_close_token(out);
     out->open = true;

@@ -15,13 +15,16 @@ static int load_prepend(Normalizer *self, const cJSON *json, Arena *arena, const
     return 0;
 }
 
-static int apply_prepend(const Normalizer *self, const char *text, size_t bytes, Buffer *out, bool *at_start,
-                         Error *error) {
+static int apply_prepend(const Normalizer *self, const char *text, size_t bytes, Buffer *out, Trace *trace,
+                         bool *at_start, Error *error) {
     (void)at_start;
     (void)error;
-    if (bytes)
+    if (bytes) {
         buffer_append_text(out, self->content);
+        trace_make(trace, strlen(self->content), 0, 0);
+    }
     buffer_append(out, text, bytes);
+    trace_copy(trace, 0, bytes);
     return 0;
 }
 
@@ -36,16 +39,19 @@ static int load_replace(Normalizer *self, const cJSON *json, Arena *arena, const
     return 0;
 }
 
-static int apply_replace(const Normalizer *self, const char *text, size_t bytes, Buffer *out, bool *at_start,
-                         Error *error) {
+static int apply_replace(const Normalizer *self, const char *text, size_t bytes, Buffer *out, Trace *trace,
+                         bool *at_start, Error *error) {
     Cuts cuts = {0};
     int result = token_pattern_cut(&self->pattern, text, bytes, &cuts, error);
     for (size_t i = 0; !result && i < cuts.n; i++) {
         const Cut *cut = &cuts.items[i];
-        if (cut->matched)
+        if (cut->matched) {
             buffer_append_text(out, self->content);
-        else
+            trace_make(trace, strlen(self->content), cut->start, cut->end);
+        } else {
             buffer_append(out, text + cut->start, cut->end - cut->start);
+            trace_copy(trace, cut->start, cut->end - cut->start);
+        }
     }
     /* The reference gives a replacement the place of the last character it replaces. */
     if (!result && cuts.n && cuts.items[0].matched && cuts.items[0].end) {
@@ -141,12 +147,44 @@ static int apply_form(const char *text, size_t bytes, utf8proc_option_t form, Bu
     return result;
 }
 
+/* True if normalization never joins the character with what stands before it. */
+static bool starts_group(uint32_t code) {
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
+    bool jamo = code >= 0x1160 && code <= 0x11FF;
+    return !jamo && category != UTF8PROC_CATEGORY_MN && category != UTF8PROC_CATEGORY_MC &&
+           category != UTF8PROC_CATEGORY_ME && combining_class((utf8proc_int32_t)code) == 0;
+}
+
+/* The same character by character, so that each has its span: a character and the marks after it are one. */
+static int apply_form_traced(const char *text, size_t bytes, utf8proc_option_t form, Buffer *out,
+                             Trace *trace, Error *error) {
+    for (size_t start = 0, end; start < bytes; start = end) {
+        uint32_t code;
+        size_t before = out->size;
+        end = start + utf8_decode(text + start, bytes - start, &code);
+        while (end < bytes) {
+            size_t length = utf8_decode(text + end, bytes - end, &code);
+            if (starts_group(code))
+                break;
+            end += length;
+        }
+        if (apply_form(text + start, end - start, form, out, error))
+            return -1;
+        if (out->size - before == end - start && memcmp(out->data + before, text + start, end - start) == 0)
+            trace_copy(trace, start, end - start);
+        else
+            trace_make(trace, out->size - before, start, end);
+    }
+    return 0;
+}
+
 #define UNICODE_FORM(name, options)                                                                          \
     static int apply_##name(const Normalizer *self, const char *text, size_t bytes, Buffer *out,             \
-                            bool *at_start, Error *error) {                                                  \
+                            Trace *trace, bool *at_start, Error *error) {                                    \
         (void)self;                                                                                          \
         (void)at_start;                                                                                      \
-        return apply_form(text, bytes, options, out, error);                                                 \
+        return trace ? apply_form_traced(text, bytes, options, out, trace, error)                            \
+                     : apply_form(text, bytes, options, out, error);                                         \
     }
 UNICODE_FORM(nfc, UTF8PROC_COMPOSE)
 UNICODE_FORM(nfd, UTF8PROC_DECOMPOSE)
@@ -163,8 +201,8 @@ static int load_strip(Normalizer *self, const cJSON *json, Arena *arena, const c
                : 0;
 }
 
-static int apply_strip(const Normalizer *self, const char *text, size_t bytes, Buffer *out, bool *at_start,
-                       Error *error) {
+static int apply_strip(const Normalizer *self, const char *text, size_t bytes, Buffer *out, Trace *trace,
+                       bool *at_start, Error *error) {
     (void)error;
     size_t start = 0, end = bytes;
     uint32_t code;
@@ -186,36 +224,42 @@ static int apply_strip(const Normalizer *self, const char *text, size_t bytes, B
     if (start)
         *at_start = false;
     buffer_append(out, text + start, end - start);
+    trace_copy(trace, start, end - start);
     return 0;
 }
 
 /* ---- Lowercase */
 
-static int apply_lowercase(const Normalizer *self, const char *text, size_t bytes, Buffer *out,
+static int apply_lowercase(const Normalizer *self, const char *text, size_t bytes, Buffer *out, Trace *trace,
                            bool *at_start, Error *error) {
     (void)self;
     (void)at_start;
     (void)error;
     for (size_t at = 0; at < bytes;) {
         uint32_t code;
+        size_t start = at, before = out->size;
         at += utf8_decode(text + at, bytes - at, &code);
         if (code == 0x130) /* the one letter whose lower case is two characters */
             buffer_append(out, "i\xCC\x87", 3);
         else
             unicode_append(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)code));
+        trace_make(trace, out->size - before, start, at);
     }
     return 0;
 }
 
 /* ---- ByteLevel */
 
-static int apply_byte_level(const Normalizer *self, const char *text, size_t bytes, Buffer *out,
+static int apply_byte_level(const Normalizer *self, const char *text, size_t bytes, Buffer *out, Trace *trace,
                             bool *at_start, Error *error) {
     (void)self;
     (void)at_start;
     (void)error;
-    for (size_t i = 0; i < bytes; i++)
+    for (size_t i = 0; i < bytes; i++) {
+        size_t before = out->size;
         unicode_append(out, unicode_from_byte((uint8_t)text[i]));
+        trace_make(trace, out->size - before, i, i + 1);
+    }
     return 0;
 }
 
@@ -246,16 +290,33 @@ void normalizer_free(Normalizer *normalizer) {
     token_pattern_free(&normalizer->pattern);
 }
 
-int normalizers_apply(const Normalizer *normalizers, size_t n, Buffer *text, bool *at_start, Error *error) {
+/* The output's spans become the input's of the next stage. */
+static void take_spans(Trace *trace, TokenSpans *spans) {
+    TokenSpans made = {trace->spans, trace->n, trace->capacity};
+    *trace = (Trace){.on = true, .spans = spans->items, .capacity = spans->capacity};
+    *spans = made;
+}
+
+int normalizers_apply(const Normalizer *normalizers, size_t n, Buffer *text, TokenSpans *spans,
+                      bool *at_start, Error *error) {
     Buffer spare = {0};
+    Trace trace = {.on = spans != NULL};
     int result = 0;
     for (size_t i = 0; i < n && !result && text->size; i++) {
         buffer_clear(&spare);
-        result = normalizers[i].kind->apply(&normalizers[i], text->data, text->size, &spare, at_start, error);
+        if (spans) {
+            trace.source = spans->items;
+            trace.n_source = spans->n;
+        }
+        result = normalizers[i].kind->apply(&normalizers[i], text->data, text->size, &spare,
+                                            spans ? &trace : NULL, at_start, error);
         Buffer swap = *text;
         *text = spare;
         spare = swap;
+        if (spans)
+            take_spans(&trace, spans);
     }
     buffer_free(&spare);
+    trace_free(&trace);
     return result;
 }

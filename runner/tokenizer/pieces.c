@@ -20,6 +20,17 @@ void token_ids_free(TokenIds *list) {
     *list = (TokenIds){0};
 }
 
+void token_spans_append(TokenSpans *list, TokenSpan span) {
+    if (list->n == list->capacity)
+        list->items = grown(list->items, &list->capacity, sizeof *list->items);
+    list->items[list->n++] = span;
+}
+
+void token_spans_free(TokenSpans *list) {
+    free(list->items);
+    *list = (TokenSpans){0};
+}
+
 void cuts_append(Cuts *cuts, size_t start, size_t end, bool matched) {
     if (cuts->n == cuts->capacity)
         cuts->items = grown(cuts->items, &cuts->capacity, sizeof *cuts->items);
@@ -31,12 +42,19 @@ void pieces_clear(Pieces *pieces) {
     pieces->n = 0;
     pieces->stable = 0;
     pieces->open = false;
+    pieces->trace.n = 0;
 }
 
 void pieces_free(Pieces *pieces) {
     buffer_free(&pieces->text);
     free(pieces->items);
+    trace_free(&pieces->trace);
     *pieces = (Pieces){0};
+}
+
+void pieces_copy(Pieces *pieces, const char *text, size_t from, size_t n) {
+    buffer_append(&pieces->text, text + from, n);
+    trace_copy(&pieces->trace, from, n);
 }
 
 static size_t pieces_end(const Pieces *pieces) {

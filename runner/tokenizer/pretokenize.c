@@ -56,7 +56,7 @@ static void emit(Cuts *cuts, const char *text, SplitBehavior behavior, bool inve
         const Cut *cut = &cuts->items[i];
         if (cut->matched)
             continue;
-        buffer_append(&out->text, text + cut->start, cut->end - cut->start);
+        pieces_copy(out, text, cut->start, cut->end - cut->start);
         pieces_close(out, -1, at_start && cut->start == 0);
     }
 }
@@ -139,12 +139,18 @@ static int load_byte_level(PreTokenizer *self, const cJSON *json, Arena *arena, 
                                  where, error);
 }
 
-/* Every character of the byte-level alphabet takes one or two bytes. */
-static void append_byte_characters(Buffer *out, const char *text, size_t bytes) {
-    char *at = buffer_reserve(out, 2 * bytes), *start = at;
-    for (size_t i = 0; i < bytes; i++)
-        at += utf8_encode(unicode_from_byte((uint8_t)text[i]), at);
-    out->size += (size_t)(at - start);
+/* Bytes [start, end) of text in the byte-level alphabet, whose characters take one or two bytes. With
+ * `spaced` the text has a space in front that the stage's input has not. */
+static void append_byte_characters(Pieces *out, const char *text, size_t start, size_t end, bool spaced) {
+    char *first = buffer_reserve(&out->text, 2 * (end - start)), *at = first;
+    for (size_t i = start; i < end; i++) {
+        size_t length = utf8_encode(unicode_from_byte((uint8_t)text[i]), at);
+        size_t from = spaced && i > 0 ? i - 1 : i;
+        at += length;
+        if (out->trace.on)
+            trace_make(&out->trace, length, from, spaced && i == 0 ? from : from + 1);
+    }
+    out->text.size += (size_t)(at - first);
     *at = '\0';
 }
 
@@ -164,8 +170,7 @@ static int apply_byte_level(const PreTokenizer *self, const char *text, size_t b
     else
         cuts_append(cuts, 0, bytes, false);
     for (size_t i = 0; !result && i < cuts->n; i++) {
-        append_byte_characters(&out->text, text + cuts->items[i].start,
-                               cuts->items[i].end - cuts->items[i].start);
+        append_byte_characters(out, text, cuts->items[i].start, cuts->items[i].end, text == spaced.data);
         pieces_close(out, -1, at_start && i == 0);
     }
     buffer_free(&spaced);
@@ -215,6 +220,11 @@ static int load_metaspace(PreTokenizer *self, const cJSON *json, Arena *arena, c
                : 0;
 }
 
+static void prepend_mark(const PreTokenizer *self, Pieces *out) {
+    buffer_append_text(&out->text, self->replacement);
+    trace_make(&out->trace, strlen(self->replacement), 0, 0);
+}
+
 static int apply_metaspace(const PreTokenizer *self, const char *text, size_t bytes, bool at_start,
                            Cuts *cuts, Pieces *out, Error *error) {
     (void)cuts;
@@ -222,7 +232,7 @@ static int apply_metaspace(const PreTokenizer *self, const char *text, size_t by
     size_t mark_bytes = strlen(self->replacement);
     bool marked = text[0] == ' ' || (bytes >= mark_bytes && memcmp(text, self->replacement, mark_bytes) == 0);
     if (!marked && (self->prepend == PREPEND_ALWAYS || (self->prepend == PREPEND_FIRST && at_start)))
-        buffer_append_text(&out->text, self->replacement);
+        prepend_mark(self, out);
     size_t first_piece = out->n;
     for (size_t at = 0, length; at < bytes; at += length) {
         uint32_t code;
@@ -232,6 +242,10 @@ static int apply_metaspace(const PreTokenizer *self, const char *text, size_t by
         if (mark && self->split)
             pieces_close(out, -1, at_start && out->n == first_piece);
         buffer_append(&out->text, mark ? self->replacement : text + at, mark ? mark_bytes : length);
+        if (mark)
+            trace_make(&out->trace, mark_bytes, at, at + length);
+        else
+            trace_copy(&out->trace, at, length);
     }
     pieces_close(out, -1, at_start && out->n == first_piece);
     return 0;
@@ -294,7 +308,7 @@ static int apply_whitespace(const PreTokenizer *self, const char *text, size_t b
             start = at;
         }
         if (kind != SPACE)
-            buffer_append(&out->text, text + at, length);
+            pieces_copy(out, text, at, length);
     }
     pieces_close(out, -1, at_start && start == 0);
     return 0;
@@ -332,8 +346,12 @@ int pre_tokenizers_apply(const PreTokenizer *chain, size_t n, Pieces *pieces, Pi
         for (size_t k = 0; k < pieces->n; k++) {
             const Piece *piece = &pieces->items[k];
             const char *text = pieces->text.data + piece->start;
+            if (pieces->trace.on) {
+                spare->trace.source = pieces->trace.spans + piece->start;
+                spare->trace.n_source = piece->bytes;
+            }
             if (piece->id >= 0) {
-                buffer_append(&spare->text, text, piece->bytes);
+                pieces_copy(spare, text, 0, piece->bytes);
                 pieces_close(spare, piece->id, false);
             } else if (chain[i].kind->apply(&chain[i], text, piece->bytes, piece->at_start, cuts, spare,
                                             error)) {

@@ -53,7 +53,7 @@ static void push_bytes(TokenStream *stream, const Tokenizer *tokenizer, int32_t 
     if (!tail->size)
         return;
     size_t settled = tail->size - unicode_unfinished_tail(tail->data, tail->size);
-    unicode_append_repaired(out, tail->data, settled);
+    unicode_append_repaired(out, tail->data, settled, NULL);
     tail->size -= settled;
     memmove(tail->data, tail->data + settled, tail->size + 1);
 }
@@ -77,7 +77,7 @@ int token_stream_finish(TokenStream *stream, const Tokenizer *tokenizer, Buffer 
     if (!decode_is_byte_level(tokenizer))
         return hand_out(stream, tokenizer, true, out, error);
     if (stream->tail.size)
-        unicode_append_repaired(out, stream->tail.data, stream->tail.size);
+        unicode_append_repaired(out, stream->tail.data, stream->tail.size, NULL);
     buffer_clear(&stream->tail);
     return 0;
 }

@@ -47,6 +47,25 @@ typedef enum SpecialPolicy {
 int tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t bytes, SpecialPolicy policy,
                      TokenIds *out, Error *error);
 
+/* The bytes [start, end) of a text that a token stands for. */
+typedef struct TokenSpan {
+    size_t start, end;
+} TokenSpan;
+/* A growable list of them. Zero-initialise with {0}. */
+typedef struct TokenSpans {
+    TokenSpan *items;
+    size_t n, capacity;
+} TokenSpans;
+void token_spans_append(TokenSpans *list, TokenSpan span);
+void token_spans_free(TokenSpans *list);
+
+/* tokenizer_encode that also appends to spans, for each id, the bytes of `text` that it stands for: the space
+ * in front of a word is part of it, a token that is part of a character has only its bytes, characters that
+ * normalization joined or reordered share theirs, and tokens that stand for nothing in the text (BOS, a
+ * prepended space alone) have an empty span. */
+int tokenizer_encode_spans(const Tokenizer *tokenizer, const char *text, size_t bytes, SpecialPolicy policy,
+                           TokenIds *out, TokenSpans *spans, Error *error);
+
 /* Appends the text of ids to out, as the file's decoder makes it. An id that is not in the vocabulary is an
  * error. */
 int tokenizer_decode(const Tokenizer *tokenizer, const int32_t *ids, size_t n, bool skip_special, Buffer *out,
@@ -75,6 +94,7 @@ const char *tokenizer_chat_template(const Tokenizer *tokenizer);
 typedef struct BulkOptions {
     const char *name; /* of the input, for messages */
     SpecialPolicy policy;
+    bool offsets;              /* encoding: also "offsets": [[start, end], ...], in bytes */
     bool decode, skip_special; /* decode: ids to text; skip_special: without special tokens */
     int n_threads;             /* 0: one per processor */
 } BulkOptions;

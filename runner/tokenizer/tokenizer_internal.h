@@ -18,6 +18,25 @@ enum {
     MAX_CHAIN = 256               /* components in one chain */
 };
 
+/* ---- trace.c: where text came from, when the caller asks for offsets */
+
+/* Says of every byte of a text that a stage makes which bytes of the user's text it stands for. Invariant:
+ * while `on`, n is the size of the text that the stage has made. NULL or off: nothing is recorded. */
+typedef struct Trace {
+    bool on;
+    const TokenSpan *source; /* of the stage's input, one for each byte */
+    size_t n_source;
+    TokenSpan *spans; /* of its output */
+    size_t n, capacity;
+} Trace;
+/* The stage copied input bytes [from, from + n). */
+void trace_copy(Trace *trace, size_t from, size_t n);
+/* The stage made n bytes out of input bytes [from, to); from == to: out of nothing, there. */
+void trace_make(Trace *trace, size_t n, size_t from, size_t to);
+/* What bytes [start, start + n) of a text with these spans stand for. */
+TokenSpan trace_join(const TokenSpan *spans, size_t n_spans, size_t start, size_t n);
+void trace_free(Trace *trace);
+
 /* ---- unicode.c: the character classes of the reference's language, and repair of broken UTF-8 */
 
 bool unicode_is_space(uint32_t code);       /* White_Space */
@@ -25,7 +44,7 @@ bool unicode_is_numeric(uint32_t code);     /* general category N */
 bool unicode_is_punctuation(uint32_t code); /* ASCII punctuation or general category P */
 bool unicode_is_word(uint32_t code);        /* \w of Unicode's regular expression report */
 /* Appends text with every maximal ill-formed sequence replaced by one U+FFFD. */
-void unicode_append_repaired(Buffer *out, const char *text, size_t bytes);
+void unicode_append_repaired(Buffer *out, const char *text, size_t bytes, Trace *trace);
 /* Length of an unfinished but so far well-formed character at the end of text, 0 if there is none. */
 size_t unicode_unfinished_tail(const char *text, size_t bytes);
 /* The byte-level alphabet: every byte has a printable character, every such character its byte (-1: none). */
@@ -76,7 +95,10 @@ typedef struct Pieces {
      * make the last piece longer. */
     size_t stable;
     bool open;
+    Trace trace; /* encoding only */
 } Pieces;
+/* Appends bytes [from, from + n) of the text that a stage works on. */
+void pieces_copy(Pieces *pieces, const char *text, size_t from, size_t n);
 void pieces_clear(Pieces *pieces);
 void pieces_free(Pieces *pieces);
 /* Closes a piece that holds the text appended since the last one; an empty one is dropped when `id` < 0. */
@@ -140,6 +162,7 @@ typedef struct Bpe {
 typedef struct BpeSymbol {
     int32_t id;
     int32_t previous, next; /* -1: none */
+    int32_t start, bytes;   /* what it stands for in the word */
 } BpeSymbol;
 typedef struct BpeCandidate {
     int32_t rank, at, merged;
@@ -150,6 +173,7 @@ typedef struct BpeScratch {
     size_t n_symbols, symbols_capacity;
     BpeCandidate *heap; /* smallest (rank, at) first */
     size_t n_heap, heap_capacity;
+    TokenSpans *ranges; /* gets the bytes of the word that each id stands for; NULL: not wanted */
 } BpeScratch;
 
 int bpe_load(Bpe *bpe, const cJSON *model, Arena *arena, const char *where, Error *error);
@@ -184,8 +208,8 @@ typedef struct NormalizerKind {
     const char *name;
     int (*load)(Normalizer *normalizer, const cJSON *json, Arena *arena, const char *where, Error *error);
     /* Appends the normalized text to out; clears *at_start when the text's first character goes. */
-    int (*apply)(const Normalizer *normalizer, const char *text, size_t bytes, Buffer *out, bool *at_start,
-                 Error *error);
+    int (*apply)(const Normalizer *normalizer, const char *text, size_t bytes, Buffer *out, Trace *trace,
+                 bool *at_start, Error *error);
 } NormalizerKind;
 struct Normalizer {
     const NormalizerKind *kind;
@@ -196,8 +220,9 @@ struct Normalizer {
 int normalizer_load(Normalizer *out, const char *type, const cJSON *json, Arena *arena, const char *where,
                     Error *error);
 void normalizer_free(Normalizer *normalizer);
-/* Runs a chain over the text in `text`, in place. */
-int normalizers_apply(const Normalizer *normalizers, size_t n, Buffer *text, bool *at_start, Error *error);
+/* Runs a chain over the text in `text`, in place; `spans` likewise, unless NULL. */
+int normalizers_apply(const Normalizer *normalizers, size_t n, Buffer *text, TokenSpans *spans,
+                      bool *at_start, Error *error);
 
 /* ---- pretokenize.c */
 

@@ -86,7 +86,7 @@ static bool well_formed(const unsigned char *text, size_t bytes, size_t *length)
     return true;
 }
 
-void unicode_append_repaired(Buffer *out, const char *text, size_t bytes) {
+void unicode_append_repaired(Buffer *out, const char *text, size_t bytes, Trace *trace) {
     const unsigned char *at = (const unsigned char *)text;
     size_t done = 0, good = 0; /* [done, good) is well-formed and not yet copied */
     while (good < bytes) {
@@ -100,10 +100,13 @@ void unicode_append_repaired(Buffer *out, const char *text, size_t bytes) {
             continue;
         }
         buffer_append(out, text + done, good - done);
+        trace_copy(trace, done, good - done);
         buffer_append(out, "\xEF\xBF\xBD", 3);
+        trace_make(trace, 3, good, good + length);
         done = good += length;
     }
     buffer_append(out, text + done, good - done);
+    trace_copy(trace, done, good - done);
 }
 
 size_t unicode_unfinished_tail(const char *text, size_t bytes) {

@@ -5,5 +5,6 @@
 int run_tokenizer_file_tests(void);
 int run_tokenizer_golden_tests(void);
 int run_tokenizer_model_tests(void);
+int run_tokenizer_bulk_tests(void);
 
 #endif
