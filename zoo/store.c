@@ -169,18 +169,6 @@ int shelf_keep_listing(const Shelf *shelf, const HubListing *listing, Error *err
     return result;
 }
 
-bool shelf_has_all(const Shelf *shelf, const HubListing *listing, const bool *want) {
-    char *snapshot = shelf_snapshot(shelf, listing->commit);
-    bool all = true;
-    for (size_t i = 0; i < listing->n && all; i++) {
-        char *path = path_join(snapshot, listing->files[i].path);
-        all = !want[i] || file_size(path) == listing->files[i].bytes;
-        free(path);
-    }
-    free(snapshot);
-    return all;
-}
-
 bool shelf_parse(const char *folder, HubName *out) {
     *out = (HubName){.dataset = text_starts_with(folder, "datasets--")};
     const char *at = strstr(folder, "--");

@@ -36,8 +36,6 @@ int shelf_set_ref(const Shelf *shelf, const char *revision, const char *commit, 
 int shelf_link(const Shelf *shelf, const char *commit, const HubFile *file, Error *error);
 /* Keeps the hub's list of a commit, in the Python client's format. */
 int shelf_keep_listing(const Shelf *shelf, const HubListing *listing, Error *error);
-/* True if every file of the list that `want` marks is linked and has its size. */
-bool shelf_has_all(const Shelf *shelf, const HubListing *listing, const bool *want);
 
 /* Reads "models--ORG--NAME" back; false if a folder is not named so. The strings are the caller's. */
 bool shelf_parse(const char *folder, HubName *out);
