@@ -131,6 +131,7 @@ static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error 
     task->info = (TaskInfo){.name = config->name,
                             .alias = config->alias,
                             .version = config->version,
+                            .compat = compat_name(set->options->compat),
                             .output_type = config->output_type,
                             .dataset_path = config->dataset_path,
                             .dataset_name = config->dataset_name ? config->dataset_name : "",

@@ -13,6 +13,15 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+/* Whose prompts and numbers: the version of lm-evaluation-harness that a run is comparable with. */
+typedef enum Compat {
+    COMPAT_MAIN,  /* 4e7e0d4, the default */
+    COMPAT_V0_4_0 /* c9bbec6, the release of December 2023 */
+} Compat;
+const char *compat_name(Compat compat); /* "main", "v0.4.0" */
+/* False if there is no profile of that name. */
+bool compat_parse(const char *name, Compat *out);
+
 typedef enum OutputType {
     OUTPUT_MULTIPLE_CHOICE,
     OUTPUT_LOGLIKELIHOOD,
@@ -60,6 +69,7 @@ typedef struct Task Task;
 typedef struct TaskInfo {
     const char *name, *alias;
     const char *version; /* metadata.version as text; "Yaml" if the file names none */
+    const char *compat;  /* compat_name of the profile it was opened with */
     OutputType output_type;
     const char *dataset_path, *dataset_name; /* dataset_name "" if none */
     const char *split;                       /* the evaluated split's name in the data set */
@@ -88,8 +98,21 @@ typedef struct TaskGroup {
     size_t n_leaves;
 } TaskGroup;
 
+/* A chat template and what it is rendered with. All strings are the caller's and outlive the set. */
+typedef struct TaskChat {
+    const char *name;      /* the template's name in the model's files; NULL: its only or default one */
+    const char *source;    /* the template itself: Jinja */
+    const char *bos_token; /* the tokenizer's; "" if it has none */
+    const char *eos_token; /* the same */
+    const char *variables; /* a JSON object of more names: special tokens, the user's own; NULL: none */
+    const char *date; /* what strftime_now shows, YYYY-MM-DD; NULL: 2024-07-26, so that prompts never age */
+    bool fewshot_multiturn; /* examples are turns of their own; otherwise all text is one user turn */
+} TaskChat;
+
 typedef struct TaskOptions {
-    const char *const *names; /* task, group and tag names, wildcards, paths of .yaml files */
+    /* task, group, tag and suite names, wildcards, paths of .yaml files; any may end in :SHOTS
+     * ("arc_challenge:25"), which comes before num_fewshot */
+    const char *const *names;
     size_t n_names;
     const char *data_root;    /* folder that holds ORG/NAME/... (dataset.h); NULL: embedded data only */
     const char *include_path; /* folder with more task files, searched before the built-in ones; NULL: none */
@@ -98,6 +121,10 @@ typedef struct TaskOptions {
     uint64_t fewshot_seed; /* lm-eval's default is 1234 */
     Log *log;
     bool requests_only; /* also opens tasks whose requests can be built but not scored yet */
+    Compat compat;
+    const TaskChat *chat;           /* NULL: prompts are plain text */
+    const char *system_instruction; /* before the description, or the chat's system turn; NULL: none */
+    const char *samples; /* a JSON file {"TASK": [ids]}: only these documents of the tasks named; or NULL */
 } TaskOptions;
 
 /* Opens every task that the names stand for, each once, in order of first mention; a name that stands for
