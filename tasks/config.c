@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "tasks/config_scoring.h"
 #include "tasks/functions.h"
 
 typedef enum KeyUse {
@@ -60,38 +61,7 @@ static const struct {
                   {"validation_split", KEY_READ}};
 enum { N_KNOWN_KEYS = sizeof known_keys / sizeof *known_keys };
 
-static const struct {
-    const char *name, *aggregation;
-    bool higher_is_better;
-} metric_defaults[] = {{"acc", "mean", true},
-                       {"acc_norm", "mean", true},
-                       {"acc_bytes", "mean", true},
-                       {"exact_match", "mean", true},
-                       {"likelihood", "mean", true},
-                       {"perplexity", "perplexity", false},
-                       {"word_perplexity", "weighted_perplexity", false},
-                       {"byte_perplexity", "weighted_perplexity", false},
-                       {"bits_per_byte", "bits_per_byte", false},
-                       {"brier_score", "brier_score", false},
-                       {"f1", "f1", true},
-                       {"mcc", "matthews_corrcoef", true}};
-
-/* An entry on its way to a configuration. */
-typedef struct Reader {
-    const LibraryEntry *entry;
-    Arena *arena;
-    Error *error;
-} Reader;
-
-/* A merged key with the place it comes from. */
-typedef struct Key {
-    const char *name, *file;
-    const Value *value; /* NULL if absent or null */
-} Key;
-
-static int fail(const Reader *reader, const Key *key, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static int fail(const Reader *reader, const Key *key, const char *format, ...) {
+int config_fail(const Reader *reader, const Key *key, const char *format, ...) {
     Buffer what = {0};
     va_list arguments;
     va_start(arguments, format);
@@ -102,7 +72,7 @@ static int fail(const Reader *reader, const Key *key, const char *format, ...) {
     return -1;
 }
 
-static Key find_key(const Reader *reader, const char *name) {
+Key config_key(const Reader *reader, const char *name) {
     const Value *keys = &reader->entry->keys;
     for (size_t i = 0; i < keys->n; i++) {
         const Value *value = &keys->as.pairs[i].value;
@@ -143,18 +113,17 @@ static int check_keys(const Reader *reader) {
     return 0;
 }
 
-static int read_string(const Reader *reader, const char *name, const char **out) {
-    Key key = find_key(reader, name);
+int config_string(const Reader *reader, const char *name, const char **out) {
+    Key key = config_key(reader, name);
     if (!key.value)
         return 0;
     if (key.value->kind != VALUE_STRING)
-        return fail(reader, &key, "found %s; a string was expected", value_kind_name(key.value->kind));
+        return config_fail(reader, &key, "found %s; a string was expected", value_kind_name(key.value->kind));
     *out = key.value->as.text;
     return 0;
 }
 
-/* The name of the folder that holds the file. */
-static const char *folder_name(Arena *arena, const char *file) {
+const char *config_folder(Arena *arena, const char *file) {
     char *folder = path_folder(file);
     const char *name = arena_strdup(arena, path_name(folder));
     free(folder);
@@ -162,11 +131,11 @@ static const char *folder_name(Arena *arena, const char *file) {
 }
 
 static int find_function(const Reader *reader, const Key *key, DocumentFunction **out) {
-    const char *folder = folder_name(reader->arena, key->file);
+    const char *folder = config_folder(reader->arena, key->file);
     *out = function_find(folder, key->value->as.text);
     if (*out)
         return 0;
-    return fail(
+    return config_fail(
         reader, key,
         "the function '%.100s' of folder '%s' has no twin in this program (Python is never run); add one "
         "to tasks/functions.c",
@@ -201,20 +170,20 @@ static int read_source(const Reader *reader, const Key *key, Source *out) {
             out->value.as.items[i] = key->value->as.pairs[i].value;
         return 0;
     default:
-        return fail(reader, key, "found %s; a template, a column's name or a list was expected",
-                    value_kind_name(key->value->kind));
+        return config_fail(reader, key, "found %s; a template, a column's name or a list was expected",
+                           value_kind_name(key->value->kind));
     }
 }
 
 static int read_prompt(const Reader *reader, Prompt *out) {
-    const Key text = find_key(reader, "doc_to_text"), target = find_key(reader, "doc_to_target"),
-              choice = find_key(reader, "doc_to_choice"), prefix = find_key(reader, "gen_prefix");
+    const Key text = config_key(reader, "doc_to_text"), target = config_key(reader, "doc_to_target"),
+              choice = config_key(reader, "doc_to_choice"), prefix = config_key(reader, "gen_prefix");
     out->target_delimiter = " ";
     out->fewshot_delimiter = "\n\n";
     return read_source(reader, &text, &out->text) || read_source(reader, &target, &out->target) ||
                    read_source(reader, &choice, &out->choice) || read_source(reader, &prefix, &out->prefix) ||
-                   read_string(reader, "target_delimiter", &out->target_delimiter) ||
-                   read_string(reader, "fewshot_delimiter", &out->fewshot_delimiter)
+                   config_string(reader, "target_delimiter", &out->target_delimiter) ||
+                   config_string(reader, "fewshot_delimiter", &out->fewshot_delimiter)
                ? -1
                : 0;
 }
@@ -226,7 +195,8 @@ static int read_sampler(const Reader *reader, const Key *key, TaskConfig *out) {
             return 0;
     }
     Value shown = value_to_string(reader->arena, key->value);
-    return fail(reader, key, "there is no sampler '%.50s'; 'default' and 'first_n' are known", shown.as.text);
+    return config_fail(reader, key, "there is no sampler '%.50s'; 'default' and 'first_n' are known",
+                       shown.as.text);
 }
 
 static int read_samples(const Reader *reader, const Key *key, TaskConfig *out) {
@@ -234,7 +204,7 @@ static int read_samples(const Reader *reader, const Key *key, TaskConfig *out) {
     for (size_t i = 0; right && i < key->value->n; i++)
         right = key->value->as.items[i].kind == VALUE_DICT;
     if (!right)
-        return fail(reader, key, "a list of documents, each a mapping, was expected");
+        return config_fail(reader, key, "a list of documents, each a mapping, was expected");
     out->fewshot_samples = key->value;
     return 0;
 }
@@ -260,7 +230,7 @@ static int read_fewshot_key(const Reader *reader, const Key *key, TaskConfig *ou
             return read_source(reader, key, overrides[i].source);
         }
         if (key->value->kind != VALUE_STRING)
-            return fail(reader, key, "a string was expected");
+            return config_fail(reader, key, "a string was expected");
         *overrides[i].text = key->value->as.text;
         return 0;
     }
@@ -268,16 +238,17 @@ static int read_fewshot_key(const Reader *reader, const Key *key, TaskConfig *ou
         return read_sampler(reader, key, out);
     if (strcmp(key->name, "samples") == 0)
         return read_samples(reader, key, out);
-    return fail(reader, key, "an unknown or unsupported key of fewshot_config");
+    return config_fail(reader, key, "an unknown or unsupported key of fewshot_config");
 }
 
 static int read_fewshot(const Reader *reader, TaskConfig *out) {
-    Key config = find_key(reader, "fewshot_config");
+    Key config = config_key(reader, "fewshot_config");
     out->fewshot = out->prompt;
     if (!config.value)
         return 0;
     if (config.value->kind != VALUE_DICT)
-        return fail(reader, &config, "found %s; a mapping was expected", value_kind_name(config.value->kind));
+        return config_fail(reader, &config, "found %s; a mapping was expected",
+                           value_kind_name(config.value->kind));
     for (size_t i = 0; i < config.value->n; i++) {
         const ValuePair *pair = &config.value->as.pairs[i];
         const Key key = {pair->key, config.file, &pair->value};
@@ -287,99 +258,36 @@ static int read_fewshot(const Reader *reader, TaskConfig *out) {
     return 0;
 }
 
-static int read_count(const Reader *reader, const char *name, int max, int *out) {
-    Key key = find_key(reader, name);
+int config_count(const Reader *reader, const char *name, int max, int *out) {
+    Key key = config_key(reader, name);
     if (!key.value)
         return 0;
     if (key.value->kind != VALUE_INT || key.value->as.integer < 0 || key.value->as.integer > max)
-        return fail(reader, &key, "an integer from 0 to %d was expected", max);
+        return config_fail(reader, &key, "an integer from 0 to %d was expected", max);
     *out = (int)key.value->as.integer;
     return 0;
 }
 
 static int read_output_type(const Reader *reader, TaskConfig *out) {
     const char *name = "generate_until";
-    if (read_string(reader, "output_type", &name))
+    if (config_string(reader, "output_type", &name))
         return -1;
     for (int type = OUTPUT_MULTIPLE_CHOICE; type <= OUTPUT_GENERATE_UNTIL; type++) {
         out->output_type = (OutputType)type;
         if (strcmp(name, output_type_name(out->output_type)) == 0)
             return 0;
     }
-    Key key = find_key(reader, "output_type");
-    return fail(reader, &key, "there is no output type '%.50s'", name);
-}
-
-static int metric_default(const Reader *reader, const Key *key, TaskMetric *metric) {
-    for (size_t i = 0; i < sizeof metric_defaults / sizeof *metric_defaults; i++) {
-        if (strcmp(metric_defaults[i].name, metric->name) != 0)
-            continue;
-        metric->aggregation = metric_defaults[i].aggregation;
-        metric->higher_is_better = metric_defaults[i].higher_is_better;
-        return 0;
-    }
-    return fail(reader, key, "the metric '%.50s' is not known here", metric->name);
-}
-
-static int read_metric(const Reader *reader, const Key *list, const Value *item, TaskMetric *out) {
-    const Key key = {list->name, list->file, item};
-    const Value *name = value_get(item, "metric"), *aggregation = value_get(item, "aggregation"),
-                *higher = value_get(item, "higher_is_better");
-    if (!name || name->kind != VALUE_STRING)
-        return fail(reader, &key, "each item must be a mapping with the key 'metric' and a name");
-    out->name = name->as.text;
-    if (metric_default(reader, &key, out))
-        return -1;
-    if (aggregation && aggregation->kind != VALUE_STRING)
-        return fail(reader, &key, "aggregation: a name was expected");
-    if (higher && higher->kind != VALUE_BOOL)
-        return fail(reader, &key, "higher_is_better: true or false was expected");
-    if (aggregation)
-        out->aggregation = aggregation->as.text;
-    if (higher)
-        out->higher_is_better = higher->as.boolean;
-    return 0;
-}
-
-static void default_metrics(const Reader *reader, TaskConfig *out) {
-    static const TaskMetric choice[] = {{"acc", "mean", true}, {"acc_norm", "mean", true}};
-    static const TaskMetric likelihood[] = {{"perplexity", "perplexity", false}, {"acc", "mean", true}};
-    static const TaskMetric rolling[] = {{"word_perplexity", "weighted_perplexity", false},
-                                         {"byte_perplexity", "weighted_perplexity", false},
-                                         {"bits_per_byte", "bits_per_byte", false}};
-    static const TaskMetric generate[] = {{"exact_match", "mean", true}};
-    static const struct {
-        const TaskMetric *metrics;
-        size_t n;
-    } lists[] = {{choice, 2}, {likelihood, 2}, {rolling, 3}, {generate, 1}};
-    out->n_metrics = lists[out->output_type].n;
-    out->metrics = arena_alloc(reader->arena, out->n_metrics * sizeof(TaskMetric));
-    memcpy(out->metrics, lists[out->output_type].metrics, out->n_metrics * sizeof(TaskMetric));
-}
-
-static int read_metrics(const Reader *reader, TaskConfig *out) {
-    Key list = find_key(reader, "metric_list");
-    if (!list.value) {
-        default_metrics(reader, out);
-        return 0;
-    }
-    if (list.value->kind != VALUE_LIST || list.value->n == 0)
-        return fail(reader, &list, "a list of metrics was expected");
-    out->n_metrics = list.value->n;
-    out->metrics = arena_alloc(reader->arena, out->n_metrics * sizeof(TaskMetric));
-    for (size_t i = 0; i < out->n_metrics; i++)
-        if (read_metric(reader, &list, &list.value->as.items[i], &out->metrics[i]))
-            return -1;
-    return 0;
+    Key key = config_key(reader, "output_type");
+    return config_fail(reader, &key, "there is no output type '%.50s'", name);
 }
 
 static int read_version(const Reader *reader, const char **out) {
-    Key key = find_key(reader, "metadata");
+    Key key = config_key(reader, "metadata");
     *out = "Yaml";
     if (!key.value)
         return 0;
     if (key.value->kind != VALUE_DICT)
-        return fail(reader, &key, "a mapping was expected");
+        return config_fail(reader, &key, "a mapping was expected");
     const Value *version = value_get(key.value, "version");
     if (version && version->kind != VALUE_NULL)
         *out = value_to_string(reader->arena, version).as.text;
@@ -387,57 +295,27 @@ static int read_version(const Reader *reader, const char **out) {
 }
 
 static int read_process_docs(const Reader *reader, TaskConfig *out) {
-    Key key = find_key(reader, "process_docs");
+    Key key = config_key(reader, "process_docs");
     if (!key.value)
         return 0;
     if (key.value->kind != VALUE_FUNCTION)
-        return fail(reader, &key, "a !function was expected");
+        return config_fail(reader, &key, "a !function was expected");
     return find_function(reader, &key, &out->process_docs);
 }
 
 static int read_splits(const Reader *reader, TaskConfig *out) {
-    if (read_string(reader, "training_split", &out->training_split) ||
-        read_string(reader, "validation_split", &out->validation_split) ||
-        read_string(reader, "test_split", &out->test_split) ||
-        read_string(reader, "fewshot_split", &out->fewshot_split) ||
-        read_string(reader, "dataset_path", &out->dataset_path) ||
-        read_string(reader, "dataset_name", &out->dataset_name))
+    if (config_string(reader, "training_split", &out->training_split) ||
+        config_string(reader, "validation_split", &out->validation_split) ||
+        config_string(reader, "test_split", &out->test_split) ||
+        config_string(reader, "fewshot_split", &out->fewshot_split) ||
+        config_string(reader, "dataset_path", &out->dataset_path) ||
+        config_string(reader, "dataset_name", &out->dataset_name))
         return -1;
     if (!out->dataset_path)
         return error_set(reader->error, "%s: the key 'dataset_path' is missing", out->file);
     if (!out->test_split && !out->validation_split)
         return error_set(reader->error, "%s: neither 'test_split' nor 'validation_split' is given",
                          out->file);
-    return 0;
-}
-
-/* Upstream's functions that score a document themselves; their twins belong to the scoring. */
-static const struct {
-    const char *folder, *name;
-} results_functions[] = {{"truthfulqa", "utils.process_results_mc2"},
-                         {"wikitext", "preprocess_wikitext.process_results"}};
-
-/* What keeps a task from being scored, though its requests can be built. */
-static int read_unscored(const Reader *reader, TaskConfig *out) {
-    Key results = find_key(reader, "process_results");
-    if (out->output_type > OUTPUT_LOGLIKELIHOOD)
-        out->unscored = arena_printf(
-            reader->arena, "%s: the task '%s' has the output type %s, which this version cannot run",
-            out->file, out->name, output_type_name(out->output_type));
-    if (!results.value || !value_truth(results.value))
-        return 0;
-    const char *folder = folder_name(reader->arena, results.file);
-    bool known = false;
-    for (size_t i = 0; i < sizeof results_functions / sizeof *results_functions; i++)
-        known |= results.value->kind == VALUE_FUNCTION && strcmp(results_functions[i].folder, folder) == 0 &&
-                 strcmp(results_functions[i].name, results.value->as.text) == 0;
-    if (!known)
-        return error_set(reader->error, "%s:%u: the key 'process_results' is not supported", results.file,
-                         results.value->line);
-    if (!out->unscored)
-        out->unscored = arena_printf(
-            reader->arena, "%s: the task '%s' is scored by the function %s, which this version cannot run",
-            out->file, out->name, results.value->as.text);
     return 0;
 }
 
@@ -457,16 +335,17 @@ static int add_generation_key(const Reader *reader, const Key *key, const ValueP
     bool right = value->kind == VALUE_LIST;
     for (size_t i = 0; right && i < value->n; i++)
         right = value->as.items[i].kind == VALUE_STRING;
-    return right ? 0 : fail(reader, key, "until: a string or a list of strings was expected");
+    return right ? 0 : config_fail(reader, key, "until: a string or a list of strings was expected");
 }
 
 /* generation_kwargs with upstream's defaults: greedy, up to what stands between examples. */
 static int read_generation(const Reader *reader, TaskConfig *out) {
-    Key key = find_key(reader, "generation_kwargs");
+    Key key = config_key(reader, "generation_kwargs");
     if (out->output_type != OUTPUT_GENERATE_UNTIL)
         return 0;
     if (key.value && key.value->kind != VALUE_DICT)
-        return fail(reader, &key, "found %s; a mapping was expected", value_kind_name(key.value->kind));
+        return config_fail(reader, &key, "found %s; a mapping was expected",
+                           value_kind_name(key.value->kind));
     Value kwargs = {.kind = VALUE_DICT}, stop = value_list(reader->arena, 1);
     size_t n = key.value ? key.value->n : 0;
     kwargs.as.pairs = arena_alloc(reader->arena, (n + 3) * sizeof(ValuePair));
@@ -490,12 +369,12 @@ static int read_generation(const Reader *reader, TaskConfig *out) {
 /* What an output type cannot do without, and what does not belong to it. */
 static int check_prompt(const Reader *reader, const TaskConfig *config) {
     int repeats = 1;
-    Key filters = find_key(reader, "filter_list");
+    Key filters = config_key(reader, "filter_list");
     bool needs_text = config->output_type != OUTPUT_LOGLIKELIHOOD_ROLLING;
-    if (read_count(reader, "repeats", 1, &repeats))
+    if (config_count(reader, "repeats", 1, &repeats))
         return -1;
     if (filters.value && config->output_type != OUTPUT_GENERATE_UNTIL)
-        return fail(reader, &filters, "filters are for generated text, not for this output type");
+        return config_fail(reader, &filters, "filters are for generated text, not for this output type");
     if ((needs_text && config->prompt.text.kind == SOURCE_NONE) || config->prompt.target.kind == SOURCE_NONE)
         return error_set(reader->error, "%s: the key '%s' is missing", config->file,
                          needs_text && config->prompt.text.kind == SOURCE_NONE ? "doc_to_text"
@@ -508,14 +387,14 @@ static int check_prompt(const Reader *reader, const TaskConfig *config) {
 int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error *error) {
     const Reader reader = {entry, arena, error};
     *out = (TaskConfig){.file = entry->file, .name = entry->name, .alias = entry->name, .num_fewshot = -1};
-    Key description = find_key(&reader, "description");
+    Key description = config_key(&reader, "description");
     const char *text = NULL;
-    if (check_keys(&reader) || read_string(&reader, "task_alias", &out->alias) ||
+    if (check_keys(&reader) || config_string(&reader, "task_alias", &out->alias) ||
         read_version(&reader, &out->version) || read_splits(&reader, out) ||
         read_prompt(&reader, &out->prompt) || read_fewshot(&reader, out) ||
-        read_count(&reader, "num_fewshot", 1000, &out->num_fewshot) || read_output_type(&reader, out) ||
-        read_generation(&reader, out) || read_unscored(&reader, out) || read_metrics(&reader, out) ||
-        read_process_docs(&reader, out) || read_string(&reader, "description", &text) ||
+        config_count(&reader, "num_fewshot", 1000, &out->num_fewshot) || read_output_type(&reader, out) ||
+        read_generation(&reader, out) || config_unscored(&reader, out) || config_metrics(&reader, out) ||
+        read_process_docs(&reader, out) || config_string(&reader, "description", &text) ||
         check_prompt(&reader, out))
         return -1;
     return text ? compile(&reader, &description, text, &out->description) : 0;
@@ -552,36 +431,18 @@ int config_find_columns(Prompt *prompt, const Value *document, const TaskConfig 
     return 0;
 }
 
-static int read_aggregate(const Reader *reader, GroupConfig *out) {
-    Key list = find_key(reader, "aggregate_metric_list");
-    if (!list.value)
-        return 0;
-    if (list.value->kind != VALUE_LIST || list.value->n != 1)
-        return fail(reader, &list, "a list with one metric was expected");
-    const Value *item = &list.value->as.items[0], *metric = value_get(item, "metric"),
-                *aggregation = value_get(item, "aggregation"), *weight = value_get(item, "weight_by_size");
-    if (!metric || metric->kind != VALUE_STRING)
-        return fail(reader, &list, "the item must be a mapping with the key 'metric' and a name");
-    if (aggregation && (aggregation->kind != VALUE_STRING || strcmp(aggregation->as.text, "mean") != 0))
-        return fail(reader, &list, "the only aggregation of groups is 'mean'");
-    if (weight && weight->kind != VALUE_BOOL)
-        return fail(reader, &list, "weight_by_size: true or false was expected");
-    out->metric = metric->as.text;
-    out->weight_by_size = !weight || weight->as.boolean;
-    return 0;
-}
-
 int config_read_group(GroupConfig *out, const LibraryEntry *entry, Arena *arena, Error *error) {
     const Reader reader = {entry, arena, error};
     *out = (GroupConfig){.name = entry->name, .alias = entry->name};
-    if (check_keys(&reader) || read_string(&reader, "group_alias", &out->alias) ||
-        read_version(&reader, &out->version) || read_aggregate(&reader, out))
+    if (check_keys(&reader) || config_string(&reader, "group_alias", &out->alias) ||
+        read_version(&reader, &out->version) || config_aggregate(&reader, out))
         return -1;
-    Key members = find_key(&reader, "task");
+    Key members = config_key(&reader, "task");
     out->members = members.value;
     for (size_t i = 0; i < out->members->n; i++)
         if (out->members->as.items[i].kind != VALUE_STRING)
-            return fail(&reader, &members, "member %zu is %s; the name of a task, group or tag was expected",
-                        i + 1, value_kind_name(out->members->as.items[i].kind));
+            return config_fail(&reader, &members,
+                               "member %zu is %s; the name of a task, group or tag was expected", i + 1,
+                               value_kind_name(out->members->as.items[i].kind));
     return 0;
 }
