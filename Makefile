@@ -104,7 +104,7 @@ test: $(BUILD)/zeval $(TEST_PROGRAMS)
 	ZEVAL=$(BUILD)/zeval tools/run_tests.sh $(TEST_PROGRAMS)
 
 SOURCES_ALL = $(foreach room,$(ROOMS),$(call sources,$(room))) $(wildcard tests/*/*.c tests/fuzz/*.c bench/*.c)
-HEADERS_ALL = $(foreach room,$(ROOMS),$(wildcard $(room)/*.h $(room)/*/*.h)) $(wildcard tests/*/*.h)
+HEADERS_ALL = $(foreach room,$(ROOMS),$(wildcard $(room)/*.h $(room)/*/*.h)) $(wildcard tests/*/*.h bench/*.h)
 check:
 	clang-format --dry-run -Werror $(SOURCES_ALL) $(HEADERS_ALL)
 	tools/check_rooms.sh
