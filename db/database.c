@@ -167,6 +167,7 @@ void db_close(Db *db) {
     sqlite3_close(db->connection);
     lock_release(db->lock);
     db_forget(db);
+    free(db->found_text);
     free(db->full_path);
     free(db->path);
     free(db);

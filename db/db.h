@@ -15,7 +15,7 @@
 #include "base/error.h"
 
 /* PRAGMA user_version of the newest schema. */
-#define DB_SCHEMA_VERSION 1
+#define DB_SCHEMA_VERSION 2
 
 typedef struct Db Db;
 
@@ -59,6 +59,11 @@ typedef struct DbRun {
     double limit;              /* 0: none */
     const char *build;         /* version and commit of this program */
     const char *settings_json; /* everything the user set, for people */
+    int64_t threads;
+    const char *chat_template, *chat_template_name, *chat_template_sha256; /* NULL: none was applied */
+    const char *system_instruction;                                        /* NULL: none */
+    bool fewshot_as_multiturn;
+    const char *on_truncation; /* "match", "error", "drop-shots" */
 } DbRun;
 
 /* Finds the run of that fingerprint or inserts it; *run_id is its id, *complete tells whether it was
@@ -66,6 +71,22 @@ typedef struct DbRun {
 int db_run_start(Db *db, const DbRun *run, int64_t *run_id, bool *complete, Error *error);
 /* Marks it finished. */
 int db_run_finish(Db *db, int64_t run_id, Error *error);
+
+/* What a run had to compute, as planned when it was first started: a later plan of the same run, which has
+ * less left to do, changes nothing. */
+typedef struct DbPlan {
+    int64_t n_requests;
+    int64_t n_reused;        /* of these, answered by the database then; the tokens are about the others */
+    int64_t tokens_alone;    /* were each request fed on its own */
+    int64_t tokens_distinct; /* distinct prefixes */
+    int64_t tokens_again;    /* fed once more because states have no room */
+    int64_t memory_bytes, state_budget_bytes;
+    double planning_seconds;
+} DbPlan;
+int db_run_plan(Db *db, int64_t run_id, const DbPlan *plan, Error *error);
+/* Adds to what the run has cost so far: tokens fed, generated ones among them, and seconds. */
+int db_run_work(Db *db, int64_t run_id, int64_t tokens_computed, int64_t tokens_generated, double seconds,
+                Error *error);
 
 /* role: "model", "tokenizer", "task", "dataset". Idempotent. */
 int db_run_file(Db *db, int64_t run_id, const char *role, const char *name, const char *sha256, int64_t bytes,
@@ -75,6 +96,7 @@ typedef struct DbTask {
     const char *name, *alias, *version, *output_type;
     const char *dataset_path, *dataset_name, *split;
     int64_t num_fewshot, n_documents, n_documents_total;
+    const char *config_json; /* the configuration as lm-eval writes it; NULL keeps what is stored */
 } DbTask;
 /* Idempotent, as all of the following are. Each row needs the one it belongs to: a run its tasks, a task its
  * documents, a document its requests and metrics, in this order. */
@@ -89,6 +111,7 @@ typedef struct DbDocument {
     const char *json, *target;
     int64_t gold;
     const char *prompt_sha256; /* of the first request's context */
+    int64_t n_dropped_shots;   /* few-shot examples left out so that it fits max_length */
 } DbDocument;
 int db_document(Db *db, int64_t run_id, const DbDocument *document, Error *error);
 
@@ -97,6 +120,7 @@ typedef struct DbRequest {
     int64_t doc_id, idx;
     const char *request_type;
     const char *context, *continuation;
+    const char *generation;   /* generate_until: its settings as JSON; otherwise NULL */
     const char *choice;       /* the choice's own text, NULL if the task has none */
     const char *response_key; /* SHA-256 hex: model files, tokens, dtype, backend, numerics version */
     int64_t n_context_tokens, n_continuation_tokens;
@@ -105,10 +129,12 @@ typedef struct DbRequest {
 int db_request(Db *db, int64_t run_id, const DbRequest *request, Error *error);
 
 typedef struct DbResponse {
-    double loglikelihood;
+    double loglikelihood; /* NAN where there is none, as for a generated text */
     bool is_greedy;
+    const char *text; /* generated text; otherwise NULL */
 } DbResponse;
-/* 1 if the key has a response (then *out is set), 0 if not, -1 on failure. */
+/* 1 if the key has a response (then *out is set), 0 if not, -1 on failure. A text is the database's own and
+ * lives until the next call of this function. */
 int db_response_find(Db *db, const char *key, DbResponse *out, Error *error);
 /* Inserts; a key that is already there keeps its first response. */
 int db_response_put(Db *db, const char *key, const DbResponse *response, Error *error);
@@ -118,6 +144,10 @@ int db_run_progress(Db *db, int64_t run_id, int64_t *n_requests, int64_t *n_done
 /* A metric's value for one document. filter is "none" where the task has no filters. */
 int db_document_metric(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *metric,
                        const char *filter, double value, Error *error);
+
+/* What a filter made of a document's responses: a JSON list, one element for each request. */
+int db_document_output(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *filter,
+                       const char *value_json, Error *error);
 
 typedef struct DbResult {
     const char *name; /* task or group */

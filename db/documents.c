@@ -84,7 +84,8 @@ static int put_document(Db *db, int64_t run_id, const DbDocument *document, Erro
         return -1;
     return db_execute(db, STATEMENT_DOCUMENT_PUT,
                       VALUES(value_integer(task_id), value_integer(document->doc_id), json, target,
-                             value_integer(document->gold), value_text(document->prompt_sha256)),
+                             value_integer(document->gold), value_text(document->prompt_sha256),
+                             value_integer(document->n_dropped_shots)),
                       error);
 }
 
@@ -97,20 +98,21 @@ int db_document(Db *db, int64_t run_id, const DbDocument *document, Error *error
 
 static int put_request(Db *db, int64_t run_id, const DbRequest *request, Error *error) {
     int64_t task_id;
-    DbValue context, continuation, choice;
+    DbValue context, continuation, choice, generation;
     uint8_t key[SHA256_BYTES];
     if (parse_key(db, request->response_key, key, error) != 0 ||
         db_task_id(db, run_id, request->task, &task_id, error) != 0 ||
         put_context(db, request->context, &context, error) != 0 ||
         put_text(db, request->continuation, &continuation, error) != 0 ||
-        put_text(db, request->choice, &choice, error) != 0)
+        put_text(db, request->choice, &choice, error) != 0 ||
+        put_text(db, request->generation, &generation, error) != 0)
         return -1;
     return db_execute(db, STATEMENT_REQUEST_PUT,
                       VALUES(value_integer(task_id), value_integer(request->doc_id),
                              value_integer(request->idx), value_text(request->request_type), context,
                              continuation, choice, value_key(key), value_integer(request->n_context_tokens),
                              value_integer(request->n_continuation_tokens),
-                             value_integer(request->n_truncated)),
+                             value_integer(request->n_truncated), generation),
                       error);
 }
 
@@ -132,8 +134,11 @@ int db_response_find(Db *db, const char *key, DbResponse *out, Error *error) {
     if (code == SQLITE_ROW) {
         /* SQLite has no NaN: it stores NULL. */
         bool is_nan = sqlite3_column_type(statement, 0) == SQLITE_NULL;
+        const char *text = (const char *)sqlite3_column_text(statement, 2);
         out->loglikelihood = is_nan ? NAN : sqlite3_column_double(statement, 0);
         out->is_greedy = sqlite3_column_int(statement, 1) != 0;
+        free(db->found_text);
+        out->text = db->found_text = text ? mem_strdup(text) : NULL;
         result = 1;
     } else if (code != SQLITE_DONE) {
         result = db_fail(db, code, error);
@@ -146,10 +151,12 @@ int db_response_put(Db *db, const char *key, const DbResponse *response, Error *
     uint8_t bytes[SHA256_BYTES];
     if (parse_key(db, key, bytes, error) != 0)
         return -1;
-    return db_execute(
-        db, STATEMENT_RESPONSE_PUT,
-        VALUES(value_key(bytes), value_real(response->loglikelihood), value_integer(response->is_greedy)),
-        error);
+    DbValue none = {.kind = VALUE_NULL};
+    bool is_text = response->text != NULL;
+    return db_execute(db, STATEMENT_RESPONSE_PUT,
+                      VALUES(value_key(bytes), is_text ? none : value_real(response->loglikelihood),
+                             is_text ? none : value_integer(response->is_greedy), value_text(response->text)),
+                      error);
 }
 
 int db_document_metric(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *metric,
@@ -161,4 +168,15 @@ int db_document_metric(Db *db, int64_t run_id, const char *task, int64_t doc_id,
                       VALUES(value_integer(task_id), value_integer(doc_id), value_text(metric),
                              value_text(filter), value_real(value)),
                       error);
+}
+
+int db_document_output(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *filter,
+                       const char *value_json, Error *error) {
+    int64_t task_id;
+    if (db_task_id(db, run_id, task, &task_id, error) != 0)
+        return -1;
+    return db_execute(
+        db, STATEMENT_OUTPUT_PUT,
+        VALUES(value_integer(task_id), value_integer(doc_id), value_text(filter), value_text(value_json)),
+        error);
 }

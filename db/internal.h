@@ -15,6 +15,8 @@ typedef enum Statement {
     STATEMENT_RUN_INSERT,
     STATEMENT_RUN_FINISH,
     STATEMENT_RUN_PROGRESS,
+    STATEMENT_RUN_PLAN,
+    STATEMENT_RUN_WORK,
     STATEMENT_FILE_PUT,
     STATEMENT_TASK_PUT,
     STATEMENT_TASK_FIND,
@@ -29,6 +31,7 @@ typedef enum Statement {
     STATEMENT_RESPONSE_FIND,
     STATEMENT_RESPONSE_PUT,
     STATEMENT_METRIC_PUT,
+    STATEMENT_OUTPUT_PUT,
     STATEMENT_RESULT_PUT,
     N_STATEMENTS
 } Statement;
@@ -49,6 +52,7 @@ struct Db {
     char *full_path; /* absolute, links resolved */
     int lock;        /* file descriptor that holds the writer's lock; -1 for readers */
     DbRecent recent;
+    char *found_text; /* of the response found last */
 };
 
 /* A value to bind. Texts and keys are not copied: they must live until the statement is reset. */

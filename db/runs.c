@@ -30,22 +30,50 @@ static int run_insert(Db *db, const DbRun *run, int64_t *run_id, Error *error) {
                value_integer(run->state_bytes_fixed), value_text(run->dtype), value_text(run->backend),
                value_integer(run->numerics_version), value_text(run->compat), value_integer(run->max_length),
                value_integer(run->add_bos), value_integer(run->fewshot_seed), value_real(run->limit),
-               value_text(run->build), value_text(run->settings_json)),
+               value_text(run->build), value_text(run->settings_json), value_integer(run->threads),
+               value_text(run->chat_template), value_text(run->chat_template_name),
+               value_text(run->chat_template_sha256), value_text(run->system_instruction),
+               value_integer(run->fewshot_as_multiturn), value_text(run->on_truncation)),
         error);
     *run_id = sqlite3_last_insert_rowid(db->connection);
     return result;
 }
 
-int db_run_start(Db *db, const DbRun *run, int64_t *run_id, bool *complete, Error *error) {
-    *complete = false;
+static int find_or_insert(Db *db, const DbRun *run, int64_t *run_id, bool *complete, Error *error) {
     int found = run_find(db, run->fingerprint, run_id, complete, error);
     if (found != 0)
         return found < 0 ? -1 : 0;
     return run_insert(db, run, run_id, error);
 }
 
+int db_run_start(Db *db, const DbRun *run, int64_t *run_id, bool *complete, Error *error) {
+    bool opened;
+    *complete = false;
+    if (scope_open(db, &opened, error) != 0)
+        return -1;
+    return scope_close(db, opened, find_or_insert(db, run, run_id, complete, error), error);
+}
+
 int db_run_finish(Db *db, int64_t run_id, Error *error) {
     return db_execute(db, STATEMENT_RUN_FINISH, VALUES(value_integer(run_id)), error);
+}
+
+int db_run_plan(Db *db, int64_t run_id, const DbPlan *plan, Error *error) {
+    return db_execute(db, STATEMENT_RUN_PLAN,
+                      VALUES(value_integer(run_id), value_integer(plan->n_requests),
+                             value_integer(plan->n_reused), value_integer(plan->tokens_alone),
+                             value_integer(plan->tokens_distinct), value_integer(plan->tokens_again),
+                             value_integer(plan->memory_bytes), value_integer(plan->state_budget_bytes),
+                             value_real(plan->planning_seconds)),
+                      error);
+}
+
+int db_run_work(Db *db, int64_t run_id, int64_t tokens_computed, int64_t tokens_generated, double seconds,
+                Error *error) {
+    return db_execute(db, STATEMENT_RUN_WORK,
+                      VALUES(value_integer(run_id), value_integer(tokens_computed),
+                             value_integer(tokens_generated), value_real(seconds)),
+                      error);
 }
 
 int db_run_file(Db *db, int64_t run_id, const char *role, const char *name, const char *sha256, int64_t bytes,
@@ -62,7 +90,8 @@ int db_run_task(Db *db, int64_t run_id, const DbTask *task, Error *error) {
                              value_text(task->version), value_text(task->output_type),
                              value_text(task->dataset_path), value_text(task->dataset_name),
                              value_text(task->split), value_integer(task->num_fewshot),
-                             value_integer(task->n_documents), value_integer(task->n_documents_total)),
+                             value_integer(task->n_documents), value_integer(task->n_documents_total),
+                             value_text(task->config_json)),
                       error);
 }
 

@@ -1,6 +1,6 @@
 /* The schema and its history. steps[v] brings a file from version v to v + 1; a released step never changes.
- * Each step runs in one transaction together with the version number, so a file has a schema whole or not at
- * all. docs/DATABASE.md describes the tables for people. */
+ * All steps that a file needs run in one transaction together with the version number, so a file has a schema
+ * whole or not at all. docs/DATABASE.md describes the tables for people. */
 #include "base/error.h"
 #include "db/internal.h"
 
@@ -118,7 +118,97 @@ static const char version_1[] =
     " SELECT t.run_id, t.name AS task, m.doc_id, m.metric, m.filter, m.value, m.task_id"
     " FROM document_metrics m JOIN tasks t USING (task_id);";
 
-static const char *const steps[DB_SCHEMA_VERSION] = {version_1};
+/* Generated texts, filtered answers, what a run had to compute and how it asked, several processes on one
+ * file. The responses are copied into a table whose columns may be NULL: a generated text has no
+ * log-likelihood. */
+static const char version_2[] =
+    "DROP VIEW v_runs; DROP VIEW v_requests;"
+
+    "CREATE TABLE responses_2 ("
+    " key BLOB PRIMARY KEY NOT NULL,"
+    " loglikelihood REAL, is_greedy INTEGER, text TEXT) WITHOUT ROWID;"
+    "INSERT INTO responses_2 SELECT key, loglikelihood, is_greedy, NULL FROM responses;"
+    "DROP TABLE responses;"
+    "ALTER TABLE responses_2 RENAME TO responses;"
+
+    "ALTER TABLE runs ADD COLUMN threads INTEGER;"
+    "ALTER TABLE runs ADD COLUMN chat_template TEXT;"
+    "ALTER TABLE runs ADD COLUMN chat_template_name TEXT;"
+    "ALTER TABLE runs ADD COLUMN chat_template_sha256 TEXT;"
+    "ALTER TABLE runs ADD COLUMN system_instruction TEXT;"
+    "ALTER TABLE runs ADD COLUMN fewshot_as_multiturn INTEGER;"
+    "ALTER TABLE runs ADD COLUMN on_truncation TEXT;"
+    "ALTER TABLE runs ADD COLUMN plan_requests INTEGER;"
+    "ALTER TABLE runs ADD COLUMN plan_reused INTEGER;"
+    "ALTER TABLE runs ADD COLUMN tokens_alone INTEGER;"
+    "ALTER TABLE runs ADD COLUMN tokens_distinct INTEGER;"
+    "ALTER TABLE runs ADD COLUMN tokens_again INTEGER;"
+    "ALTER TABLE runs ADD COLUMN memory_bytes INTEGER;"
+    "ALTER TABLE runs ADD COLUMN state_budget_bytes INTEGER;"
+    "ALTER TABLE runs ADD COLUMN tokens_computed INTEGER;"
+    "ALTER TABLE runs ADD COLUMN tokens_generated INTEGER;"
+    "ALTER TABLE runs ADD COLUMN planning_seconds REAL;"
+    "ALTER TABLE runs ADD COLUMN scoring_seconds REAL;"
+    "ALTER TABLE tasks ADD COLUMN config TEXT;"
+    "ALTER TABLE documents ADD COLUMN n_dropped_shots INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE requests ADD COLUMN generation_id INTEGER REFERENCES texts;"
+
+    "CREATE TABLE document_outputs ("
+    " task_id INTEGER NOT NULL, doc_id INTEGER NOT NULL, filter TEXT NOT NULL, value TEXT NOT NULL,"
+    " PRIMARY KEY (task_id, doc_id, filter),"
+    " FOREIGN KEY (task_id, doc_id) REFERENCES documents ON DELETE CASCADE) WITHOUT ROWID;"
+
+    /* Who computes what at this moment. A worker lives as long as its lock (db/lock.c). */
+    "CREATE TABLE workers ("
+    " worker_id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,"
+    " host TEXT, process_id INTEGER,"
+    " started_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')), seen_at TEXT);"
+    "CREATE TABLE claims ("
+    " key BLOB PRIMARY KEY NOT NULL,"
+    " worker_id INTEGER NOT NULL REFERENCES workers ON DELETE CASCADE) WITHOUT ROWID;"
+    "CREATE INDEX claims_of_worker ON claims (worker_id);"
+
+    "CREATE VIEW v_runs AS"
+    " SELECT run_id, model_name AS model, family, dtype, backend, sample_limit, started_at, finished_at,"
+    "  (SELECT count(*) FROM tasks t WHERE t.run_id = r.run_id) AS n_tasks,"
+    "  (SELECT count(*) FROM tasks t JOIN requests q USING (task_id) WHERE t.run_id = r.run_id) AS "
+    "n_requests,"
+    "  (SELECT count(*) FROM tasks t JOIN requests q USING (task_id)"
+    "    JOIN responses a ON a.key = q.response_key WHERE t.run_id = r.run_id) AS n_done,"
+    "  compat, max_length, threads, chat_template_name, chat_template_sha256, system_instruction,"
+    "  fewshot_as_multiturn, on_truncation, plan_requests, plan_reused, tokens_alone, tokens_distinct,"
+    "  tokens_again, tokens_computed, tokens_generated, memory_bytes, state_budget_bytes,"
+    "  planning_seconds, scoring_seconds"
+    " FROM runs r;"
+
+    "CREATE VIEW v_requests AS"
+    " SELECT t.run_id, t.name AS task, q.doc_id, q.idx, q.request_type, c.text AS context,"
+    "  n.text AS continuation, g.text AS generation, o.text AS choice, a.loglikelihood, a.is_greedy, a.text,"
+    "  q.n_context_tokens, q.n_continuation_tokens, q.n_truncated, lower(hex(q.response_key)) AS "
+    "response_key,"
+    "  q.task_id"
+    " FROM requests q JOIN tasks t USING (task_id)"
+    " LEFT JOIN texts c ON c.text_id = q.context_id LEFT JOIN texts n ON n.text_id = q.continuation_id"
+    " LEFT JOIN texts o ON o.text_id = q.choice_id LEFT JOIN texts g ON g.text_id = q.generation_id"
+    " LEFT JOIN responses a ON a.key = q.response_key;"
+
+    "CREATE VIEW v_outputs AS"
+    " SELECT t.run_id, t.name AS task, u.doc_id, u.filter, u.value, u.task_id"
+    " FROM document_outputs u JOIN tasks t USING (task_id);"
+
+    "CREATE VIEW v_truncated AS"
+    " SELECT t.run_id, t.name AS task, d.doc_id,"
+    "  (SELECT count(*) FROM requests q"
+    "    WHERE q.task_id = d.task_id AND q.doc_id = d.doc_id AND q.n_truncated > 0) AS n_requests,"
+    "  (SELECT coalesce(max(q.n_truncated), 0) FROM requests q"
+    "    WHERE q.task_id = d.task_id AND q.doc_id = d.doc_id) AS n_tokens,"
+    "  d.n_dropped_shots, d.task_id"
+    " FROM documents d JOIN tasks t USING (task_id)"
+    " WHERE d.n_dropped_shots > 0 OR EXISTS (SELECT 1 FROM requests q"
+    "    WHERE q.task_id = d.task_id AND q.doc_id = d.doc_id AND q.n_truncated > 0);";
+
+static const char *const steps[DB_SCHEMA_VERSION] = {version_1, version_2};
 
 static int read_integer(Db *db, const char *sql, int64_t *out, Error *error) {
     sqlite3_stmt *statement = NULL;
@@ -132,16 +222,11 @@ static int read_integer(Db *db, const char *sql, int64_t *out, Error *error) {
 }
 
 static int run_step(Db *db, int version, Error *error) {
-    char *sql =
-        sqlite3_mprintf("BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
-                        steps[version], APPLICATION_ID, version + 1);
+    char *sql = sqlite3_mprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d;", steps[version],
+                                APPLICATION_ID, version + 1);
     int code = sql ? sqlite3_exec(db->connection, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
     sqlite3_free(sql);
-    if (code == SQLITE_OK)
-        return 0;
-    db_fail(db, code, error);
-    db_rollback(db);
-    return -1;
+    return code == SQLITE_OK ? 0 : db_fail(db, code, error);
 }
 
 /* Sets *version to the file's schema version; 0 for a file that holds nothing yet. */
@@ -187,12 +272,25 @@ int schema_check(Db *db, DbMode mode, Error *error) {
     return 0;
 }
 
-int schema_migrate(Db *db, Error *error) {
+static int migrate_in_transaction(Db *db, Error *error) {
     int64_t version = 0;
     if (read_version(db, &version, error) != 0)
         return -1;
     for (int step = (int)version; step < DB_SCHEMA_VERSION; step++)
         if (run_step(db, step, error) != 0)
             return -1;
-    return 0;
+    return db_commit(db, error);
+}
+
+int schema_migrate(Db *db, Error *error) {
+    int64_t version = 0;
+    if (read_version(db, &version, error) != 0)
+        return -1;
+    if (version == DB_SCHEMA_VERSION)
+        return 0;
+    /* The version is read again inside: another process may have been faster. */
+    if (db_begin(db, error) == 0 && migrate_in_transaction(db, error) == 0)
+        return 0;
+    db_rollback(db);
+    return -1;
 }

@@ -16,27 +16,38 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [STATEMENT_RUN_INSERT] =
         "INSERT INTO runs (fingerprint, model_name, model_path, model_sha256, family, architecture,"
         " n_parameters, state_bytes_per_token, state_bytes_fixed, dtype, backend, numerics_version, compat,"
-        " max_length, add_bos, fewshot_seed, sample_limit, build, settings)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+        " max_length, add_bos, fewshot_seed, sample_limit, build, settings, threads, chat_template,"
+        " chat_template_name, chat_template_sha256, system_instruction, fewshot_as_multiturn, on_truncation)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
+        " ?21, ?22, ?23, ?24, ?25, ?26)",
     [STATEMENT_RUN_FINISH] = "UPDATE runs SET finished_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now')"
                              " WHERE run_id = ?1 AND finished_at IS NULL",
     [STATEMENT_RUN_PROGRESS] = "SELECT count(*), count(r.key) FROM tasks t JOIN requests q USING (task_id)"
                                " LEFT JOIN responses r ON r.key = q.response_key WHERE t.run_id = ?1",
+    [STATEMENT_RUN_PLAN] =
+        "UPDATE runs SET plan_requests = ?2, plan_reused = ?3, tokens_alone = ?4, tokens_distinct = ?5,"
+        " tokens_again = ?6, memory_bytes = ?7, state_budget_bytes = ?8, planning_seconds = ?9"
+        " WHERE run_id = ?1 AND plan_requests IS NULL",
+    [STATEMENT_RUN_WORK] = "UPDATE runs SET tokens_computed = coalesce(tokens_computed, 0) + ?2,"
+                           " tokens_generated = coalesce(tokens_generated, 0) + ?3,"
+                           " scoring_seconds = coalesce(scoring_seconds, 0) + ?4 WHERE run_id = ?1",
     [STATEMENT_FILE_PUT] =
         "INSERT INTO run_files (run_id, role, name, sha256, bytes) VALUES (?1, ?2, ?3, ?4, ?5)"
         " ON CONFLICT DO UPDATE SET sha256 = excluded.sha256, bytes = excluded.bytes"
         " WHERE (sha256, bytes) IS NOT (excluded.sha256, excluded.bytes)",
     [STATEMENT_TASK_PUT] =
         "INSERT INTO tasks (run_id, name, alias, version, output_type, dataset_path, dataset_name, split,"
-        " num_fewshot, n_documents, n_documents_total) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        " num_fewshot, n_documents, n_documents_total, config)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         " ON CONFLICT (run_id, name) DO UPDATE SET alias = excluded.alias, version = excluded.version,"
         " output_type = excluded.output_type, dataset_path = excluded.dataset_path,"
         " dataset_name = excluded.dataset_name, split = excluded.split, num_fewshot = excluded.num_fewshot,"
-        " n_documents = excluded.n_documents, n_documents_total = excluded.n_documents_total"
+        " n_documents = excluded.n_documents, n_documents_total = excluded.n_documents_total,"
+        " config = coalesce(excluded.config, config)"
         " WHERE (alias, version, output_type, dataset_path, dataset_name, split, num_fewshot, n_documents,"
-        " n_documents_total) IS NOT (excluded.alias, excluded.version, excluded.output_type,"
+        " n_documents_total, config) IS NOT (excluded.alias, excluded.version, excluded.output_type,"
         " excluded.dataset_path, excluded.dataset_name, excluded.split, excluded.num_fewshot,"
-        " excluded.n_documents, excluded.n_documents_total)",
+        " excluded.n_documents, excluded.n_documents_total, coalesce(excluded.config, config))",
     [STATEMENT_TASK_FIND] = "SELECT task_id FROM tasks WHERE run_id = ?1 AND name = ?2",
     [STATEMENT_GROUP_PUT] =
         "INSERT INTO task_groups (run_id, name, alias, version, weight_by_size) VALUES (?1, ?2, ?3, ?4, ?5)"
@@ -48,31 +59,39 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [STATEMENT_TEXT_FIND] = "SELECT text_id FROM texts WHERE sha256 = ?1",
     [STATEMENT_TEXT_INSERT] = "INSERT INTO texts (sha256, text) VALUES (?1, ?2)",
     [STATEMENT_DOCUMENT_PUT] =
-        "INSERT INTO documents (task_id, doc_id, json_id, target_id, gold, prompt_sha256)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        "INSERT INTO documents (task_id, doc_id, json_id, target_id, gold, prompt_sha256, n_dropped_shots)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
         " ON CONFLICT (task_id, doc_id) DO UPDATE SET json_id = excluded.json_id,"
-        " target_id = excluded.target_id, gold = excluded.gold, prompt_sha256 = excluded.prompt_sha256"
-        " WHERE (json_id, target_id, gold, prompt_sha256)"
-        " IS NOT (excluded.json_id, excluded.target_id, excluded.gold, excluded.prompt_sha256)",
+        " target_id = excluded.target_id, gold = excluded.gold, prompt_sha256 = excluded.prompt_sha256,"
+        " n_dropped_shots = excluded.n_dropped_shots"
+        " WHERE (json_id, target_id, gold, prompt_sha256, n_dropped_shots)"
+        " IS NOT (excluded.json_id, excluded.target_id, excluded.gold, excluded.prompt_sha256,"
+        " excluded.n_dropped_shots)",
     [STATEMENT_REQUEST_PUT] =
         "INSERT INTO requests (task_id, doc_id, idx, request_type, context_id, continuation_id, choice_id,"
-        " response_key, n_context_tokens, n_continuation_tokens, n_truncated)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        " response_key, n_context_tokens, n_continuation_tokens, n_truncated, generation_id)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         " ON CONFLICT (task_id, doc_id, idx) DO UPDATE SET request_type = excluded.request_type,"
         " context_id = excluded.context_id, continuation_id = excluded.continuation_id,"
         " choice_id = excluded.choice_id, response_key = excluded.response_key,"
         " n_context_tokens = excluded.n_context_tokens,"
-        " n_continuation_tokens = excluded.n_continuation_tokens, n_truncated = excluded.n_truncated"
+        " n_continuation_tokens = excluded.n_continuation_tokens, n_truncated = excluded.n_truncated,"
+        " generation_id = excluded.generation_id"
         " WHERE (request_type, context_id, continuation_id, choice_id, response_key, n_context_tokens,"
-        " n_continuation_tokens, n_truncated) IS NOT (excluded.request_type, excluded.context_id,"
+        " n_continuation_tokens, n_truncated, generation_id) IS NOT (excluded.request_type, "
+        "excluded.context_id,"
         " excluded.continuation_id, excluded.choice_id, excluded.response_key, excluded.n_context_tokens,"
-        " excluded.n_continuation_tokens, excluded.n_truncated)",
-    [STATEMENT_RESPONSE_FIND] = "SELECT loglikelihood, is_greedy FROM responses WHERE key = ?1",
-    [STATEMENT_RESPONSE_PUT] =
-        "INSERT INTO responses (key, loglikelihood, is_greedy) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        " excluded.n_continuation_tokens, excluded.n_truncated, excluded.generation_id)",
+    [STATEMENT_RESPONSE_FIND] = "SELECT loglikelihood, is_greedy, text FROM responses WHERE key = ?1",
+    [STATEMENT_RESPONSE_PUT] = "INSERT INTO responses (key, loglikelihood, is_greedy, text)"
+                               " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
     [STATEMENT_METRIC_PUT] =
         "INSERT INTO document_metrics (task_id, doc_id, metric, filter, value) VALUES (?1, ?2, ?3, ?4, ?5)"
         " ON CONFLICT (task_id, doc_id, metric, filter) DO UPDATE SET value = excluded.value"
+        " WHERE value IS NOT excluded.value",
+    [STATEMENT_OUTPUT_PUT] =
+        "INSERT INTO document_outputs (task_id, doc_id, filter, value) VALUES (?1, ?2, ?3, ?4)"
+        " ON CONFLICT (task_id, doc_id, filter) DO UPDATE SET value = excluded.value"
         " WHERE value IS NOT excluded.value",
     [STATEMENT_RESULT_PUT] =
         "INSERT INTO results (run_id, name, metric, filter, value, stderr, n, higher_is_better, is_group)"

@@ -11,6 +11,7 @@
 typedef struct Answer {
     double loglikelihood;
     bool is_greedy;
+    const char *text; /* generated text, borrowed from whoever gave the answer; NULL but for generate_until */
 } Answer;
 
 typedef double MetricFunction(const TaskDocument *document, const Answer *answers);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "tests/db/support.h"
 
 static void make_with_sql(const char *path, const char *sql) {
@@ -84,7 +85,7 @@ static void test_newer_schema(void **state) {
     Folder *folder = *state;
     db_close(open_database(folder->database, DB_WRITE));
     make_with_sql(folder->database, "PRAGMA user_version = 77");
-    assert_open_fails(folder->database, DB_READ, "version 77 and this build knows versions up to 1");
+    assert_open_fails(folder->database, DB_READ, "version 77 and this build knows versions up to 2");
     assert_open_fails(folder->database, DB_WRITE, "update zeval");
 }
 
@@ -287,8 +288,55 @@ static void test_schema_grows_from_version_zero_whole(void **state) {
     assert_int_equal(query_integer(db, "PRAGMA application_id"), 0x7a65766c);
     assert_int_equal(query_integer(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
                                        " AND name NOT LIKE 'sqlite_%'"),
-                     11);
+                     14);
     db_close(db);
+}
+
+/* A file that a zeval of schema version 1 made (dumped by sqlite3, which leaves the two pragmas out). */
+static void make_version_1(const char *path) {
+    Buffer sql = {0};
+    Error error = {0};
+    succeed(file_read(&sql, "tests/fixtures/db/version_1.sql", 1 << 20, &error), &error);
+    buffer_append_text(&sql, "; PRAGMA application_id = 2053469804; PRAGMA user_version = 1;"
+                             " PRAGMA journal_mode = WAL;");
+    make_with_sql(path, sql.data);
+    buffer_free(&sql);
+}
+
+static void test_version_1_is_brought_up_to_date(void **state) {
+    Folder *folder = *state;
+    make_version_1(folder->database);
+    assert_open_fails(folder->database, DB_READ, "brings it up to date");
+    Db *db = open_database(folder->database, DB_WRITE);
+    assert_int_equal(query_integer(db, "PRAGMA user_version"), DB_SCHEMA_VERSION);
+    assert_int_equal(query_integer(db, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    /* What was in it is in it still, also for the views. */
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM responses WHERE text IS NULL"), 24);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM responses WHERE loglikelihood < 0"), 24);
+    assert_int_equal(query_integer(db, "SELECT n_done FROM v_runs WHERE model = 'demo'"), 24);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM v_results WHERE value IS NOT NULL"), 7);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM v_requests WHERE loglikelihood IS NOT NULL"
+                                       " AND context IS NOT NULL AND generation IS NULL"),
+                     24);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM v_documents WHERE document IS NOT NULL"), 6);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM v_truncated"), 0);
+    db_close(db);
+    db_close(open_database(folder->database, DB_READ));
+}
+
+/* A migration that fails leaves the old file: here the new table's name is taken. */
+static void test_a_failed_migration_changes_nothing(void **state) {
+    Folder *folder = *state;
+    Db *db = NULL;
+    Error error = {0};
+    make_version_1(folder->database);
+    make_with_sql(folder->database, "CREATE TABLE document_outputs (x)");
+    assert_int_equal(db_open(&db, folder->database, DB_WRITE, &error), -1);
+    assert_non_null(strstr(error.message, "document_outputs"));
+    make_with_sql(folder->database, "DROP TABLE document_outputs; SELECT n_done FROM v_runs;"
+                                    "SELECT loglikelihood FROM v_requests");
+    db_close(open_database(folder->database, DB_WRITE));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
@@ -309,5 +357,7 @@ const struct CMUnitTest opening_tests[] = {TEST(test_missing_file),
                                            TEST(test_another_program_holds_a_lock),
                                            TEST(test_read_only_folder),
                                            TEST(test_read_only_file),
-                                           TEST(test_schema_grows_from_version_zero_whole)};
+                                           TEST(test_schema_grows_from_version_zero_whole),
+                                           TEST(test_version_1_is_brought_up_to_date),
+                                           TEST(test_a_failed_migration_changes_nothing)};
 const size_t n_opening_tests = sizeof opening_tests / sizeof *opening_tests;

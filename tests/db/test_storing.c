@@ -58,7 +58,7 @@ static void test_first_response_is_kept(void **state) {
     char key[65];
     make_key(7, key);
     Db *db = open_database(folder->database, DB_WRITE);
-    DbResponse first = {-1.25, true}, second = {-9, false}, found;
+    DbResponse first = {.loglikelihood = -1.25, .is_greedy = true}, second = {.loglikelihood = -9}, found;
     assert_int_equal(db_response_find(db, key, &found, &error), 0);
     succeed(db_response_put(db, key, &first, &error), &error);
     succeed(db_response_put(db, key, &second, &error), &error);
@@ -152,6 +152,114 @@ static void test_views_show_texts_and_scores(void **state) {
     db_close(db);
 }
 
+static void test_generated_texts_come_back(void **state) {
+    Folder *folder = *state;
+    static const char text[] = "4 + 3 = 7.\n\"#### 7\" \xE2\x82\xAC";
+    Error error = {0};
+    char key[65];
+    Db *db = open_database(folder->database, DB_WRITE);
+    int64_t run_id = start_run(db, "run");
+    store_document(db, run_id, 3);
+    make_key(77, key);
+    DbResponse response = {.loglikelihood = 5, .text = text}, found;
+    succeed(db_response_put(db, key, &response, &error), &error);
+    DbRequest request = {.task = "task",
+                         .doc_id = 3,
+                         .idx = 2,
+                         .request_type = "generate_until",
+                         .context = "Question 3",
+                         .generation = "{\"until\": [\"\\n\"]}",
+                         .response_key = key};
+    succeed(db_request(db, run_id, &request, &error), &error);
+    assert_int_equal(db_response_find(db, key, &found, &error), 1);
+    assert_string_equal(found.text, text);
+    assert_true(isnan(found.loglikelihood));
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM v_requests WHERE text LIKE '4 + 3%'"
+                                       " AND generation LIKE '{\"until%' AND loglikelihood IS NULL"
+                                       " AND is_greedy IS NULL AND continuation IS NULL"),
+                     1);
+    make_key(7, key);
+    assert_int_equal(db_response_find(db, key, &found, &error), 1);
+    assert_null(found.text);
+    db_close(db);
+}
+
+static void test_outputs_of_filters(void **state) {
+    Folder *folder = *state;
+    Error error = {0};
+    Db *db = open_database(folder->database, DB_WRITE);
+    int64_t run_id = start_run(db, "run");
+    store_document(db, run_id, 3);
+    for (int pass = 0; pass < 2; pass++) {
+        succeed(db_document_output(db, run_id, "task", 3, "strict", "[\"7\"]", &error), &error);
+        succeed(db_document_output(db, run_id, "task", 3, "flexible", pass ? "[\"8\"]" : "[]", &error),
+                &error);
+    }
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM v_outputs WHERE task = 'task' AND doc_id = 3"),
+                     2);
+    assert_int_equal(
+        query_integer(db, "SELECT value ->> 0 FROM v_outputs WHERE filter = 'flexible' AND run_id = 1"), 8);
+    assert_int_equal(db_document_output(db, run_id, "task", 99, "strict", "[]", &error), -1);
+    db_close(db);
+}
+
+static void test_plan_of_a_run_is_that_of_its_first_start(void **state) {
+    Folder *folder = *state;
+    Error error = {0};
+    Db *db = open_database(folder->database, DB_WRITE);
+    int64_t run_id = start_run(db, "run");
+    DbPlan first = {
+        .n_requests = 100, .tokens_alone = 5000, .tokens_distinct = 1200, .planning_seconds = 0.5};
+    DbPlan second = {.n_requests = 100, .n_reused = 60, .tokens_alone = 2000, .tokens_distinct = 500};
+    succeed(db_run_plan(db, run_id, &first, &error), &error);
+    succeed(db_run_work(db, run_id, 700, 0, 1.5, &error), &error);
+    succeed(db_run_plan(db, run_id, &second, &error), &error);
+    succeed(db_run_work(db, run_id, 500, 20, 0.5, &error), &error);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM v_runs WHERE plan_requests = 100"
+                                       " AND plan_reused = 0 AND tokens_alone = 5000"
+                                       " AND tokens_distinct = 1200 AND tokens_computed = 1200"
+                                       " AND tokens_generated = 20 AND scoring_seconds = 2"),
+                     1);
+    db_close(db);
+}
+
+static void test_truncated_documents_are_listed(void **state) {
+    Folder *folder = *state;
+    Error error = {0};
+    Db *db = open_database(folder->database, DB_WRITE);
+    int64_t run_id = start_run(db, "run");
+    for (int64_t i = 0; i < 4; i++)
+        store_document(db, run_id, i);
+    char key[65];
+    make_key(4, key);
+    DbRequest request = {.task = "task", .doc_id = 2, .idx = 0, .response_key = key, .n_truncated = 9};
+    succeed(db_request(db, run_id, &request, &error), &error);
+    DbDocument document = {.task = "task", .doc_id = 3, .json = "{}", .n_dropped_shots = 2};
+    succeed(db_document(db, run_id, &document, &error), &error);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM v_truncated"), 2);
+    assert_int_equal(query_integer(db, "SELECT n_tokens FROM v_truncated WHERE doc_id = 2 AND n_requests = 1"
+                                       " AND n_dropped_shots = 0"),
+                     9);
+    assert_int_equal(query_integer(db, "SELECT n_dropped_shots FROM v_truncated WHERE doc_id = 3"), 2);
+    db_close(db);
+}
+
+static void test_configuration_of_a_task_stays_unless_given_anew(void **state) {
+    Folder *folder = *state;
+    Error error = {0};
+    Db *db = open_database(folder->database, DB_WRITE);
+    int64_t run_id = start_run(db, "run");
+    DbTask task = {.name = "task", .config_json = "{\"task\": \"task\"}"};
+    succeed(db_run_task(db, run_id, &task, &error), &error);
+    task.config_json = NULL;
+    task.version = "2";
+    succeed(db_run_task(db, run_id, &task, &error), &error);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM tasks WHERE config ->> 'task' = 'task'"
+                                       " AND version = '2'"),
+                     1);
+    db_close(db);
+}
+
 static void test_rollback_takes_back_everything(void **state) {
     Folder *folder = *state;
     Error error = {0};
@@ -202,10 +310,19 @@ static void test_deleting_a_run_takes_its_rows(void **state) {
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
-const struct CMUnitTest storing_tests[] = {
-    TEST(test_same_fingerprint_finds_the_run), TEST(test_doubles_come_back_exactly),
-    TEST(test_first_response_is_kept),         TEST(test_key_must_be_a_hash),
-    TEST(test_storing_again_changes_nothing),  TEST(test_texts_are_stored_once),
-    TEST(test_views_show_texts_and_scores),    TEST(test_rollback_takes_back_everything),
-    TEST(test_order_of_calls_is_checked),      TEST(test_deleting_a_run_takes_its_rows)};
+const struct CMUnitTest storing_tests[] = {TEST(test_same_fingerprint_finds_the_run),
+                                           TEST(test_doubles_come_back_exactly),
+                                           TEST(test_first_response_is_kept),
+                                           TEST(test_key_must_be_a_hash),
+                                           TEST(test_storing_again_changes_nothing),
+                                           TEST(test_texts_are_stored_once),
+                                           TEST(test_views_show_texts_and_scores),
+                                           TEST(test_rollback_takes_back_everything),
+                                           TEST(test_order_of_calls_is_checked),
+                                           TEST(test_deleting_a_run_takes_its_rows),
+                                           TEST(test_generated_texts_come_back),
+                                           TEST(test_outputs_of_filters),
+                                           TEST(test_plan_of_a_run_is_that_of_its_first_start),
+                                           TEST(test_truncated_documents_are_listed),
+                                           TEST(test_configuration_of_a_task_stays_unless_given_anew)};
 const size_t n_storing_tests = sizeof storing_tests / sizeof *storing_tests;

@@ -107,7 +107,7 @@ static void test_one_document_has_no_standard_error(void **state) {
 static void test_ties_go_to_the_first_choice(void **state) {
     (void)state;
     const char *choices[] = {"a", "b"};
-    Answer answers[] = {{-1, false}, {-1, true}};
+    Answer answers[] = {{.loglikelihood = -1}, {.loglikelihood = -1, .is_greedy = true}};
     TaskDocument document = {.choices = choices, .n_choices = 2, .gold = 0};
     MetricFunction *acc, *exact_match;
     assert_int_equal(metric_find(&acc, OUTPUT_MULTIPLE_CHOICE, "acc", NULL), 0);
