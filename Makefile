@@ -75,7 +75,7 @@ $(BUILD)/obj/runner/cpu/kernels_avx512.o: FILE_CFLAGS = -mavx512f -mavx512bw -ma
 endif
 
 # ---- files that ship inside the binary
-EMBEDDED := $(shell find tasks/library zoo/demo zoo/registry reports/published -type f 2>/dev/null | LC_ALL=C sort)
+EMBEDDED := $(shell find tasks/library zoo/demo zoo/registry reports/published reports/page -type f 2>/dev/null | LC_ALL=C sort)
 $(BUILD)/embedded.list: FORCE
 	@mkdir -p $(BUILD); echo '$(EMBEDDED)' | cmp -s - $@ || echo '$(EMBEDDED)' >$@
 $(BUILD)/embedded.S: $(BUILD)/embedded.list $(EMBEDDED) tools/embed.sh
