@@ -49,7 +49,7 @@ static void fill_info(Engine *engine) {
                                .vocab_size = config->vocab_size,
                                .max_position_embeddings = config->max_position_embeddings,
                                .n_parameters = model->n_parameters,
-                               .weights_dtype = model->embedding.dtype,
+                               .weights_dtype = model->stored_dtype,
                                .mixers = config->mixers,
                                .state_bytes_per_token = model->block_floats * sizeof(float) / BLOCK_TOKENS,
                                .state_bytes_fixed = model->recurrent_floats * sizeof(float),
@@ -82,14 +82,13 @@ static int open_parts(Engine *engine, const EngineOptions *options, Error *error
     if (options->backend && strcmp(options->backend, "cpu") != 0)
         return error_set_kind(error, ERROR_USAGE, "the backend is \"%.40s\", but this build has only \"cpu\"",
                               options->backend);
-    if (options->dtype != DTYPE_FLOAT32)
+    if (options->dtype == DTYPE_FLOAT16)
         return error_set_kind(
             error, ERROR_USAGE,
-            "arithmetic in %s is not available on the cpu backend; use --dtype float32 (weights "
-            "stored in any dtype are read)",
-            dtype_name(options->dtype));
-    if (cpu_open(&engine->cpu, options->n_threads, error) ||
-        model_open(&engine->model, options->model_folder, error))
+            "arithmetic in float16 is not available on the cpu backend; use --dtype float32 "
+            "or bfloat16 (weights stored in any dtype are read)");
+    if (cpu_open(&engine->cpu, options->dtype, options->n_threads, error) ||
+        model_open(&engine->model, options->model_folder, options->dtype, error))
         return -1;
     rope_init(&engine->rope, &engine->model.config.rope);
     engine->pool.block_floats = engine->model.block_floats;
@@ -134,8 +133,7 @@ const ModelInfo *engine_info(const Engine *engine) {
 }
 
 Dtype engine_dtype(const Engine *engine) {
-    (void)engine;
-    return DTYPE_FLOAT32;
+    return engine->cpu.dtype;
 }
 
 const char *engine_backend(const Engine *engine) {

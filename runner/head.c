@@ -43,8 +43,10 @@ static void head_task(void *context, size_t i, int thread) {
     float *panel = cpu->scratch[thread], *logits = panel + cpu_linear_scratch(cpu);
     cpu_linear_columns(cpu, head, first, n, run->normed + row * head->cols, head->cols, logits, VOCAB_TILE,
                        rows, panel);
-    for (size_t m = 0; m < rows; m++)
+    for (size_t m = 0; m < rows; m++) {
+        cpu_round(cpu, logits + m * VOCAB_TILE, n);
         take_tile(run, row + m, tile, first, n, logits + m * VOCAB_TILE);
+    }
 }
 
 static void finish_row(const HeadRun *run, size_t row) {

@@ -56,8 +56,8 @@ static int load_head(Model *model, Error *error) {
     if (other && checkpoint_find(&model->checkpoint, other))
         name = other;
     if (checkpoint_find(&model->checkpoint, name))
-        return checkpoint_weight(&model->checkpoint, name, config->vocab_size, config->hidden_size,
-                                 &model->head, error);
+        return matrix_load(&model->head, &model->head_owned, config, &model->checkpoint, name,
+                           config->vocab_size, config->hidden_size, error);
     if (!config->tied_head)
         return error_set(error,
                          "%s: tensor %s is missing, and config.json does not tie it to the embedding "
@@ -67,16 +67,30 @@ static int load_head(Model *model, Error *error) {
     return 0;
 }
 
-static int load_all(Model *model, const char *folder, Error *error) {
+static int load_embedding(Model *model, Error *error) {
     const ModelConfig *config = &model->config;
-    if (model_config_read(&model->config, folder, error) ||
-        checkpoint_open(&model->checkpoint, folder, error) ||
-        checkpoint_weight(&model->checkpoint, config->names.embedding, config->vocab_size,
-                          config->hidden_size, &model->embedding, error) ||
+    const char *name = config->names.embedding;
+    if (checkpoint_weight(&model->checkpoint, name, config->vocab_size, config->hidden_size,
+                          &model->embedding, error))
+        return -1;
+    model->stored_dtype = model->embedding.dtype;
+    return config->dtype == DTYPE_BFLOAT16
+               ? weight_to_bfloat16(&model->embedding, &model->embedding_owned, name, error)
+               : 0;
+}
+
+static int load_all(Model *model, const char *folder, Dtype dtype, Error *error) {
+    const ModelConfig *config = &model->config;
+    if (model_config_read(&model->config, folder, error))
+        return -1;
+    model->config.dtype = dtype;
+    if (checkpoint_open(&model->checkpoint, folder, error) || load_embedding(model, error) ||
         norm_load(&model->final_norm, config, config->final_norm_eps, &model->checkpoint, "",
                   config->names.final_norm, error) ||
         load_head(model, error))
         return -1;
+    /* Models of mixers alone come from a library that keeps the sum in float32 (residual_in_fp32). */
+    model->float32_residual = config->mlp == MLP_NONE;
     model->n_layers = (size_t)config->n_layers;
     model->layers = mem_alloc_zero(model->n_layers, sizeof *model->layers);
     for (size_t i = 0; i < model->n_layers; i++)
@@ -86,9 +100,9 @@ static int load_all(Model *model, const char *folder, Error *error) {
     return checkpoint_check_all_used(&model->checkpoint, config->names.ignored, error);
 }
 
-int model_open(Model *out, const char *folder, Error *error) {
+int model_open(Model *out, const char *folder, Dtype dtype, Error *error) {
     memset(out, 0, sizeof *out);
-    if (load_all(out, folder, error) == 0)
+    if (load_all(out, folder, dtype, error) == 0)
         return 0;
     model_close(out);
     return -1;
@@ -105,6 +119,8 @@ void model_close(Model *model) {
             layer->mlp_type->free(layer->mlp);
     }
     free(model->layers);
+    free(model->embedding_owned);
+    free(model->head_owned);
     norm_free(&model->final_norm);
     checkpoint_close(&model->checkpoint);
     memset(model, 0, sizeof *model);

@@ -18,16 +18,20 @@ typedef struct Model {
     ModelConfig config;
     Checkpoint checkpoint;
     Weight embedding, head; /* [vocab_size, hidden_size] */
+    void *embedding_owned, *head_owned;
+    Dtype stored_dtype; /* of the embedding, in the file */
     Norm final_norm;
     Layer *layers;
     size_t n_layers;
     size_t block_floats, recurrent_floats; /* of a State */
     size_t workspace_floats;               /* per row, the most any layer wants */
+    bool float32_residual;                 /* the sum of the layers' results stays float32 in bfloat16, too */
     int64_t n_parameters;
 } Model;
 
-/* Reads the configuration, maps the weights and checks that every tensor is there, fits and has a use. */
-int model_open(Model *out, const char *folder, Error *error);
+/* Reads the configuration, maps the weights and checks that every tensor is there, fits and has a use. In
+ * bfloat16, weights stored otherwise are rounded into memory of the model's own. */
+int model_open(Model *out, const char *folder, Dtype dtype, Error *error);
 void model_close(Model *model);
 
 #endif

@@ -72,6 +72,7 @@ typedef struct TensorNames {
 } TensorNames;
 
 typedef struct ModelConfig {
+    Dtype dtype;        /* of the arithmetic, which is not the configuration's business but every layer's */
     const char *family; /* static */
     char architecture[128];
     int64_t n_layers, hidden_size, intermediate_size, vocab_size, max_position_embeddings;

@@ -72,7 +72,7 @@ static void norm_rows(void *context, size_t i, int thread) {
     Engine *engine = run->engine;
     size_t d = engine->model.embedding.cols;
     for (size_t row = i * SPAN_ROWS; row < run->n_rows && row < (i + 1) * SPAN_ROWS; row++)
-        norm_row(run->norm, engine->cpu.kernels, engine->normed + row * d, engine->hidden + row * d, d);
+        norm_row(run->norm, &engine->cpu, engine->normed + row * d, engine->hidden + row * d, d);
 }
 
 /* hidden += mixed */
@@ -83,6 +83,8 @@ static void add_rows(void *context, size_t i, int thread) {
     size_t d = engine->model.embedding.cols, row = i * SPAN_ROWS;
     size_t end = row + SPAN_ROWS < run->n_rows ? row + SPAN_ROWS : run->n_rows;
     engine->cpu.kernels->add(engine->hidden + row * d, engine->mixed + row * d, (end - row) * d);
+    if (!engine->model.float32_residual)
+        cpu_round(&engine->cpu, engine->hidden + row * d, (end - row) * d);
 }
 
 static void run_rows(RowRun run, ThreadBody *body) {

@@ -26,6 +26,10 @@ Weight weight_transpose(const Weight *weight);
 /* One row, widened, into out[cols]. */
 void weight_read_row(const Weight *weight, size_t row, float *out);
 
+/* Makes the weight bfloat16: where it is stored otherwise, it is rounded into new memory, which *owned then
+ * holds (free it); else *owned is NULL. */
+int weight_to_bfloat16(Weight *weight, void **owned, const char *what, Error *error);
+
 static inline float float_from_bits(uint32_t bits) {
     float value;
     memcpy(&value, &bits, sizeof value);
@@ -34,6 +38,15 @@ static inline float float_from_bits(uint32_t bits) {
 
 static inline float bfloat16_to_float(uint16_t bits) {
     return float_from_bits((uint32_t)bits << 16);
+}
+
+/* The nearest, ties to even; NaNs stay NaNs. */
+static inline uint16_t float_to_bfloat16(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (x != x)
+        return (uint16_t)((bits | 0x400000u) >> 16);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
 /* Exact for every input: the exponent is moved by a multiplication, which also normalises subnormals. */

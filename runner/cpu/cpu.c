@@ -48,8 +48,9 @@ int cpu_choose_kernels(const char *name, const Kernels **out, Error *error) {
                           name);
 }
 
-int cpu_open(Cpu *out, int n_threads, Error *error) {
+int cpu_open(Cpu *out, Dtype dtype, int n_threads, Error *error) {
     memset(out, 0, sizeof *out);
+    out->dtype = dtype;
     if (cpu_choose_kernels(getenv("ZEVAL_ISA"), &out->kernels, error) ||
         thread_pool_create(&out->pool, n_threads, error))
         return -1;

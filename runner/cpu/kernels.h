@@ -44,6 +44,15 @@ typedef struct Kernels {
     void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float eps);
     /* y = weight * (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) + bias */
     void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, size_t n, float eps);
+    /* x becomes the nearest bfloat16, ties to even: every kernel below whose name ends in _bfloat16 rounds so
+     * where the references, running in bfloat16, store a number. NaN stays NaN. */
+    void (*round_bfloat16)(float *x, size_t n);
+    /* rms_norm, rounded; with `twice` also before the multiplication by the weight. */
+    void (*rms_norm_bfloat16)(float *y, const float *x, const float *weight, size_t n, float eps, bool twice);
+    void (*silu_multiply_bfloat16)(float *x, const float *y, size_t n); /* silu and product are rounded */
+    /* rotate with rounded tables, products and sums */
+    void (*rotate_bfloat16)(float *x, const float *cosines, const float *sines, size_t half);
+
     void (*add)(float *x, const float *y, size_t n);           /* x += y */
     void (*silu_multiply)(float *x, const float *y, size_t n); /* x = silu(x) * y */
     void (*silu)(float *x, size_t n);

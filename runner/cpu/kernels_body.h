@@ -149,6 +149,19 @@ ALWAYS_INLINE Lanes lanes_silu(Lanes a) {
     return a;
 }
 
+/* The nearest bfloat16, ties to even. The carry of a NaN's rounding could run into its sign, so NaNs keep
+ * their upper bits and become quiet ones. */
+ALWAYS_INLINE Vec vec_round(Vec x) {
+    BitsVec bits = (BitsVec)x, is_nan = (BitsVec)(x != x);
+    BitsVec rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    return (Vec)(((is_nan & (bits | 0x400000u)) | (~is_nan & rounded)) & 0xffff0000u);
+}
+
+ALWAYS_INLINE Lanes lanes_round(Lanes a) {
+    FOR_VECS a.v[i] = vec_round(a.v[i]);
+    return a;
+}
+
 /* ---- linear layers */
 
 typedef uint16_t HalfVec __attribute__((vector_size(sizeof(Vec) / 2)));
@@ -302,7 +315,8 @@ static void gemm(float *y, size_t y_stride, const float *x, size_t x_stride, siz
 
 /* ---- elementwise */
 
-static void rms_norm(float *y, const float *x, const float *weight, size_t n, float eps) {
+/* 1 / sqrt(mean of squares + eps) */
+ALWAYS_INLINE float rms_scale(const float *x, size_t n, float eps) {
     Lanes squares = lanes_set1(0.0f);
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) {
@@ -313,9 +327,37 @@ static void rms_norm(float *y, const float *x, const float *weight, size_t n, fl
         Lanes a = lanes_load_part(x + i, n - i);
         squares = lanes_fma(a, a, squares);
     }
-    float scale = 1.0f / sqrtf(lanes_sum(squares) / (float)n + eps);
-    for (i = 0; i < n; i++)
+    return 1.0f / sqrtf(lanes_sum(squares) / (float)n + eps);
+}
+
+static void rms_norm(float *y, const float *x, const float *weight, size_t n, float eps) {
+    float scale = rms_scale(x, n, eps);
+    for (size_t i = 0; i < n; i++)
         y[i] = weight[i] * (x[i] * scale);
+}
+
+static void rms_norm_bfloat16(float *y, const float *x, const float *weight, size_t n, float eps,
+                              bool twice) {
+    Lanes scale = lanes_set1(rms_scale(x, n, eps));
+    for (size_t i = 0; i < n; i += LANES) {
+        bool whole = i + LANES <= n;
+        Lanes a = lanes_multiply(whole ? lanes_load(x + i) : lanes_load_part(x + i, n - i), scale);
+        if (twice)
+            a = lanes_round(a);
+        a = lanes_multiply(whole ? lanes_load(weight + i) : lanes_load_part(weight + i, n - i), a);
+        if (whole)
+            lanes_store(y + i, lanes_round(a));
+        else
+            lanes_store_part(y + i, lanes_round(a), n - i);
+    }
+}
+
+static void round_bfloat16(float *x, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        lanes_store(x + i, lanes_round(lanes_load(x + i)));
+    if (i < n)
+        lanes_store_part(x + i, lanes_round(lanes_load_part(x + i, n - i)), n - i);
 }
 
 /* The n numbers of x minus `centre`, squared and summed; with `squared` false summed as they are. */
@@ -354,6 +396,18 @@ static void silu_multiply(float *x, const float *y, size_t n) {
             n - i);
 }
 
+static void silu_multiply_bfloat16(float *x, const float *y, size_t n) {
+    for (size_t i = 0; i < n; i += LANES) {
+        bool whole = i + LANES <= n;
+        Lanes a = lanes_round(lanes_silu(whole ? lanes_load(x + i) : lanes_load_part(x + i, n - i)));
+        a = lanes_round(lanes_multiply(a, whole ? lanes_load(y + i) : lanes_load_part(y + i, n - i)));
+        if (whole)
+            lanes_store(x + i, a);
+        else
+            lanes_store_part(x + i, a, n - i);
+    }
+}
+
 static void silu(float *x, size_t n) {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -373,6 +427,28 @@ static void rotate(float *x, const float *cosines, const float *sines, size_t ha
         x[i] = a * cosines[i] - b * sines[i];
         x[half + i] = b * cosines[i] + a * sines[i];
     }
+}
+
+/* The pairs (x[i], x[half + i]) of the lanes from i on, of which n exist. */
+ALWAYS_INLINE void rotate_lanes_bfloat16(float *x, const float *cosines, const float *sines, size_t half,
+                                         size_t n) {
+    Lanes a = lanes_load_part(x, n), b = lanes_load_part(x + half, n),
+          c = lanes_round(lanes_load_part(cosines, n)), s = lanes_round(lanes_load_part(sines, n)),
+          minus_s = lanes_multiply(s, lanes_set1(-1.0f));
+    lanes_store_part(
+        x, lanes_round(lanes_add(lanes_round(lanes_multiply(a, c)), lanes_round(lanes_multiply(b, minus_s)))),
+        n);
+    lanes_store_part(
+        x + half,
+        lanes_round(lanes_add(lanes_round(lanes_multiply(b, c)), lanes_round(lanes_multiply(a, s)))), n);
+}
+
+static void rotate_bfloat16(float *x, const float *cosines, const float *sines, size_t half) {
+    size_t i = 0;
+    for (; i + LANES <= half; i += LANES)
+        rotate_lanes_bfloat16(x + i, cosines + i, sines + i, half, LANES);
+    if (i < half)
+        rotate_lanes_bfloat16(x + i, cosines + i, sines + i, half, half - i);
 }
 
 static void multiply_add(float *out, const float *a, const float *b, size_t n) {
@@ -541,6 +617,10 @@ const Kernels *KERNELS_FUNCTION(void) {
                                   .gemm = gemm,
                                   .rms_norm = rms_norm,
                                   .layer_norm = layer_norm,
+                                  .round_bfloat16 = round_bfloat16,
+                                  .rms_norm_bfloat16 = rms_norm_bfloat16,
+                                  .silu_multiply_bfloat16 = silu_multiply_bfloat16,
+                                  .rotate_bfloat16 = rotate_bfloat16,
                                   .add = add,
                                   .silu_multiply = silu_multiply,
                                   .silu = silu,

@@ -68,8 +68,11 @@ static void linear_task(void *context, size_t i, int thread) {
     float *y = job->y + row * job->y_stride + first;
     cpu_linear_columns(run->cpu, job->weight, first, n, x, job->x_stride, y, job->y_stride, rows,
                        run->cpu->scratch[thread]);
-    for (size_t m = 0; job->bias && m < rows; m++)
-        run->cpu->kernels->add(y + m * job->y_stride, job->bias + first, n);
+    for (size_t m = 0; m < rows; m++) {
+        if (job->bias)
+            run->cpu->kernels->add(y + m * job->y_stride, job->bias + first, n);
+        cpu_round(run->cpu, y + m * job->y_stride, n);
+    }
 }
 
 void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows) {

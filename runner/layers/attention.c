@@ -39,10 +39,10 @@ static int load_norms(Attention *attention, const ModelConfig *config, Checkpoin
     attention->norm_eps = (float)config->norm_eps;
     if (!config->attention.qk_norms)
         return 0;
-    return checkpoint_vector(checkpoint, tensor_name(name, prefix, "q_norm.weight"),
-                             config->attention.head_dim, &attention->q_norm, error) ||
-                   checkpoint_vector(checkpoint, tensor_name(name, prefix, "k_norm.weight"),
-                                     config->attention.head_dim, &attention->k_norm, error)
+    return vector_load(&attention->q_norm, config, checkpoint, tensor_name(name, prefix, "q_norm.weight"),
+                       config->attention.head_dim, error) ||
+                   vector_load(&attention->k_norm, config, checkpoint,
+                               tensor_name(name, prefix, "k_norm.weight"), config->attention.head_dim, error)
                ? -1
                : 0;
 }
@@ -59,10 +59,10 @@ static int attention_load(void **out, const ModelConfig *config, size_t layer, C
     if (layer >= (size_t)c->window_layers)
         attention->window = (size_t)c->window;
     int64_t d = config->hidden_size, q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
-    if (linear_load(&attention->q, checkpoint, prefix, "q_proj", q, d, c->qkv_bias, error) ||
-        linear_load(&attention->k, checkpoint, prefix, "k_proj", kv, d, c->qkv_bias, error) ||
-        linear_load(&attention->v, checkpoint, prefix, "v_proj", kv, d, c->qkv_bias, error) ||
-        linear_load(&attention->o, checkpoint, prefix, "o_proj", d, q, c->o_bias, error) ||
+    if (linear_load(&attention->q, config, checkpoint, prefix, "q_proj", q, d, c->qkv_bias, error) ||
+        linear_load(&attention->k, config, checkpoint, prefix, "k_proj", kv, d, c->qkv_bias, error) ||
+        linear_load(&attention->v, config, checkpoint, prefix, "v_proj", kv, d, c->qkv_bias, error) ||
+        linear_load(&attention->o, config, checkpoint, prefix, "o_proj", d, q, c->o_bias, error) ||
         load_norms(attention, config, checkpoint, prefix, error)) {
         attention_free(attention);
         return -1;
@@ -105,12 +105,12 @@ static float *values_of(const AttentionRun *run, const CacheBlock *block, size_t
 
 /* A head's query or key: normed where the model does that, then rotated. */
 static void prepare_head(const AttentionRun *run, float *head, const float *norm, size_t position) {
-    const Kernels *kernels = run->tile->cpu->kernels;
+    const Cpu *cpu = run->tile->cpu;
     const Rope *rope = run->tile->rope;
     if (norm)
-        kernels->rms_norm(head, head, norm, run->layer->head_dim, run->layer->norm_eps);
-    kernels->rotate(head, rope->cosines + position * rope->half, rope->sines + position * rope->half,
-                    rope->half);
+        cpu_rms_norm(cpu, head, head, norm, run->layer->head_dim, run->layer->norm_eps, true);
+    cpu_rotate(cpu, head, rope->cosines + position * rope->half, rope->sines + position * rope->half,
+               rope->half);
 }
 
 /* Prepares a span's queries and keys and puts its keys and values into the cache. */
@@ -165,7 +165,8 @@ static float softmax_from(const Kernels *kernels, float *scores, size_t before, 
 static void attend_group(const AttentionRun *run, const State *state, size_t kv_head, const QueryGroup *group,
                          float *scratch) {
     const Attention *layer = run->layer;
-    const Kernels *kernels = run->tile->cpu->kernels;
+    const Cpu *cpu = run->tile->cpu;
+    const Kernels *kernels = cpu->kernels;
     size_t first = group->first_key[0] / BLOCK_TOKENS,
            end = (group->n_keys[group->n - 1] + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
     size_t stride = (end - first) * BLOCK_TOKENS, counts[ATTEND_ROWS];
@@ -177,6 +178,7 @@ static void attend_group(const AttentionRun *run, const State *state, size_t kv_
         size_t own = group->first_key[r] / BLOCK_TOKENS * BLOCK_TOKENS;
         totals[r] = softmax_from(kernels, scores + r * stride + own - first * BLOCK_TOKENS,
                                  group->first_key[r] - own, group->n_keys[r] - own);
+        cpu_round(cpu, scores + r * stride + own - first * BLOCK_TOKENS, group->n_keys[r] - own);
     }
     memset(sums, 0, group->n * layer->value_stride * sizeof *sums);
     for (size_t b = first; b < end; b++) {
@@ -195,6 +197,7 @@ static void attend_group(const AttentionRun *run, const State *state, size_t kv_
         float share = 1.0f / totals[r];
         for (size_t d = 0; d < layer->head_dim; d++)
             group->out[r][d] = sums[r * layer->value_stride + d] * share;
+        cpu_round(cpu, group->out[r], layer->head_dim);
     }
 }
 

@@ -7,8 +7,8 @@
 #include "base/memory.h"
 
 /* [channels, 1, taps] in the file; one row per tap here. */
-int convolution_load(Convolution *out, size_t channels, bool silu, Checkpoint *checkpoint, const char *prefix,
-                     Error *error) {
+int convolution_load(Convolution *out, const ModelConfig *config, size_t channels, bool silu,
+                     Checkpoint *checkpoint, const char *prefix, Error *error) {
     char name[256];
     float *stored;
     out->channels = channels;
@@ -16,13 +16,14 @@ int convolution_load(Convolution *out, size_t channels, bool silu, Checkpoint *c
     if (checkpoint_floats(checkpoint, tensor_name(name, prefix, "conv1d.weight"),
                           (const int64_t[]){(int64_t)channels, 1, CONV_TAPS}, 3, &stored, error))
         return -1;
+    round_to_dtype(config->dtype, stored, CONV_TAPS * channels);
     out->taps = mem_alloc(CONV_TAPS * channels * sizeof(float));
     for (size_t c = 0; c < channels; c++)
         for (size_t j = 0; j < CONV_TAPS; j++)
             out->taps[j * channels + c] = stored[c * CONV_TAPS + j];
     free(stored);
-    return checkpoint_vector(checkpoint, tensor_name(name, prefix, "conv1d.bias"), (int64_t)channels,
-                             &out->bias, error);
+    return vector_load(&out->bias, config, checkpoint, tensor_name(name, prefix, "conv1d.bias"),
+                       (int64_t)channels, error);
 }
 
 void convolution_free(Convolution *convolution) {
@@ -67,6 +68,7 @@ static void convolve_span(void *context, size_t i, int thread) {
                                   input_at(run, span->piece, offset - (CONV_TAPS - 1) + j), channels);
         if (convolution->silu)
             kernels->silu(out, channels);
+        cpu_round(run->tile->cpu, out, channels);
     }
 }
 

@@ -14,8 +14,8 @@ typedef struct Convolution {
     bool silu; /* of the result */
 } Convolution;
 
-int convolution_load(Convolution *out, size_t channels, bool silu, Checkpoint *checkpoint, const char *prefix,
-                     Error *error);
+int convolution_load(Convolution *out, const ModelConfig *config, size_t channels, bool silu,
+                     Checkpoint *checkpoint, const char *prefix, Error *error);
 void convolution_free(Convolution *convolution);
 size_t convolution_window_floats(const Convolution *convolution);
 

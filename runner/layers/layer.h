@@ -77,10 +77,19 @@ const char *tensor_name(char text[static 256], const char *prefix, const char *n
 /* A weight and, if `with_bias`, its bias: PREFIX NAME.weight, PREFIX NAME.bias. */
 typedef struct LinearLayer {
     Weight weight;
+    void *owned; /* the weight's memory if it is not the checkpoint's */
     float *bias;
 } LinearLayer;
-int linear_load(LinearLayer *out, Checkpoint *checkpoint, const char *prefix, const char *name,
-                int64_t outputs, int64_t inputs, bool with_bias, Error *error);
+int linear_load(LinearLayer *out, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
+                const char *name, int64_t outputs, int64_t inputs, bool with_bias, Error *error);
 void linear_free(LinearLayer *layer);
+
+/* A matrix, and a vector widened to float32, both rounded to the configuration's dtype; *owned as for
+ * weight_to_bfloat16. */
+int matrix_load(Weight *out, void **owned, const ModelConfig *config, Checkpoint *checkpoint,
+                const char *name, int64_t rows, int64_t cols, Error *error);
+int vector_load(float **out, const ModelConfig *config, Checkpoint *checkpoint, const char *name, int64_t n,
+                Error *error);
+void round_to_dtype(Dtype dtype, float *x, size_t n);
 
 #endif

@@ -9,17 +9,39 @@ const char *tensor_name(char text[static 256], const char *prefix, const char *n
     return text;
 }
 
-int linear_load(LinearLayer *out, Checkpoint *checkpoint, const char *prefix, const char *name,
-                int64_t outputs, int64_t inputs, bool with_bias, Error *error) {
+void round_to_dtype(Dtype dtype, float *x, size_t n) {
+    for (size_t i = 0; dtype == DTYPE_BFLOAT16 && i < n; i++)
+        x[i] = bfloat16_to_float(float_to_bfloat16(x[i]));
+}
+
+int matrix_load(Weight *out, void **owned, const ModelConfig *config, Checkpoint *checkpoint,
+                const char *name, int64_t rows, int64_t cols, Error *error) {
+    *owned = NULL;
+    if (checkpoint_weight(checkpoint, name, rows, cols, out, error))
+        return -1;
+    return config->dtype == DTYPE_BFLOAT16 ? weight_to_bfloat16(out, owned, name, error) : 0;
+}
+
+int vector_load(float **out, const ModelConfig *config, Checkpoint *checkpoint, const char *name, int64_t n,
+                Error *error) {
+    if (checkpoint_vector(checkpoint, name, n, out, error))
+        return -1;
+    round_to_dtype(config->dtype, *out, (size_t)n);
+    return 0;
+}
+
+int linear_load(LinearLayer *out, const ModelConfig *config, Checkpoint *checkpoint, const char *prefix,
+                const char *name, int64_t outputs, int64_t inputs, bool with_bias, Error *error) {
     char text[256];
     snprintf(text, sizeof text, "%s%s.weight", prefix, name);
-    if (checkpoint_weight(checkpoint, text, outputs, inputs, &out->weight, error))
+    if (matrix_load(&out->weight, &out->owned, config, checkpoint, text, outputs, inputs, error))
         return -1;
     snprintf(text, sizeof text, "%s%s.bias", prefix, name);
-    return with_bias ? checkpoint_vector(checkpoint, text, outputs, &out->bias, error) : 0;
+    return with_bias ? vector_load(&out->bias, config, checkpoint, text, outputs, error) : 0;
 }
 
 void linear_free(LinearLayer *layer) {
+    free(layer->owned);
     free(layer->bias);
-    layer->bias = NULL;
+    *layer = (LinearLayer){0};
 }

@@ -46,13 +46,13 @@ static int llamba_load(void **out, const ModelConfig *config, size_t layer, Chec
     size_t channels = llamba->inner + 2 * llamba->n_groups * llamba->state_width;
     llamba->in_width = channels + llamba->inner + llamba->n_heads;
     int64_t inner = (int64_t)llamba->inner;
-    if (linear_load(&llamba->in, checkpoint, prefix, "in_proj", (int64_t)llamba->in_width,
+    if (linear_load(&llamba->in, config, checkpoint, prefix, "in_proj", (int64_t)llamba->in_width,
                     config->hidden_size, c->bias, error) ||
-        convolution_load(&llamba->convolution, channels, false, checkpoint, prefix, error) ||
-        (!c->bias &&
-         checkpoint_vector(checkpoint, tensor_name(name, prefix, "z_bias"), inner, &llamba->z_bias, error)) ||
+        convolution_load(&llamba->convolution, config, channels, false, checkpoint, prefix, error) ||
+        (!c->bias && vector_load(&llamba->z_bias, config, checkpoint, tensor_name(name, prefix, "z_bias"),
+                                 inner, error)) ||
         checkpoint_vector(checkpoint, tensor_name(name, prefix, "D"), c->n_heads, &llamba->d, error) ||
-        linear_load(&llamba->out, checkpoint, prefix, "out_proj", config->hidden_size, inner, c->bias,
+        linear_load(&llamba->out, config, checkpoint, prefix, "out_proj", config->hidden_size, inner, c->bias,
                     error)) {
         llamba_free(llamba);
         return -1;
@@ -104,6 +104,7 @@ static void scan_token(const LlambaRun *run, float *state, size_t head, size_t r
                                        llamba->head_stride);
     for (size_t p = 0; p < width; p++)
         y[p] = sum[p] + llamba->d[head] * x[p];
+    cpu_round(run->tile->cpu, y, width);
 }
 
 static void scan_head(void *context, size_t i, int thread) {
@@ -122,13 +123,14 @@ static void gate_span(void *context, size_t i, int thread) {
     const LlambaRun *run = context;
     const Llamba *llamba = run->layer;
     const Span *span = &run->tile->spans[i];
-    const Kernels *kernels = run->tile->cpu->kernels;
+    const Cpu *cpu = run->tile->cpu;
     for (size_t row = span->row; row < span->row + span->n_rows; row++) {
         float *z = run->in + row * llamba->in_width + llamba->convolution.channels,
               *y = run->y + row * llamba->inner;
         if (llamba->z_bias)
-            kernels->add(z, llamba->z_bias, llamba->inner);
-        kernels->silu_multiply(z, y, llamba->inner);
+            cpu->kernels->add(z, llamba->z_bias, llamba->inner);
+        cpu_round(cpu, z, llamba->inner);
+        cpu_silu_multiply(cpu, z, y, llamba->inner);
         memcpy(y, z, llamba->inner * sizeof *y);
     }
 }

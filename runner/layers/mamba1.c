@@ -59,16 +59,18 @@ static int mamba1_load(void **out, const ModelConfig *config, size_t layer, Chec
     mamba->groups = mamba->inner / LANES;
     mamba->repeat = mamba->inner / mamba->shared;
     mamba->dt_rank = (size_t)c->dt_rank;
-    if (linear_load(&mamba->z, checkpoint, prefix, "in_proj_z", c->inner, d, false, error) ||
-        linear_load(&mamba->x, checkpoint, prefix, "in_proj_x", c->shared, d, false, error) ||
-        linear_load(&mamba->b, checkpoint, prefix, "B_proj", c->shared, d, false, error) ||
-        linear_load(&mamba->c, checkpoint, prefix, "C_proj", c->inner, d, false, error) ||
-        linear_load(&mamba->dt_down, checkpoint, prefix, "dt_proj_down", c->dt_rank, d, false, error) ||
-        linear_load(&mamba->dt_up, checkpoint, prefix, "dt_proj", c->inner, c->dt_rank, true, error) ||
-        convolution_load(&mamba->convolution, mamba->inner, true, checkpoint, prefix, error) ||
+    if (linear_load(&mamba->z, config, checkpoint, prefix, "in_proj_z", c->inner, d, false, error) ||
+        linear_load(&mamba->x, config, checkpoint, prefix, "in_proj_x", c->shared, d, false, error) ||
+        linear_load(&mamba->b, config, checkpoint, prefix, "B_proj", c->shared, d, false, error) ||
+        linear_load(&mamba->c, config, checkpoint, prefix, "C_proj", c->inner, d, false, error) ||
+        linear_load(&mamba->dt_down, config, checkpoint, prefix, "dt_proj_down", c->dt_rank, d, false,
+                    error) ||
+        linear_load(&mamba->dt_up, config, checkpoint, prefix, "dt_proj", c->inner, c->dt_rank, true,
+                    error) ||
+        convolution_load(&mamba->convolution, config, mamba->inner, true, checkpoint, prefix, error) ||
         load_decays(mamba, checkpoint, prefix, error) ||
         checkpoint_vector(checkpoint, tensor_name(name, prefix, "D"), c->inner, &mamba->d, error) ||
-        linear_load(&mamba->out, checkpoint, prefix, "out_proj", d, c->inner, false, error)) {
+        linear_load(&mamba->out, config, checkpoint, prefix, "out_proj", d, c->inner, false, error)) {
         mamba1_free(mamba);
         return -1;
     }
@@ -138,6 +140,7 @@ static void scan_group(void *context, size_t i, int thread) {
                                STATES);
         kernels->multiply_add(y, d, x, LANES);
         kernels->silu_multiply(gate, y, LANES);
+        cpu_round(run->tile->cpu, gate, LANES);
     }
 }
 

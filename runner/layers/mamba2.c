@@ -55,18 +55,19 @@ static int load_skip(Mamba2 *mamba, Checkpoint *checkpoint, const char *prefix, 
     return 0;
 }
 
-static int load_tensors(Mamba2 *mamba, int64_t hidden, size_t channels, Checkpoint *checkpoint,
+static int load_tensors(Mamba2 *mamba, const ModelConfig *config, size_t channels, Checkpoint *checkpoint,
                         const char *prefix, Error *error) {
     char name[256];
-    int64_t heads = (int64_t)mamba->n_heads, inner = (int64_t)mamba->inner;
-    if (linear_load(&mamba->in, checkpoint, prefix, "in_proj", (int64_t)mamba->in_width, hidden, false,
-                    error) ||
-        convolution_load(&mamba->convolution, channels, true, checkpoint, prefix, error) ||
+    int64_t heads = (int64_t)mamba->n_heads, inner = (int64_t)mamba->inner, hidden = config->hidden_size;
+    if (linear_load(&mamba->in, config, checkpoint, prefix, "in_proj", (int64_t)mamba->in_width, hidden,
+                    false, error) ||
+        convolution_load(&mamba->convolution, config, channels, true, checkpoint, prefix, error) ||
         checkpoint_vector(checkpoint, tensor_name(name, prefix, "dt_bias"), heads, &mamba->dt_bias, error) ||
         checkpoint_vector(checkpoint, tensor_name(name, prefix, "A_log"), heads, &mamba->a, error) ||
         load_skip(mamba, checkpoint, prefix, error) ||
-        checkpoint_vector(checkpoint, tensor_name(name, prefix, "norm.weight"), inner, &mamba->norm, error) ||
-        linear_load(&mamba->out, checkpoint, prefix, "out_proj", hidden, inner, false, error))
+        vector_load(&mamba->norm, config, checkpoint, tensor_name(name, prefix, "norm.weight"), inner,
+                    error) ||
+        linear_load(&mamba->out, config, checkpoint, prefix, "out_proj", hidden, inner, false, error))
         return -1;
     for (size_t h = 0; h < mamba->n_heads; h++)
         mamba->a[h] = -expf(mamba->a[h]);
@@ -93,7 +94,7 @@ static int mamba2_load(void **out, const ModelConfig *config, size_t layer, Chec
     size_t channels =
         mamba->x_groups * mamba->head_width + (mamba->b_groups + mamba->c_groups) * mamba->state_width;
     mamba->in_width = mamba->inner + channels + mamba->n_heads;
-    if (load_tensors(mamba, config->hidden_size, channels, checkpoint, prefix, error)) {
+    if (load_tensors(mamba, config, channels, checkpoint, prefix, error)) {
         mamba2_free(mamba);
         return -1;
     }
@@ -151,6 +152,7 @@ static void scan_token(const Mamba2Run *run, float *state, size_t head, size_t r
                                        mamba->head_stride);
     for (size_t p = 0; p < width; p++)
         y[p] = sum[p] + mamba->d[head * width + p] * x[p];
+    cpu_round(run->tile->cpu, y, width);
 }
 
 static void scan_head(void *context, size_t i, int thread) {
@@ -169,13 +171,13 @@ static void gate_span(void *context, size_t i, int thread) {
     const Mamba2Run *run = context;
     const Mamba2 *mamba = run->layer;
     const Span *span = &run->tile->spans[i];
-    const Kernels *kernels = run->tile->cpu->kernels;
+    const Cpu *cpu = run->tile->cpu;
     size_t width = mamba->inner / mamba->norm_groups;
     for (size_t row = span->row; row < span->row + span->n_rows; row++) {
         float *z = run->in + row * mamba->in_width, *y = run->y + row * mamba->inner;
-        kernels->silu_multiply(z, y, mamba->inner);
+        cpu->kernels->silu_multiply(z, y, mamba->inner);
         for (size_t g = 0; g < mamba->inner; g += width)
-            kernels->rms_norm(y + g, z + g, mamba->norm + g, width, mamba->norm_eps);
+            cpu_rms_norm(cpu, y + g, z + g, mamba->norm + g, width, mamba->norm_eps, false);
     }
 }
 

@@ -21,6 +21,7 @@ typedef struct Mla {
     LinearLayer q_a, q_b; /* without a query rank, q_b alone maps the input to the queries */
     LinearLayer kv_a, out;
     Weight kv_b;
+    void *kv_b_owned;
     Weight *key_up, *value_up; /* [n_kv_heads] views of kv_b: [rank, nope] and [v_width, rank] */
     float *q_norm, *kv_norm;   /* NULL without rank norms */
     size_t n_heads, n_kv_heads, q_rank, rank, nope, rope, v_width;
@@ -35,6 +36,7 @@ static void mla_free(void *layer) {
     linear_free(&mla->q_b);
     linear_free(&mla->kv_a);
     linear_free(&mla->out);
+    free(mla->kv_b_owned);
     free(mla->key_up);
     free(mla->value_up);
     free(mla->q_norm);
@@ -48,14 +50,14 @@ static int load_queries(Mla *mla, const ModelConfig *config, MlaRanks ranks, Che
     char name[256];
     int64_t d = config->hidden_size, width = c->n_heads * (c->nope_width + c->rope_width);
     if (ranks.q == 0)
-        return linear_load(&mla->q_b, checkpoint, prefix, "q_proj", width, d, false, error);
-    if (linear_load(&mla->q_a, checkpoint, prefix, "q_a_proj", ranks.q, d, c->bias, error) ||
-        linear_load(&mla->q_b, checkpoint, prefix, "q_b_proj", width, ranks.q, false, error))
+        return linear_load(&mla->q_b, config, checkpoint, prefix, "q_proj", width, d, false, error);
+    if (linear_load(&mla->q_a, config, checkpoint, prefix, "q_a_proj", ranks.q, d, c->bias, error) ||
+        linear_load(&mla->q_b, config, checkpoint, prefix, "q_b_proj", width, ranks.q, false, error))
         return -1;
     if (!c->rank_norms)
         return 0;
-    return checkpoint_vector(checkpoint, tensor_name(name, prefix, "q_a_layernorm.weight"), ranks.q,
-                             &mla->q_norm, error);
+    return vector_load(&mla->q_norm, config, checkpoint, tensor_name(name, prefix, "q_a_layernorm.weight"),
+                       ranks.q, error);
 }
 
 static int load_keys_values(Mla *mla, const ModelConfig *config, MlaRanks ranks, Checkpoint *checkpoint,
@@ -63,14 +65,16 @@ static int load_keys_values(Mla *mla, const ModelConfig *config, MlaRanks ranks,
     const MlaConfig *c = &config->mla;
     char name[256];
     int64_t d = config->hidden_size, per_head = c->nope_width + c->v_width;
-    if (linear_load(&mla->kv_a, checkpoint, prefix, "kv_a_proj_with_mqa", ranks.kv + c->rope_width, d,
+    if (linear_load(&mla->kv_a, config, checkpoint, prefix, "kv_a_proj_with_mqa", ranks.kv + c->rope_width, d,
                     c->bias, error) ||
-        checkpoint_weight(checkpoint, tensor_name(name, prefix, "kv_b_proj.weight"), c->n_kv_heads * per_head,
-                          ranks.kv, &mla->kv_b, error) ||
-        linear_load(&mla->out, checkpoint, prefix, "out_proj", d, c->n_heads * c->v_width, c->bias, error))
+        matrix_load(&mla->kv_b, &mla->kv_b_owned, config, checkpoint,
+                    tensor_name(name, prefix, "kv_b_proj.weight"), c->n_kv_heads * per_head, ranks.kv,
+                    error) ||
+        linear_load(&mla->out, config, checkpoint, prefix, "out_proj", d, c->n_heads * c->v_width, c->bias,
+                    error))
         return -1;
-    if (c->rank_norms && checkpoint_vector(checkpoint, tensor_name(name, prefix, "kv_a_layernorm.weight"),
-                                           ranks.kv, &mla->kv_norm, error))
+    if (c->rank_norms && vector_load(&mla->kv_norm, config, checkpoint,
+                                     tensor_name(name, prefix, "kv_a_layernorm.weight"), ranks.kv, error))
         return -1;
     mla->key_up = mem_alloc(mla->n_kv_heads * sizeof *mla->key_up);
     mla->value_up = mem_alloc(mla->n_kv_heads * sizeof *mla->value_up);
@@ -146,8 +150,8 @@ static void rotate_interleaved(const MlaRun *run, float *out, const float *x, si
         out[i] = x[2 * i];
         out[rope->half + i] = x[2 * i + 1];
     }
-    run->tile->cpu->kernels->rotate(out, rope->cosines + position * rope->half,
-                                    rope->sines + position * rope->half, rope->half);
+    cpu_rotate(run->tile->cpu, out, rope->cosines + position * rope->half,
+               rope->sines + position * rope->half, rope->half);
 }
 
 static void norm_queries(void *context, size_t i, int thread) {
@@ -156,8 +160,8 @@ static void norm_queries(void *context, size_t i, int thread) {
     const Span *span = &run->tile->spans[i];
     size_t rank = run->layer->q_rank;
     for (size_t row = span->row; row < span->row + span->n_rows; row++)
-        run->tile->cpu->kernels->rms_norm(run->q_low + row * rank, run->q_low + row * rank,
-                                          run->layer->q_norm, rank, rank_norm_eps);
+        cpu_rms_norm(run->tile->cpu, run->q_low + row * rank, run->q_low + row * rank, run->layer->q_norm,
+                     rank, rank_norm_eps, true);
 }
 
 /* Rotates a span's queries; norms its latents, rotates its keys and puts both into the cache. */
@@ -176,7 +180,7 @@ static void store_latents(void *context, size_t i, int thread) {
         float *token =
             cached_token(run, span->piece->state->blocks[position / BLOCK_TOKENS], position % BLOCK_TOKENS);
         if (mla->kv_norm)
-            run->tile->cpu->kernels->rms_norm(token, kv, mla->kv_norm, mla->rank, rank_norm_eps);
+            cpu_rms_norm(run->tile->cpu, token, kv, mla->kv_norm, mla->rank, rank_norm_eps, true);
         else
             memcpy(token, kv, mla->rank * sizeof *kv);
         memset(token + mla->rank, 0, (mla->latent_width - mla->rank) * sizeof *token);
@@ -225,8 +229,10 @@ static void attend_rows(const MlaRun *run, const State *state, const QueryRows *
                                    mla->rank + mla->rope, mla->scale);
     }
     float totals[ROWS_PER_TASK] = {0};
-    for (size_t r = 0; r < rows->n; r++)
+    for (size_t r = 0; r < rows->n; r++) {
         totals[r] = kernels->attend_softmax(scores + r * stride, rows->n_keys[r]);
+        cpu_round(run->tile->cpu, scores + r * stride, rows->n_keys[r]);
+    }
     memset(sums, 0, rows->n * mla->latent_width * sizeof *sums);
     for (size_t b = 0; b < n_blocks; b++) {
         for (size_t r = 0; r < rows->n; r++) {
@@ -236,9 +242,11 @@ static void attend_rows(const MlaRun *run, const State *state, const QueryRows *
         kernels->attend_values(sums, mla->latent_width, scores + b * BLOCK_TOKENS, stride, counts, rows->n,
                                cached_token(run, state->blocks[b], 0), mla->stride, mla->latent_width);
     }
-    for (size_t r = 0; r < rows->n; r++)
+    for (size_t r = 0; r < rows->n; r++) {
         for (size_t d = 0; d < mla->rank; d++)
             rows->out[r][d] = sums[r * mla->latent_width + d] * (1.0f / totals[r]);
+        cpu_round(run->tile->cpu, rows->out[r], mla->rank);
+    }
 }
 
 static size_t head_tasks(const Mla *mla) {

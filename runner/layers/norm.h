@@ -8,6 +8,7 @@ typedef struct Norm {
     float *weight; /* [hidden_size] */
     float *bias;   /* NULL: RMSNorm */
     float eps;
+    bool rounds_twice; /* in bfloat16, also before the multiplication by the weight */
 } Norm;
 
 /* The norm PREFIX NAME of the kind that the configuration says. What was taken before a failure is freed by
@@ -16,6 +17,6 @@ int norm_load(Norm *out, const ModelConfig *config, double eps, Checkpoint *chec
               const char *name, Error *error);
 void norm_free(Norm *norm);
 /* y = norm(x), both [n] */
-void norm_row(const Norm *norm, const Kernels *kernels, float *y, const float *x, size_t n);
+void norm_row(const Norm *norm, const Cpu *cpu, float *y, const float *x, size_t n);
 
 #endif

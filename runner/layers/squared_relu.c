@@ -19,8 +19,9 @@ static int squared_relu_load(void **out, const ModelConfig *config, Checkpoint *
                              const char *prefix, Error *error) {
     int64_t d = config->hidden_size, width = config->intermediate_size;
     SquaredRelu *layer = mem_alloc_zero(1, sizeof *layer);
-    if (linear_load(&layer->up, checkpoint, prefix, "up_proj", width, d, config->mlp_bias, error) ||
-        linear_load(&layer->down, checkpoint, prefix, "down_proj", d, width, config->mlp_bias, error)) {
+    if (linear_load(&layer->up, config, checkpoint, prefix, "up_proj", width, d, config->mlp_bias, error) ||
+        linear_load(&layer->down, config, checkpoint, prefix, "down_proj", d, width, config->mlp_bias,
+                    error)) {
         squared_relu_free(layer);
         return -1;
     }
@@ -44,6 +45,7 @@ static void square_rows(void *context, size_t i, int thread) {
     size_t row = i * SPAN_ROWS,
            end = row + SPAN_ROWS < run->tile->n_rows ? row + SPAN_ROWS : run->tile->n_rows;
     run->tile->cpu->kernels->square_relu(run->up + row * run->width, (end - row) * run->width);
+    cpu_round(run->tile->cpu, run->up + row * run->width, (end - row) * run->width);
 }
 
 static void squared_relu_forward(const void *opaque, const Tile *tile, const float *x, float *y) {

@@ -21,9 +21,9 @@ static int swiglu_load(void **out, const ModelConfig *config, Checkpoint *checkp
     int64_t d = config->hidden_size, width = config->intermediate_size;
     bool bias = config->mlp_bias;
     Swiglu *layer = mem_alloc_zero(1, sizeof *layer);
-    if (linear_load(&layer->gate, checkpoint, prefix, "gate_proj", width, d, bias, error) ||
-        linear_load(&layer->up, checkpoint, prefix, "up_proj", width, d, bias, error) ||
-        linear_load(&layer->down, checkpoint, prefix, "down_proj", d, width, bias, error)) {
+    if (linear_load(&layer->gate, config, checkpoint, prefix, "gate_proj", width, d, bias, error) ||
+        linear_load(&layer->up, config, checkpoint, prefix, "up_proj", width, d, bias, error) ||
+        linear_load(&layer->down, config, checkpoint, prefix, "down_proj", d, width, bias, error)) {
         swiglu_free(layer);
         return -1;
     }
@@ -46,8 +46,8 @@ static void multiply_rows(void *context, size_t i, int thread) {
     const SwigluRun *run = context;
     size_t row = i * SPAN_ROWS,
            end = row + SPAN_ROWS < run->tile->n_rows ? row + SPAN_ROWS : run->tile->n_rows;
-    run->tile->cpu->kernels->silu_multiply(run->gate + row * run->width, run->up + row * run->width,
-                                           (end - row) * run->width);
+    cpu_silu_multiply(run->tile->cpu, run->gate + row * run->width, run->up + row * run->width,
+                      (end - row) * run->width);
 }
 
 static void swiglu_forward(const void *opaque, const Tile *tile, const float *x, float *y) {

@@ -30,11 +30,22 @@ static const char *const models[] = {"llama_tiny",           "llama_tiny_tied_bf
                                      "mamba2_hf_tiny"};
 enum { N_MODELS = sizeof models / sizeof *models };
 
-static Engine *open_fixture(const char *name, int n_threads) {
+static Engine *open_fixture_as(const char *name, Dtype dtype, int n_threads) {
     char *folder = path_join("tests/fixtures/models", name);
-    Engine *engine = open_engine(folder, n_threads);
+    Engine *engine = open_engine_as(folder, dtype, n_threads);
     free(folder);
     return engine;
+}
+
+static Engine *open_fixture(const char *name, int n_threads) {
+    return open_fixture_as(name, DTYPE_FLOAT32, n_threads);
+}
+
+/* The properties are tested on every model in both kinds of arithmetic. */
+enum { N_VARIANTS = 2 * N_MODELS };
+
+static Engine *open_variant(size_t variant, int n_threads) {
+    return open_fixture_as(models[variant / 2], variant % 2 ? DTYPE_BFLOAT16 : DTYPE_FLOAT32, n_threads);
 }
 
 /* ---- against other implementations */
@@ -79,6 +90,61 @@ static void test_logits_match_other_implementations(void **state) {
     for (size_t i = 0; i < N_MODELS; i++)
         check_fixture(models[i]);
     check_fixture("demo");
+}
+
+/* Adds the squares of got - want over a case's rows, in units of the largest of `scale`. */
+static double squared_difference(const FixtureCase *rows, const float *got, const float *want) {
+    size_t vocab = rows->logits.cols;
+    double largest = 0, sum = 0;
+    for (size_t i = 0; i < rows->logits.rows * vocab; i++)
+        largest = fmax(largest, fabs((double)rows->logits.data[i]));
+    for (size_t i = 0; i < rows->logits.rows * vocab; i++) {
+        double difference = ((double)got[i] - (double)want[i]) / largest;
+        sum += difference * difference;
+    }
+    return sum;
+}
+
+/* The rows of `logits` that the fixture keeps, moved to the front. */
+static void keep_rows(const FixtureCase *rows, float *logits) {
+    for (size_t i = 0; i < rows->logits.rows; i++)
+        memmove(logits + i * rows->logits.cols, logits + rows->positions[i] * rows->logits.cols,
+                rows->logits.cols * sizeof *logits);
+}
+
+/* Rounding to bfloat16 moves logits by about 1e-3 to 1e-2 of the largest, whoever computes. Required, as root
+ * mean squares over a fixture's cases: our distance from the exact logits is at most 1.5 times that of
+ * another implementation in bfloat16, and so is our distance from that implementation. */
+static void check_bfloat16(const char *name) {
+    Fixture exact = read_fixture(name), other = read_fixture_file(name, "bfloat16.json");
+    double ours_exact = 0, other_exact = 0, ours_other = 0;
+    assert_int_equal(exact.n_cases, other.n_cases);
+    for (size_t i = 0; i < exact.n_cases; i++) {
+        const FixtureCase *want = &exact.cases[i];
+        Engine *engine = open_engine_as(exact.model_folder, DTYPE_BFLOAT16, 2);
+        engine->rope.origin = want->first_position;
+        float *logits = score_logits(engine, want->ids, want->n_ids, NULL);
+        keep_rows(want, logits);
+        ours_exact += squared_difference(want, logits, want->logits.data);
+        ours_other += squared_difference(want, logits, other.cases[i].logits.data);
+        other_exact += squared_difference(want, other.cases[i].logits.data, want->logits.data);
+        free(logits);
+        engine_close(engine);
+    }
+    double ours = sqrt(ours_exact / other_exact), apart = sqrt(ours_other / other_exact);
+    printf("%s: bfloat16 logits are %.2f times as far from the exact ones as another implementation's, and "
+           "%.2f times that from its own\n",
+           name, ours, apart);
+    if (!(ours <= 1.5 && apart <= 1.5))
+        fail_msg("%s: %.2f and %.2f times, allowed 1.5", name, ours, apart);
+    free_fixture(&exact);
+    free_fixture(&other);
+}
+
+static void test_bfloat16_is_as_exact_as_other_implementations(void **unused) {
+    (void)unused;
+    for (size_t i = 0; i < N_MODELS; i++)
+        check_bfloat16(models[i]);
 }
 
 static void test_stories260k_decodes_the_published_text(void **unused) {
@@ -142,8 +208,8 @@ static void check_cut(Engine *engine, const int32_t *ids, const float *whole, co
 
 static void test_cuts_do_not_change_bits(void **unused) {
     (void)unused;
-    for (size_t m = 0; m < N_MODELS; m++) {
-        Engine *engine = open_fixture(models[m], 2);
+    for (size_t m = 0; m < N_VARIANTS; m++) {
+        Engine *engine = open_variant(m, 2);
         int32_t ids[LONG];
         random_ids(engine, m, ids, LONG);
         float *whole = score_logits(engine, ids, LONG, NULL);
@@ -160,8 +226,8 @@ static void test_cuts_do_not_change_bits(void **unused) {
 static void test_long_batches_do_not_change_bits(void **unused) {
     (void)unused;
     enum { N = 3, LENGTH = 900, FROM = LENGTH - 2 };
-    for (size_t m = 0; m < N_MODELS; m++) {
-        Engine *engine = open_fixture(models[m], 2);
+    for (size_t m = 0; m < N_VARIANTS; m++) {
+        Engine *engine = open_variant(m, 2);
         size_t vocab = (size_t)engine_info(engine)->vocab_size;
         int32_t(*ids)[LENGTH] = mem_alloc(N * sizeof *ids);
         Segment segments[N];
@@ -192,11 +258,11 @@ static void test_long_batches_do_not_change_bits(void **unused) {
 static void test_threads_do_not_change_bits(void **unused) {
     (void)unused;
     enum { N = 300 };
-    for (size_t m = 0; m < N_MODELS; m++) {
+    for (size_t m = 0; m < N_VARIANTS; m++) {
         int32_t ids[N];
         float *first = NULL;
         for (int threads = 1; threads <= 3; threads++) {
-            Engine *engine = open_fixture(models[m], threads);
+            Engine *engine = open_variant(m, threads);
             random_ids(engine, 7, ids, N);
             float *logits = score_logits(engine, ids, N, NULL);
             if (first)
@@ -216,8 +282,8 @@ static void test_threads_do_not_change_bits(void **unused) {
 static void test_company_does_not_change_bits(void **unused) {
     (void)unused;
     enum { N = 12, MOST = 60 };
-    for (size_t m = 0; m < N_MODELS; m++) {
-        Engine *engine = open_fixture(models[m], 2);
+    for (size_t m = 0; m < N_VARIANTS; m++) {
+        Engine *engine = open_variant(m, 2);
         size_t vocab = (size_t)engine_info(engine)->vocab_size;
         int32_t ids[N][MOST];
         float *alone[N], *together[N];
@@ -260,8 +326,8 @@ static void test_company_does_not_change_bits(void **unused) {
 static void test_forks_equal_fresh_runs(void **unused) {
     (void)unused;
     enum { PREFIX = 21, TAIL = 14, FORKS = 3 };
-    for (size_t m = 0; m < N_MODELS; m++) {
-        Engine *engine = open_fixture(models[m], 2);
+    for (size_t m = 0; m < N_VARIANTS; m++) {
+        Engine *engine = open_variant(m, 2);
         size_t vocab = (size_t)engine_info(engine)->vocab_size;
         int32_t ids[FORKS][PREFIX + TAIL];
         float *fresh[FORKS], *forked[FORKS];
@@ -467,9 +533,10 @@ static void test_other_arithmetic_is_refused_by_name(void **unused) {
     (void)unused;
     Engine *engine = NULL;
     Error error = {0};
-    EngineOptions options = {.model_folder = "tests/fixtures/models/llama_tiny", .dtype = DTYPE_BFLOAT16};
+    EngineOptions options = {.model_folder = "tests/fixtures/models/llama_tiny", .dtype = DTYPE_FLOAT16};
     assert_int_equal(engine_open(&engine, &options, &error), -1);
     assert_null(engine);
+    assert_non_null(strstr(error.message, "float16 is not available"));
     assert_non_null(strstr(error.message, "bfloat16"));
     assert_non_null(strstr(error.message, "float32"));
     options = (EngineOptions){.model_folder = options.model_folder, .backend = "abacus"};
@@ -496,11 +563,16 @@ static void test_model_facts(void **unused) {
     assert_int_equal(engine_dtype(engine), DTYPE_FLOAT32);
     assert_non_null(engine_instruction_set(engine));
     engine_close(engine);
+    engine = open_fixture_as("llama_tiny", DTYPE_BFLOAT16, 1);
+    assert_int_equal(engine_dtype(engine), DTYPE_BFLOAT16);
+    assert_int_equal(engine_info(engine)->weights_dtype, DTYPE_FLOAT32);
+    engine_close(engine);
 }
 
 int run_engine_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logits_match_other_implementations),
+        cmocka_unit_test(test_bfloat16_is_as_exact_as_other_implementations),
         cmocka_unit_test(test_stories260k_decodes_the_published_text),
         cmocka_unit_test(test_cuts_do_not_change_bits),
         cmocka_unit_test(test_long_batches_do_not_change_bits),

@@ -350,7 +350,7 @@ static void test_linear_layers_of_odd_sizes(void **unused) {
     for (size_t k = 0; k < n_sets; k++) {
         Cpu cpu;
         Error error = {0};
-        assert_int_equal(cpu_open(&cpu, 2, &error), 0);
+        assert_int_equal(cpu_open(&cpu, DTYPE_FLOAT32, 2, &error), 0);
         cpu.kernels = sets[k];
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (Dtype dtype = DTYPE_FLOAT32; dtype <= DTYPE_FLOAT16; dtype++)

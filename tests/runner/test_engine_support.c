@@ -12,12 +12,17 @@
 
 #include "base/base.h"
 
-Engine *open_engine(const char *folder, int n_threads) {
+Engine *open_engine_as(const char *folder, Dtype dtype, int n_threads) {
     Engine *engine = NULL;
     Error error = {0};
-    if (engine_open(&engine, &(EngineOptions){.model_folder = folder, .n_threads = n_threads}, &error))
+    EngineOptions options = {.model_folder = folder, .dtype = dtype, .n_threads = n_threads};
+    if (engine_open(&engine, &options, &error))
         fail_msg("%s: %s", folder, error.message);
     return engine;
+}
+
+Engine *open_engine(const char *folder, int n_threads) {
+    return open_engine_as(folder, DTYPE_FLOAT32, n_threads);
 }
 
 char *shared_path(const char *name) {
@@ -148,10 +153,14 @@ static void read_case(FixtureCase *out, const cJSON *item, const char *folder) {
 }
 
 Fixture read_fixture(const char *name) {
+    return read_fixture_file(name, "logits.json");
+}
+
+Fixture read_fixture_file(const char *name, const char *file) {
     Fixture fixture = {0};
     Error error = {0};
     cJSON *root = NULL;
-    char *folder = path_join("tests/fixtures/models", name), *path = path_join(folder, "logits.json");
+    char *folder = path_join("tests/fixtures/models", name), *path = path_join(folder, file);
     if (json_parse_file(&root, path, 64 << 20, &error))
         fail_msg("%s", error.message);
     const cJSON *cases = cJSON_GetObjectItem(root, "cases"), *at = cJSON_GetObjectItem(root, "model_folder");

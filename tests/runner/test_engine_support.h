@@ -5,6 +5,8 @@
 #include "runner/runner.h"
 
 /* Opens a folder on n_threads; a failure fails the test with the message. */
+Engine *open_engine_as(const char *folder, Dtype dtype, int n_threads);
+/* The same in float32. */
 Engine *open_engine(const char *folder, int n_threads);
 
 /* The folder of the real small model, or NULL with a line on stdout where it is absent. Free it. */
@@ -37,7 +39,8 @@ typedef struct Fixture {
     FixtureCase *cases;
     size_t n_cases;
 } Fixture;
-Fixture read_fixture(const char *name);
+Fixture read_fixture(const char *name); /* its logits.json */
+Fixture read_fixture_file(const char *name, const char *file);
 void free_fixture(Fixture *fixture);
 
 /* The logits of every position of one segment; [n, vocab_size], free it. *state (if not NULL) is the parent
