@@ -11,19 +11,25 @@
 
 static const double pi = 3.14159265358979323846;
 
+/* A number over a tensor is, in the reference, the tensor's reciprocal times the number: two roundings, and
+ * thousands of positions on they show. */
+static float over(double number, float tensor) {
+    return 1.0f / tensor * (float)number;
+}
+
 static void scale_llama3(float *frequencies, size_t half, const RopeConfig *config) {
     double longest = config->original_positions / config->low_freq_factor;
     double shortest = config->original_positions / config->high_freq_factor;
     for (size_t i = 0; i < half; i++) {
         float f = frequencies[i];
-        float wavelength = (float)(2 * pi) / f;
+        float wavelength = over(2 * pi, f);
         float slow = f / (float)config->factor;
         if (wavelength > (float)longest) {
             frequencies[i] = slow;
         } else if (wavelength >= (float)shortest) {
-            float smooth = ((float)config->original_positions / wavelength - (float)config->low_freq_factor) /
+            float smooth = (over(config->original_positions, wavelength) - (float)config->low_freq_factor) /
                            (float)(config->high_freq_factor - config->low_freq_factor);
-            frequencies[i] = (1.0f - smooth) * slow + smooth * f;
+            frequencies[i] = (1.0f - smooth) * f / (float)config->factor + smooth * f;
         }
     }
 }

@@ -159,9 +159,9 @@ static void test_broken_weights(void **state) {
     check_model_fails("cut", PARTS("model.safetensors"));
     edit_header("tensor-missing", "model.norm.weight", "model.morn.weight");
     check_model_fails("tensor-missing", PARTS("model.norm.weight"));
-    edit_header("wrong-dtype", "\"F32\"", "\"I32\"");
-    check_model_fails("wrong-dtype", PARTS("I32"));
-    edit_header("unknown-dtype", "\"F32\"", "\"Q99\"");
+    edit_header("wrong-dtype", "\"BF16\"", "\"I16\"");
+    check_model_fails("wrong-dtype", PARTS("I16"));
+    edit_header("unknown-dtype", "\"BF16\"", "\"Q99\"");
     check_model_fails("unknown-dtype", PARTS("Q99"));
     edit_header("wrong-shape", "\"shape\":[", "\"shape\":[1,");
     check_model_fails("wrong-shape", PARTS("shape"));

@@ -9,9 +9,9 @@ static void test_show_says_what_a_checkpoint_is(void **state) {
     static const char *const lines[] = {"family        zebra-llama",
                                         "layers        2 mla (L), 2 mamba2 (M)\n              LMLM\n",
                                         "parameters    59",
-                                        "stored as float32",
+                                        "stored as bfloat16",
                                         " a token and ",
-                                        "files         model.safetensors, 235 KiB"};
+                                        "files         model.safetensors, 120 KiB"};
     Output output;
     test_run_expecting(0, &output, "show --model tests/fixtures/models/zebra_tiny");
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)

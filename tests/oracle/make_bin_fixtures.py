@@ -1,8 +1,9 @@
 """Writes tests/fixtures/checkpoints/: the tiny checkpoints of tests/fixtures/models as torch.save writes them.
 
-The weights are the same bits as in the safetensors files, so a runtime must give the same logits bit for bit.
-Between them the files have: parameters and plain tensors, an OrderedDict with _metadata and a plain dict, names
-that share one tensor, many tensors in one storage (one of them at an odd place), shards with an index.
+The weights are the same numbers as in the safetensors files, so a runtime must give the same logits bit for bit.
+Between them the files have: parameters and plain tensors, float32 storages (as the published MambaInLlama files),
+bfloat16 and float16 ones, an OrderedDict with _metadata and a plain dict, names that share one tensor, many tensors
+in one storage (one of them at an odd place), shards with an index.
 
     python make_bin_fixtures.py       (torch, safetensors; the versions in requirements.txt)
 """
@@ -43,7 +44,7 @@ def with_metadata(tensors):
 
 def in_one_storage(tensors):
     """All tensors as views of one flat tensor, after 3 elements that belong to none."""
-    flat = torch.cat([torch.full((3,), float("nan"))] + [t.reshape(-1) for t in tensors.values()])
+    flat = torch.cat([torch.full((3,), float("nan"), dtype=torch.bfloat16)] + [t.reshape(-1) for t in tensors.values()])
     at, views = 3, collections.OrderedDict()
     for name, tensor in tensors.items():
         views[name] = flat[at : at + tensor.numel()].view(tensor.shape)
@@ -52,8 +53,9 @@ def in_one_storage(tensors):
 
 
 def main():
-    parameters = collections.OrderedDict((k, torch.nn.Parameter(v)) for k, v in read("llama_tiny").items())
-    torch.save(with_metadata(parameters), begin("llama_tiny", "llama_tiny_bin") / "pytorch_model.bin")
+    for name in ("llama_tiny", "mamba_in_llama_tiny"):
+        parameters = collections.OrderedDict((k, torch.nn.Parameter(v.float())) for k, v in read(name).items())
+        torch.save(with_metadata(parameters), begin(name, f"{name}_bin") / "pytorch_model.bin")
 
     folder = begin("zebra_tiny", "zebra_tiny_bin")
     torch.save(dict(in_one_storage(read("zebra_tiny"))), folder / "pytorch_model.bin")

@@ -59,6 +59,37 @@ static void test_state_bytes_of_wide_heads_are_the_formula(void **unused) {
     remove_random_llama(folder);
 }
 
+/* Some of what transformers' LlamaRotaryEmbedding has for Llama-3.1-8B and Llama-3.2-1B: around the band
+ * where the scaled frequencies blend with the plain ones. A thousandth of a radian is soon reached far from
+ * the start, so every bit counts. */
+static void test_llama3_frequencies_are_the_reference(void **unused) {
+    (void)unused;
+    static const struct {
+        RopeConfig config;
+        size_t from;
+        float frequencies[8];
+    } cases[] = {{{.width = 128, .factor = 8},
+                  28,
+                  {0.00321144611F, 0.00216657063F, 0.00137189368F, 0.00085675146F, 0.000524846022F,
+                   0.00031269365F, 0.000178507791F, 9.55621217e-05F}},
+                 {{.width = 64, .factor = 32},
+                  14,
+                  {0.00321144611F, 0.00129054801F, 0.000429556705F, 9.70828623e-05F, 1.94616387e-05F}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        RopeConfig config = cases[i].config;
+        Rope rope;
+        config.theta = 500000;
+        config.scaling = ROPE_LLAMA3;
+        config.low_freq_factor = 1;
+        config.high_freq_factor = 4;
+        config.original_positions = 8192;
+        rope_init(&rope, &config);
+        for (size_t k = 0; k < 8 && cases[i].frequencies[k] > 0; k++)
+            assert_same_bits(&rope.frequencies[cases[i].from + k], &cases[i].frequencies[k], 1, "frequency");
+        rope_free(&rope);
+    }
+}
+
 /* ---- configurations */
 
 #define SIZES                                                                                                \
@@ -263,6 +294,7 @@ int run_engine_family_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_models_report_what_they_are),
         cmocka_unit_test(test_state_bytes_of_wide_heads_are_the_formula),
+        cmocka_unit_test(test_llama3_frequencies_are_the_reference),
         cmocka_unit_test(test_sliding_windows_follow_their_keys),
         cmocka_unit_test(test_transformers_differ_by_their_traits),
         cmocka_unit_test(test_ranks_are_inherited_from_the_layer_before),
