@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <cmocka.h>
 
@@ -16,6 +15,7 @@
 #include "runner/checkpoint/checkpoint.h"
 #include "tests/runner/runner_tests.h"
 #include "tests/runner/test_engine_support.h"
+#include "tests/runner/torch_writer.h"
 
 /* ---- files that torch wrote */
 
@@ -57,55 +57,6 @@ static void test_bin_gives_the_bits_of_safetensors(void **unused) {
 
 /* ---- archives made here */
 
-typedef struct Part {
-    const char *name, *data;
-    size_t bytes;
-} Part;
-
-static void append_number(Buffer *out, uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; i++)
-        buffer_append_char(out, (char)(value >> (8 * i) & 0xff));
-}
-
-/* The fields that a local header and a directory entry have in common. */
-static void append_fields(Buffer *out, const Part *part) {
-    uint32_t crc = (uint32_t)crc32(0, (const Bytef *)part->data, (uInt)part->bytes);
-    append_number(out, 0x0800, 2); /* flags */
-    append_number(out, 0, 2);      /* method: stored */
-    append_number(out, 0, 4);      /* time and date */
-    append_number(out, crc, 4);
-    append_number(out, part->bytes, 4);
-    append_number(out, part->bytes, 4);
-    append_number(out, strlen(part->name), 2);
-    append_number(out, 0, 2); /* extra fields */
-}
-
-static Buffer make_zip(const Part *parts, size_t n) {
-    Buffer zip = {0}, directory = {0};
-    for (size_t i = 0; i < n; i++) {
-        buffer_append(&directory, "PK\1\2\0\0\0\0", 8);
-        append_fields(&directory, &parts[i]);
-        append_number(&directory, 0, 6); /* comment, disk, inner attributes */
-        append_number(&directory, 0, 4); /* outer attributes */
-        append_number(&directory, zip.size, 4);
-        buffer_append_text(&directory, parts[i].name);
-        buffer_append(&zip, "PK\3\4\0\0", 6);
-        append_fields(&zip, &parts[i]);
-        buffer_append_text(&zip, parts[i].name);
-        buffer_append(&zip, parts[i].data, parts[i].bytes);
-    }
-    size_t at = zip.size;
-    buffer_append(&zip, directory.data, directory.size);
-    buffer_append(&zip, "PK\5\6\0\0\0\0", 8);
-    append_number(&zip, n, 2);
-    append_number(&zip, n, 2);
-    append_number(&zip, directory.size, 4);
-    append_number(&zip, at, 4);
-    append_number(&zip, 0, 2);
-    buffer_free(&directory);
-    return zip;
-}
-
 /* 24 bytes: a storage of 6 floats. */
 static const char storage_bytes[] = "abcdefghijklmnopqrstuvwx";
 
@@ -117,9 +68,6 @@ static Buffer make_torch_zip(const char *pickle, size_t bytes) {
     return make_zip(parts, 4);
 }
 
-#define PROTO "\x80\2"
-#define DICT "ccollections\nOrderedDict\n)R"
-#define REBUILD "ctorch._utils\n_rebuild_tensor_v2\n"
 #define STORAGE(class, key, n) "(X\7\0\0\0storagectorch\n" class "\nX\1\0\0\0" key "X\3\0\0\0cpuK" n "tQ"
 #define FLOATS STORAGE("FloatStorage", "0", "\6")
 #define TENSOR(storage, offset, size, stride) REBUILD "(" storage offset size stride "\x89" DICT "tR"

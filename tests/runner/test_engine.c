@@ -16,19 +16,7 @@
 #include "tests/runner/runner_tests.h"
 #include "tests/runner/test_engine_support.h"
 
-/* The fixtures' own checkpoints; every property is tested on each. */
-static const char *const models[] = {"llama_tiny",           "llama_tiny_tied_bf16",
-                                     "llama_tiny_f16",       "mistral_tiny",
-                                     "qwen2_tiny",           "qwen3_tiny",
-                                     "nemotron_tiny",        "zebra_tiny",
-                                     "zebra_tiny_lora_norm", "zebra_tiny_full_kv",
-                                     "x_ecomla_tiny",        "x_ecomla_tiny_plain",
-                                     "mamba_in_llama_tiny",  "mamba_in_llama_tiny_bf16",
-                                     "mamba2_in_llama_tiny", "mamba2_in_llama_tiny_all",
-                                     "llamba_tiny",          "llamba_tiny_bias",
-                                     "mamba2_tiny",          "mamba2_tiny_wide_skip",
-                                     "mamba2_hf_tiny"};
-enum { N_MODELS = sizeof models / sizeof *models };
+enum { N_MODELS = N_FIXTURE_MODELS };
 
 static Engine *open_fixture_as(const char *name, Dtype dtype, int n_threads) {
     char *folder = path_join("tests/fixtures/models", name);
@@ -45,51 +33,17 @@ static Engine *open_fixture(const char *name, int n_threads) {
 enum { N_VARIANTS = 2 * N_MODELS };
 
 static Engine *open_variant(size_t variant, int n_threads) {
-    return open_fixture_as(models[variant / 2], variant % 2 ? DTYPE_BFLOAT16 : DTYPE_FLOAT32, n_threads);
+    return open_fixture_as(fixture_models[variant / 2], variant % 2 ? DTYPE_BFLOAT16 : DTYPE_FLOAT32,
+                           n_threads);
 }
 
 /* ---- against other implementations */
 
-static void check_case(Engine *engine, const char *name, const FixtureCase *expected, size_t index) {
-    size_t vocab = (size_t)engine_info(engine)->vocab_size;
-    assert_int_equal(expected->logits.cols, vocab);
-    float *logits = score_logits(engine, expected->ids, expected->n_ids, NULL);
-    double largest = 0, worst = 0;
-    for (size_t i = 0; i < expected->logits.rows; i++)
-        for (size_t v = 0; v < vocab; v++) {
-            double want = expected->logits.data[i * vocab + v],
-                   got = logits[expected->positions[i] * vocab + v];
-            largest = fmax(largest, fabs(want));
-            worst = fmax(worst, isnan(got) ? INFINITY : fabs(want - got));
-        }
-    printf("%s case %zu (%zu tokens from position %zu): worst difference %.1e of the largest logit\n", name,
-           index, expected->n_ids, expected->first_position, worst / largest);
-    if (!(worst <= 1e-5 * largest))
-        fail_msg("%s case %zu: worst difference %g, largest logit %g, allowed 1e-5 of it", name, index, worst,
-                 largest);
-    free(logits);
-}
-
-static void check_fixture(const char *name) {
-    Fixture fixture = read_fixture(name);
-    Engine *engine = open_engine(fixture.model_folder, 2);
-    for (size_t i = 0; i < fixture.n_cases; i++) {
-        if (fixture.cases[i].first_position != engine->rope.origin) {
-            engine_close(engine);
-            engine = open_engine(fixture.model_folder, 2);
-            engine->rope.origin = fixture.cases[i].first_position;
-        }
-        check_case(engine, name, &fixture.cases[i], i);
-    }
-    engine_close(engine);
-    free_fixture(&fixture);
-}
-
 static void test_logits_match_other_implementations(void **state) {
     (void)state;
     for (size_t i = 0; i < N_MODELS; i++)
-        check_fixture(models[i]);
-    check_fixture("demo");
+        expect_fixture_logits(fixture_models[i], NULL);
+    expect_fixture_logits("demo", NULL);
 }
 
 /* The squares of got - want over a case's rows, in units of the case's largest logit, summed. */
@@ -149,7 +103,7 @@ static void check_bfloat16(const char *name) {
 static void test_bfloat16_is_as_exact_as_other_implementations(void **unused) {
     (void)unused;
     for (size_t i = 0; i < N_MODELS; i++)
-        check_bfloat16(models[i]);
+        check_bfloat16(fixture_models[i]);
 }
 
 static void test_stories260k_decodes_the_published_text(void **unused) {

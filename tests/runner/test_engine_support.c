@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "runner/engine.h"
 
 Engine *open_engine_as(const char *folder, Dtype dtype, int n_threads) {
     Engine *engine = NULL;
@@ -183,6 +184,57 @@ void free_fixture(Fixture *fixture) {
     }
     free(fixture->cases);
     free(fixture->model_folder);
+}
+
+const char *const fixture_models[N_FIXTURE_MODELS] = {"llama_tiny",           "llama_tiny_tied_bf16",
+                                                      "llama_tiny_f16",       "mistral_tiny",
+                                                      "qwen2_tiny",           "qwen3_tiny",
+                                                      "nemotron_tiny",        "zebra_tiny",
+                                                      "zebra_tiny_lora_norm", "zebra_tiny_full_kv",
+                                                      "x_ecomla_tiny",        "x_ecomla_tiny_plain",
+                                                      "mamba_in_llama_tiny",  "mamba_in_llama_tiny_bf16",
+                                                      "mamba2_in_llama_tiny", "mamba2_in_llama_tiny_all",
+                                                      "llamba_tiny",          "llamba_tiny_bias",
+                                                      "mamba2_tiny",          "mamba2_tiny_wide_skip",
+                                                      "mamba2_hf_tiny"};
+
+/* The worst difference, in units of the case's largest logit. */
+static double worst_difference(Engine *engine, const FixtureCase *expected) {
+    size_t vocab = (size_t)engine_info(engine)->vocab_size;
+    assert_int_equal(expected->logits.cols, vocab);
+    float *logits = score_logits(engine, expected->ids, expected->n_ids, NULL);
+    double largest = 0, worst = 0;
+    for (size_t i = 0; i < expected->logits.rows; i++)
+        for (size_t v = 0; v < vocab; v++) {
+            double want = expected->logits.data[i * vocab + v],
+                   got = logits[expected->positions[i] * vocab + v];
+            largest = fmax(largest, fabs(want));
+            worst = fmax(worst, isnan(got) ? INFINITY : fabs(want - got));
+        }
+    free(logits);
+    return worst / largest;
+}
+
+void expect_fixture_logits(const char *name, const char *folder) {
+    Fixture fixture = read_fixture(name);
+    double worst = 0;
+    size_t rows = 0;
+    folder = folder ? folder : fixture.model_folder;
+    for (size_t i = 0; i < fixture.n_cases; i++) {
+        const FixtureCase *expected = &fixture.cases[i];
+        Engine *engine = open_engine(folder, 2);
+        engine->rope.origin = expected->first_position;
+        double difference = worst_difference(engine, expected);
+        if (!(difference <= 1e-5))
+            fail_msg("%s, %zu tokens from position %zu: a logit differs by %.1e of the largest, allowed 1e-5",
+                     folder, expected->n_ids, expected->first_position, difference);
+        worst = fmax(worst, difference);
+        rows += expected->logits.rows;
+        engine_close(engine);
+    }
+    printf("%s: %zu prompts, logits of %zu positions, worst difference %.1e of the largest\n", folder,
+           fixture.n_cases, rows, worst);
+    free_fixture(&fixture);
 }
 
 float *score_logits(Engine *engine, const int32_t *ids, size_t n, State **state) {

@@ -43,6 +43,15 @@ Fixture read_fixture(const char *name); /* its logits.json */
 Fixture read_fixture_file(const char *name, const char *file);
 void free_fixture(Fixture *fixture);
 
+/* The fixtures' own checkpoints: every property of a model is tested on each. */
+enum { N_FIXTURE_MODELS = 21 };
+extern const char *const fixture_models[N_FIXTURE_MODELS];
+
+/* Scores all cases of the fixture with the checkpoint in `folder` (NULL: the fixture's own), each at its
+ * first position, and fails if a logit is more than 1e-5 of the case's largest away from the fixture's.
+ * Prints how far the worst is. */
+void expect_fixture_logits(const char *name, const char *folder);
+
 /* The logits of every position of one segment; [n, vocab_size], free it. *state (if not NULL) is the parent
  * on the way in, taken over, and the state after the segment on the way out. */
 float *score_logits(Engine *engine, const int32_t *ids, size_t n, State **state);
