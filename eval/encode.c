@@ -137,3 +137,45 @@ void encoded_request_free(EncodedRequest *request) {
     token_ids_free(&request->tokens);
     *request = (EncodedRequest){0};
 }
+
+EncodedRequest *encoded_list_add(EncodedList *list) {
+    if (list->n == list->capacity) {
+        size_t capacity = list->capacity ? list->capacity * 2 : 8;
+        list->items = mem_realloc(list->items, capacity * sizeof *list->items);
+        memset(list->items + list->capacity, 0, (capacity - list->capacity) * sizeof *list->items);
+        list->capacity = capacity;
+    }
+    return &list->items[list->n++];
+}
+
+void encoded_list_free(EncodedList *list) {
+    for (size_t i = 0; i < list->capacity; i++)
+        encoded_request_free(&list->items[i]);
+    free(list->items);
+    *list = (EncodedList){0};
+}
+
+/* ---- rolling windows */
+
+void rolling_windows(const TokenIds *tokens, int32_t prefix_token, size_t max_length, EncodedList *out) {
+    for (size_t done = 0; done < tokens->n;) {
+        size_t left = tokens->n - done, n = left < max_length ? left : max_length, end = done + n;
+        EncodedRequest *window = encoded_list_add(out);
+        *window = (EncodedRequest){.tokens = {window->tokens.ids, 0, window->tokens.capacity}};
+        if (done == 0)
+            token_ids_append(&window->tokens, prefix_token);
+        for (size_t i = done == 0 ? 0 : end - max_length - 1; i < end; i++)
+            token_ids_append(&window->tokens, tokens->ids[i]);
+        window->n_context = window->tokens.n - n;
+        done = end;
+    }
+}
+
+int encode_rolling(const Encoder *encoder, const char *text, EncodedList *out, Error *error) {
+    TokenIds tokens = {0};
+    int result = encode_text(encoder, text, strlen(text), &tokens, error);
+    if (result == 0)
+        rolling_windows(&tokens, encoder->prefix_token, (size_t)encoder->max_length, out);
+    token_ids_free(&tokens);
+    return result;
+}

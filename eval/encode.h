@@ -37,4 +37,22 @@ int encode_pair_after(const Encoder *encoder, const EncodedRequest *former, cons
                       const char *continuation, EncodedRequest *out, Error *error);
 void encoded_request_free(EncodedRequest *request);
 
+/* Requests whose number is not known beforehand. Zero-initialise with {0}; [n, capacity) keep their memory.
+ */
+typedef struct EncodedList {
+    EncodedRequest *items;
+    size_t n, capacity;
+} EncodedList;
+/* One more request at the end, to be replaced by an encode function. The pointer lives until the next call.
+ */
+EncodedRequest *encoded_list_add(EncodedList *list);
+void encoded_list_free(EncodedList *list);
+
+/* Appends the windows that score every token of a text once (lm_eval/utils.py get_rolling_token_windows with
+ * a context of one token, make_disjoint_window): the first after the prefix token, the others after as many
+ * former tokens as max_length has room for. No windows for a text without tokens. */
+int encode_rolling(const Encoder *encoder, const char *text, EncodedList *out, Error *error);
+/* The same for tokens. */
+void rolling_windows(const TokenIds *tokens, int32_t prefix_token, size_t max_length, EncodedList *out);
+
 #endif

@@ -56,6 +56,14 @@ void identity_response_key(const RunParts *parts, const EncodedRequest *request,
     sha256_end(hash, hex);
 }
 
+void identity_rolling_key(const char (*windows)[SHA256_HEX], size_t n, char hex[SHA256_HEX]) {
+    Sha256 *hash = sha256_begin();
+    add_text(hash, "zeval rolling 1");
+    for (size_t i = 0; i < n; i++)
+        add_text(hash, windows[i]);
+    sha256_end(hash, hex);
+}
+
 char *identity_settings_json(const RunParts *parts) {
     const TaskOptions *tasks = &parts->options->tasks;
     Buffer json = {0};

@@ -26,6 +26,8 @@ void identity_fingerprint(const RunParts *parts, char hex[SHA256_HEX]);
 /* SHA-256 over what determines one response and nothing else: model files, arithmetic, token ids, where the
  * continuation begins. */
 void identity_response_key(const RunParts *parts, const EncodedRequest *request, char hex[SHA256_HEX]);
+/* The same of a text scored in windows, whose keys these are. */
+void identity_rolling_key(const char (*windows)[SHA256_HEX], size_t n, char hex[SHA256_HEX]);
 /* The settings as one JSON object, for people. New string. */
 char *identity_settings_json(const RunParts *parts);
 

@@ -7,13 +7,22 @@
 
 #include "eval/parts.h"
 
+/* A request made ready: one sequence, or as many as it has windows. */
+typedef struct PreparedRequest {
+    OutputType type;
+    size_t first, n; /* its sequences */
+    char key[SHA256_HEX];
+} PreparedRequest;
+
 /* A document made ready by one thread, to be added in its turn. */
 typedef struct Prepared {
     uint32_t task;
     size_t index;
-    EncodedRequest *encoded; /* [n]; kept for the next document */
-    char (*keys)[SHA256_HEX];
+    PreparedRequest *requests; /* [n]; the memory is kept for the next document, as that of the following */
     size_t n, capacity;
+    EncodedList encoded;
+    char (*keys)[SHA256_HEX]; /* one for each sequence */
+    size_t keys_capacity;
     Error error;
     int status;
 } Prepared;
@@ -42,12 +51,42 @@ static void *grow(void *array, size_t n, size_t *capacity, size_t bytes_each) {
 /* ---- in the threads: texts to tokens and keys */
 
 static void make_room(Prepared *prepared, size_t n) {
+    prepared->n = 0;
+    prepared->encoded.n = 0;
     if (n <= prepared->capacity)
         return;
-    prepared->encoded = mem_realloc(prepared->encoded, n * sizeof *prepared->encoded);
-    prepared->keys = mem_realloc(prepared->keys, n * sizeof *prepared->keys);
-    memset(prepared->encoded + prepared->capacity, 0, (n - prepared->capacity) * sizeof *prepared->encoded);
+    prepared->requests = mem_realloc(prepared->requests, n * sizeof *prepared->requests);
     prepared->capacity = n;
+}
+
+/* Appends the sequences of one request. `same` tells that its context is that of the former one. */
+static int encode_request(const RunParts *parts, Prepared *prepared, const TaskRequest *request, bool same,
+                          Error *error) {
+    const Encoder *encoder = &parts->encoder;
+    EncodedList *list = &prepared->encoded;
+    if (request->type == OUTPUT_LOGLIKELIHOOD_ROLLING)
+        return encode_rolling(encoder, request->context, list, error);
+    if (request->type != OUTPUT_LOGLIKELIHOOD)
+        return error_set(error, "found a %s request, expected loglikelihood or loglikelihood_rolling",
+                         output_type_name(request->type));
+    EncodedRequest *out = encoded_list_add(list);
+    return encode_pair_after(encoder, same ? out - 1 : NULL, request->context, request->continuation, out,
+                             error);
+}
+
+static void make_keys(const RunParts *parts, Prepared *prepared, PreparedRequest *request) {
+    size_t end = request->first + request->n;
+    if (end > prepared->keys_capacity) {
+        prepared->keys_capacity = end * 2;
+        prepared->keys = mem_realloc(prepared->keys, prepared->keys_capacity * sizeof *prepared->keys);
+    }
+    for (size_t i = request->first; i < end; i++)
+        identity_response_key(parts, &prepared->encoded.items[i], prepared->keys[i]);
+    if (request->type == OUTPUT_LOGLIKELIHOOD_ROLLING)
+        identity_rolling_key((const char(*)[SHA256_HEX])prepared->keys + request->first, request->n,
+                             request->key);
+    else
+        memcpy(request->key, prepared->keys[request->first], sizeof request->key);
 }
 
 static int prepare_document(const RunParts *parts, Prepared *prepared, Arena *arena, Error *error) {
@@ -59,20 +98,17 @@ static int prepare_document(const RunParts *parts, Prepared *prepared, Arena *ar
     if (document.n_requests == 0)
         return error_set(error, "task %s, document %lld: it makes no requests", task_info(task)->name,
                          (long long)document.doc_id);
-    prepared->n = document.n_requests;
-    make_room(prepared, prepared->n);
-    for (size_t i = 0; i < prepared->n; i++) {
-        const TaskRequest *request = &document.requests[i];
-        if (request->type != OUTPUT_LOGLIKELIHOOD)
-            return error_set(
-                error, "task %s, document %lld, request %zu: found a %s request, expected loglikelihood",
-                task_info(task)->name, (long long)document.doc_id, i, output_type_name(request->type));
-        bool same = i > 0 && text_equal(request->context, request[-1].context);
-        if (encode_pair_after(&parts->encoder, same ? &prepared->encoded[i - 1] : NULL, request->context,
-                              request->continuation, &prepared->encoded[i], error))
+    make_room(prepared, document.n_requests);
+    for (size_t i = 0; i < document.n_requests; i++) {
+        const TaskRequest *from = &document.requests[i];
+        bool same = i > 0 && from->type == from[-1].type && text_equal(from->context, from[-1].context);
+        PreparedRequest *to = &prepared->requests[prepared->n++];
+        *to = (PreparedRequest){.type = from->type, .first = prepared->encoded.n};
+        if (encode_request(parts, prepared, from, same, error))
             return error_prefix(error, "task %s, document %lld, request %zu", task_info(task)->name,
                                 (long long)document.doc_id, i);
-        identity_response_key(parts, &prepared->encoded[i], prepared->keys[i]);
+        to->n = prepared->encoded.n - to->first;
+        make_keys(parts, prepared, to);
     }
     return 0;
 }
@@ -86,24 +122,66 @@ static void prepare_in_thread(void *context, size_t i, int thread) {
 
 /* ---- in order: looking up and planning */
 
-static int find_or_plan(Collector *collector, RunRequest *request, const EncodedRequest *encoded,
-                        Error *error) {
-    RunRequests *out = collector->out;
+/* 1 and *answer if the database has it, else 0; -1 on failure. */
+static int find_answer(Collector *collector, const char *key, Answer *answer, Error *error) {
     DbResponse stored;
-    int found = collector->db ? db_response_find(collector->db, request->key, &stored, error) : 0;
-    if (found < 0)
+    int found = collector->db ? db_response_find(collector->db, key, &stored, error) : 0;
+    if (found > 0)
+        *answer = (Answer){.loglikelihood = stored.loglikelihood, .is_greedy = stored.is_greedy};
+    return found;
+}
+
+static int plan_sequence(RunRequests *out, const EncodedRequest *encoded, uint32_t request, uint32_t window,
+                         Error *error) {
+    uint32_t number;
+    if (plan_add(out->plan, encoded, &number, error))
         return -1;
-    if (found) {
-        request->answer = (Answer){.loglikelihood = stored.loglikelihood, .is_greedy = stored.is_greedy};
-        return 0;
-    }
-    uint32_t planned;
-    if (plan_add(out->plan, encoded, &planned, error))
-        return -1;
-    request->is_new = true;
     out->planned = grow(out->planned, out->n_planned, &out->planned_capacity, sizeof *out->planned);
-    out->planned[out->n_planned++] = (uint32_t)(request - out->requests);
+    out->planned[out->n_planned++] = (Planned){request, window};
+    out->requests[request].open++;
     return 0;
+}
+
+static int add_windows(Collector *collector, const Prepared *prepared, const PreparedRequest *from,
+                       uint32_t request, Error *error) {
+    RunRequests *out = collector->out;
+    out->requests[request].first_window = (uint32_t)out->n_windows;
+    out->requests[request].n_windows = (uint32_t)from->n;
+    for (size_t i = from->first; i < from->first + from->n; i++) {
+        out->windows = grow(out->windows, out->n_windows, &out->windows_capacity, sizeof *out->windows);
+        uint32_t number = (uint32_t)out->n_windows++;
+        RunWindow *window = &out->windows[number];
+        memcpy(window->key, prepared->keys[i], sizeof window->key);
+        int found = find_answer(collector, window->key, &window->answer, error);
+        if (found < 0 ||
+            (found == 0 && plan_sequence(out, &prepared->encoded.items[i], request, number, error)))
+            return -1;
+    }
+    /* Every window may be there and the whole not: the process that scored the last one was killed. */
+    if (out->requests[request].open == 0)
+        out->requests[request].answer = requests_rolling_answer(out, &out->requests[request]);
+    return 0;
+}
+
+static int find_or_plan(Collector *collector, const Prepared *prepared, const PreparedRequest *from,
+                        uint32_t number, Error *error) {
+    RunRequest *request = &collector->out->requests[number];
+    int found = find_answer(collector, request->key, &request->answer, error);
+    if (found)
+        return found < 0 ? -1 : 0;
+    return from->type == OUTPUT_LOGLIKELIHOOD_ROLLING
+               ? add_windows(collector, prepared, from, number, error)
+               : plan_sequence(collector->out, &prepared->encoded.items[from->first], number, NO_WINDOW,
+                               error);
+}
+
+static void count_tokens(const Prepared *prepared, const PreparedRequest *from, RunRequest *to) {
+    for (size_t i = from->first; i < from->first + from->n; i++) {
+        const EncodedRequest *encoded = &prepared->encoded.items[i];
+        to->n_context = i == from->first ? (uint32_t)encoded->n_context : to->n_context;
+        to->n_continuation += (uint32_t)(encoded->tokens.n - encoded->n_context);
+        to->n_truncated += (uint32_t)encoded->n_truncated;
+    }
 }
 
 static int add_document(Collector *collector, const Prepared *prepared, Error *error) {
@@ -113,18 +191,18 @@ static int add_document(Collector *collector, const Prepared *prepared, Error *e
                        .first = (uint32_t)out->n_requests,
                        .n = (uint32_t)prepared->n};
     for (size_t i = 0; i < prepared->n; i++) {
-        const EncodedRequest *encoded = &prepared->encoded[i];
+        const PreparedRequest *from = &prepared->requests[i];
         out->requests = grow(out->requests, out->n_requests, &out->requests_capacity, sizeof *out->requests);
-        RunRequest *request = &out->requests[out->n_requests++];
-        *request = (RunRequest){.n_context = (uint32_t)encoded->n_context,
-                                .n_continuation = (uint32_t)(encoded->tokens.n - encoded->n_context),
-                                .n_truncated = (uint32_t)encoded->n_truncated,
-                                .document = (uint32_t)out->n_documents};
-        memcpy(request->key, prepared->keys[i], sizeof request->key);
-        out->n_truncated += encoded->n_truncated > 0;
-        if (find_or_plan(collector, request, encoded, error))
+        uint32_t number = (uint32_t)out->n_requests++;
+        RunRequest *request = &out->requests[number];
+        *request = (RunRequest){.document = (uint32_t)out->n_documents};
+        memcpy(request->key, from->key, sizeof request->key);
+        count_tokens(prepared, from, request);
+        out->n_truncated += request->n_truncated > 0;
+        if (find_or_plan(collector, prepared, from, number, error))
             return -1;
-        row.open += request->is_new;
+        row.open += request->open > 0;
+        out->n_new += request->open > 0;
     }
     out->documents = grow(out->documents, out->n_documents, &out->documents_capacity, sizeof *out->documents);
     out->documents[out->n_documents++] = row;
@@ -164,9 +242,8 @@ static int collect(Collector *collector, Error *error) {
 static void free_collector(Collector *collector) {
     for (size_t i = 0; i < collector->prepared_capacity; i++) {
         Prepared *prepared = &collector->prepared[i];
-        for (size_t r = 0; r < prepared->capacity; r++)
-            encoded_request_free(&prepared->encoded[r]);
-        free(prepared->encoded);
+        encoded_list_free(&prepared->encoded);
+        free(prepared->requests);
         free(prepared->keys);
     }
     for (int i = 0; i < thread_pool_size(collector->pool); i++)
@@ -198,7 +275,18 @@ int requests_collect(RunRequests *out, const RunParts *parts, Db *db, Error *err
 void requests_free(RunRequests *requests) {
     plan_free(requests->plan);
     free(requests->requests);
+    free(requests->windows);
     free(requests->documents);
     free(requests->planned);
     *requests = (RunRequests){0};
+}
+
+Answer requests_rolling_answer(const RunRequests *requests, const RunRequest *request) {
+    Answer answer = {.is_greedy = true};
+    for (uint32_t i = 0; i < request->n_windows; i++) {
+        const Answer *window = &requests->windows[request->first_window + i].answer;
+        answer.loglikelihood += window->loglikelihood;
+        answer.is_greedy &= window->is_greedy;
+    }
+    return answer;
 }

@@ -10,11 +10,18 @@
 
 typedef struct RunRequest {
     char key[SHA256_HEX];                            /* of its response */
-    bool is_new;                                     /* the engine has to answer it */
+    uint32_t open;                                   /* answers of the engine that it waits for */
     uint32_t n_context, n_continuation, n_truncated; /* tokens */
     uint32_t document;
-    Answer answer; /* valid if !is_new, or once the plan has answered it */
+    uint32_t first_window, n_windows; /* of a text scored in windows; n_windows 0 for all others */
+    Answer answer;                    /* valid once nothing is open */
 } RunRequest;
+
+/* A part of a text scored in windows, with an answer of its own. */
+typedef struct RunWindow {
+    char key[SHA256_HEX];
+    Answer answer;
+} RunWindow;
 
 typedef struct RunDocument {
     uint32_t task, index; /* document `index` of the run's task number `task` */
@@ -22,13 +29,23 @@ typedef struct RunDocument {
     uint32_t open;        /* those that are not answered */
 } RunDocument;
 
+/* What a number in the plan stands for. */
+typedef struct Planned {
+    uint32_t request;
+    uint32_t window; /* number among the run's windows; NO_WINDOW: the request itself */
+} Planned;
+#define NO_WINDOW UINT32_MAX
+
 typedef struct RunRequests {
     RunRequest *requests;
     size_t n_requests, requests_capacity;
+    RunWindow *windows;
+    size_t n_windows, windows_capacity;
     RunDocument *documents;
     size_t n_documents, documents_capacity;
-    uint32_t *planned; /* [n_planned] request of each number in the plan */
+    Planned *planned; /* [n_planned] by the plan's numbers */
     size_t n_planned, planned_capacity;
+    size_t n_new;       /* requests that the engine has to answer, wholly or in part */
     size_t n_truncated; /* requests that were cut */
     Plan *plan;         /* not settled */
 } RunRequests;
@@ -37,5 +54,8 @@ typedef struct RunRequests {
  * Zero-initialise *out first; call requests_free also after a failure. ERROR_STOPPED as eval_run. */
 int requests_collect(RunRequests *out, const RunParts *parts, Db *db, Error *error);
 void requests_free(RunRequests *requests);
+
+/* A text's answer from those of its windows, added in their order. */
+Answer requests_rolling_answer(const RunRequests *requests, const RunRequest *request);
 
 #endif

@@ -35,7 +35,7 @@ static int make_plan(const RunParts *parts, Db *db, RunRequests *all, EvalPlan *
     plan_settle(all->plan, engine_info(parts->engine), budget.state_bytes);
     PlanCounts counts = plan_counts(all->plan);
     *plan = (EvalPlan){.n_requests = (int64_t)all->n_requests,
-                       .n_reused = (int64_t)(all->n_requests - all->n_planned),
+                       .n_reused = (int64_t)(all->n_requests - all->n_new),
                        .n_truncated = (int64_t)all->n_truncated,
                        .tokens_alone = (int64_t)counts.tokens_alone,
                        .tokens_distinct = (int64_t)counts.tokens_distinct,
@@ -57,6 +57,27 @@ static void log_plan(const RunParts *parts, const EvalPlan *plan) {
 
 /* ---- storing */
 
+/* What the database has already must be what was found now: a score has one value. */
+static int check_response(Run *run, const char *key, const Answer *answer, Error *error) {
+    DbResponse stored;
+    int found = db_response_find(run->db, key, &stored, error);
+    if (found <= 0)
+        return found;
+    if (stored.loglikelihood == answer->loglikelihood && stored.is_greedy == answer->is_greedy)
+        return 0;
+    return error_set_kind(error, ERROR_CHECK,
+                          "response %.12s: scored anew it is %.17g, greedy %d; %s has %.17g, greedy %d", key,
+                          answer->loglikelihood, answer->is_greedy, run->parts->options->db_path,
+                          stored.loglikelihood, stored.is_greedy);
+}
+
+static int store_response(Run *run, const char *key, const Answer *answer, Error *error) {
+    DbResponse response = {.loglikelihood = answer->loglikelihood, .is_greedy = answer->is_greedy};
+    if (run->parts->options->no_reuse && check_response(run, key, answer, error))
+        return -1;
+    return db_response_put(run->db, key, &response, error);
+}
+
 static int store_request(Run *run, const TaskDocument *document, const TaskInfo *task, size_t i,
                          const RunRequest *request, Error *error) {
     const TaskRequest *texts = &document->requests[i];
@@ -71,6 +92,10 @@ static int store_request(Run *run, const TaskDocument *document, const TaskInfo 
                      .n_context_tokens = request->n_context,
                      .n_continuation_tokens = request->n_continuation,
                      .n_truncated = request->n_truncated};
+    /* The sum of windows that were all there before, or none, has not been stored by any batch. */
+    if (texts->type == OUTPUT_LOGLIKELIHOOD_ROLLING &&
+        store_response(run, request->key, &request->answer, error))
+        return -1;
     return db_request(run->db, run->id, &row, error);
 }
 
@@ -104,31 +129,27 @@ static int store_document(Run *run, const RunDocument *row, Error *error) {
     return scores_document(&run->scores, row->task, row->index, &document, answers, run->db, run->id, error);
 }
 
-/* What the database has already must be what was found now: a score has one value. */
-static int check_response(Run *run, const RunRequest *request, Error *error) {
-    DbResponse stored;
-    int found = db_response_find(run->db, request->key, &stored, error);
-    if (found <= 0)
-        return found;
-    if (stored.loglikelihood == request->answer.loglikelihood &&
-        stored.is_greedy == request->answer.is_greedy)
-        return 0;
-    return error_set_kind(error, ERROR_CHECK,
-                          "response %.12s: scored anew it is %.17g, greedy %d; %s has %.17g, greedy %d",
-                          request->key, request->answer.loglikelihood, request->answer.is_greedy,
-                          run->parts->options->db_path, stored.loglikelihood, stored.is_greedy);
-}
-
-static int store_answer(Run *run, uint32_t planned, Error *error) {
-    RunRequest *request = &run->all.requests[run->all.planned[planned]];
-    request->answer = plan_answer(run->all.plan, planned);
-    DbResponse response = {.loglikelihood = request->answer.loglikelihood,
-                           .is_greedy = request->answer.is_greedy};
-    if (run->parts->options->no_reuse && check_response(run, request, error))
+/* An answer of the plan: a request's, or one of its windows', and with the last window's the request's. */
+static int store_answer(Run *run, uint32_t number, Error *error) {
+    RunRequests *all = &run->all;
+    const Planned *planned = &all->planned[number];
+    RunRequest *request = &all->requests[planned->request];
+    request->open--;
+    if (planned->window == NO_WINDOW) {
+        request->answer = plan_answer(all->plan, number);
+    } else {
+        RunWindow *window = &all->windows[planned->window];
+        window->answer = plan_answer(all->plan, number);
+        if (store_response(run, window->key, &window->answer, error))
+            return -1;
+        if (request->open > 0)
+            return 0;
+        request->answer = requests_rolling_answer(all, request);
+    }
+    if (store_response(run, request->key, &request->answer, error))
         return -1;
-    if (db_response_put(run->db, request->key, &response, error))
-        return -1;
-    RunDocument *document = &run->all.documents[request->document];
+    run->summary->n_scored++;
+    RunDocument *document = &all->documents[request->document];
     return --document->open == 0 ? store_document(run, document, error) : 0;
 }
 
@@ -173,7 +194,6 @@ static int score_batches(Run *run, Progress *progress, Error *error) {
     while ((more = plan_step(plan, run->parts->engine, batch_tokens, error)) > 0) {
         if (in_transaction(run, store_answers, &n, error))
             return -1;
-        run->summary->n_scored += (int64_t)n;
         run->summary->tokens_computed = (int64_t)plan_tokens_fed(plan);
         progress_update(progress, run->summary->tokens_computed);
         log_debug(options->log, "%lld tokens computed, %lld requests answered",

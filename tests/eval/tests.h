@@ -14,5 +14,6 @@ int run_plan_tests(void);
 int run_encode_tests(void);
 int run_run_tests(void);
 int run_memory_tests(void);
+int run_rolling_tests(void);
 
 #endif
