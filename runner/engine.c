@@ -4,11 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ceiling.h"
 #include "base/memory.h"
 
 /* The scratch of a tile stays about this large, so that a long batch costs no more memory than a short one.
  */
 enum { TILE_FLOATS = 8 * 1024 * 1024, TILE_ROWS_MIN = 64, TILE_ROWS_MAX = 2048 };
+
+static const double CEILING_SECONDS = 0.25;
 
 static const char *const dtype_names[] = {
     [DTYPE_FLOAT32] = "float32", [DTYPE_BFLOAT16] = "bfloat16", [DTYPE_FLOAT16] = "float16"};
@@ -143,4 +146,19 @@ const char *engine_backend(const Engine *engine) {
 
 const char *engine_instruction_set(const Engine *engine) {
     return engine->cpu.kernels->name;
+}
+
+void engine_profile_start(Engine *engine) {
+    ThreadPool *pool = engine->cpu.pool;
+    bool pairs = engine->cpu.dtype == DTYPE_BFLOAT16;
+    double ceiling = pairs ? ceiling_bf16(pool, CEILING_SECONDS) : 0;
+    if (ceiling == 0)
+        ceiling = ceiling_f32(pool, CEILING_SECONDS);
+    profile_start(&engine->cpu.profile, pool);
+    engine->cpu.profile.totals.ceiling = ceiling;
+}
+
+EngineProfile engine_profile(Engine *engine) {
+    profile_enter(&engine->cpu.profile, engine->cpu.profile.phase);
+    return engine->cpu.profile.totals;
 }

@@ -68,6 +68,9 @@ static void finish_row(const HeadRun *run, size_t row) {
 
 void head_run(Engine *engine, const HeadRow *rows, size_t n, const float *normed) {
     const Weight *head = &engine->model.head;
+    EnginePhase before = profile_enter(&engine->cpu.profile, PHASE_HEAD);
+    profile_count(&engine->cpu.profile, PHASE_HEAD,
+                  2.0 * (double)n * (double)head->rows * (double)head->cols);
     cpu_reserve(&engine->cpu, cpu_linear_scratch(&engine->cpu) + (size_t)ROWS_PER_TASK * VOCAB_TILE);
     for (size_t done = 0; done < n; done += HEAD_ROWS) {
         HeadRun run = {engine, rows + done, smaller(n - done, HEAD_ROWS),
@@ -78,4 +81,5 @@ void head_run(Engine *engine, const HeadRow *rows, size_t n, const float *normed
         for (size_t row = 0; row < run.n_rows; row++)
             finish_row(&run, row);
     }
+    profile_enter(&engine->cpu.profile, before);
 }

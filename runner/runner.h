@@ -65,6 +65,35 @@ const char *engine_backend(const Engine *engine);
 /* "avx512", "avx2", "portable": which kernels the CPU backend chose. */
 const char *engine_instruction_set(const Engine *engine);
 
+/* What an engine's time goes into. */
+typedef enum EnginePhase {
+    PHASE_OUTSIDE, /* between calls */
+    PHASE_REST,
+    PHASE_LINEAR,
+    PHASE_ATTENTION,
+    PHASE_SCAN,
+    PHASE_CONVOLUTION,
+    PHASE_HEAD
+} EnginePhase;
+enum { ENGINE_PHASES = PHASE_HEAD + 1 };
+const char *engine_phase_name(EnginePhase phase); /* "linear layers", ... */
+
+typedef struct EngineProfile {
+    double seconds[ENGINE_PHASES];    /* on the clock */
+    double waiting[ENGINE_PHASES];    /* thread-seconds in which a thread had nothing to do */
+    double operations[ENGINE_PHASES]; /* of matrix products, a multiply-add being two; 0 where not counted */
+    int n_threads;
+    double
+        ceiling; /* operations a second of this arithmetic's multiply-adds when measuring began; 0: unknown */
+} EngineProfile;
+
+/* Measures from now on; first measures the ceiling, which takes a quarter of a second. */
+void engine_profile_start(Engine *engine);
+/* What was measured so far; all zeros if that was never begun. */
+EngineProfile engine_profile(Engine *engine);
+/* Appends a table: each phase's seconds, share, waiting threads, operations a second against the ceiling. */
+void engine_profile_text(const EngineProfile *profile, Buffer *out);
+
 /* An immutable snapshot of a sequence after some tokens, reference-counted. Attention and latent caches are
  * lists of shared blocks; recurrent states belong to one snapshot. NULL stands for the empty sequence. States
  * must be released before their engine is closed. Retain and release are not thread-safe against each other.

@@ -101,6 +101,11 @@ static void keep_head_rows(Engine *engine, size_t n_head_rows) {
             memcpy(engine->hidden + i * d, engine->hidden + engine->head_rows[i].row * d, d * sizeof(float));
 }
 
+/* What a mixer does besides its linear layers and its convolution. */
+static EnginePhase mixer_phase(MixerKind kind) {
+    return kind == MIXER_ATTENTION || kind == MIXER_MLA ? PHASE_ATTENTION : PHASE_SCAN;
+}
+
 /* Afterwards `normed` holds the head rows, ready for the output projection. Behind the last mixer nothing but
  * those rows matters any more, so the last MLP runs on them alone. */
 static void run_layers(Engine *engine, Tile *tile, size_t n_head_rows) {
@@ -110,7 +115,9 @@ static void run_layers(Engine *engine, Tile *tile, size_t n_head_rows) {
         const Layer *layer = &engine->model.layers[i];
         run.norm = &layer->input_norm;
         run_rows(run, norm_rows);
+        EnginePhase before = profile_enter(&engine->cpu.profile, mixer_phase(layer->type->kind));
         layer->type->forward(layer->mixer, layer->place, tile, engine->normed, engine->mixed);
+        profile_enter(&engine->cpu.profile, before);
         run_rows(run, add_rows);
         if (i + 1 == engine->model.n_layers) {
             keep_head_rows(engine, n_head_rows);
@@ -241,6 +248,7 @@ static int run_batch(Batch *batch, Error *error) {
 
 int engine_score(Engine *engine, Segment *segments, size_t n_segments, Error *error) {
     Batch batch = {.engine = engine, .segments = segments, .n_segments = n_segments};
+    EnginePhase before = profile_enter(&engine->cpu.profile, PHASE_REST);
     int status = 0;
     batch.states = mem_alloc_zero(n_segments, sizeof(State *));
     for (size_t i = 0; i < n_segments; i++) {
@@ -264,5 +272,6 @@ int engine_score(Engine *engine, Segment *segments, size_t n_segments, Error *er
             segments[i].parent = NULL;
     }
     free(batch.states);
+    profile_enter(&engine->cpu.profile, before);
     return status;
 }

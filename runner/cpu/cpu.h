@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "runner/cpu/kernels.h"
+#include "runner/profile.h"
 #include "runner/weight.h"
 
 typedef struct Cpu {
@@ -14,6 +15,7 @@ typedef struct Cpu {
     int n_threads;
     float **scratch; /* [n_threads], grown by cpu_reserve */
     size_t scratch_floats;
+    Profile profile;
 } Cpu;
 
 /* Takes the best kernels the processor runs, or those named by the environment variable ZEVAL_ISA (portable,

@@ -76,6 +76,7 @@ static void linear_task(void *context, size_t i, int thread) {
 }
 
 void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows) {
+    EnginePhase before = profile_enter(&cpu->profile, PHASE_LINEAR);
     cpu_reserve(cpu, cpu_linear_scratch(cpu));
     LinearRun run = {cpu, jobs, rows, (rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK,
                      rows > FEW_ROWS ? VOCAB_TILE : cpu->kernels->panel};
@@ -83,6 +84,9 @@ void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows) {
     for (size_t i = 0; i < n_jobs; i++) {
         columns += column_tasks(&run, &jobs[i]);
         work += jobs[i].weight->rows * jobs[i].weight->cols * (rows + 4); /* widening costs about 4 rows */
+        profile_count(&cpu->profile, PHASE_LINEAR,
+                      2.0 * (double)rows * (double)jobs[i].weight->rows * (double)jobs[i].weight->cols);
     }
     cpu_parallel(cpu, columns * run.row_chunks, work, linear_task, &run);
+    profile_enter(&cpu->profile, before);
 }

@@ -89,6 +89,8 @@ void convolution_run(const Convolution *convolution, const Tile *tile, size_t wi
                      size_t in_stride, float *out) {
     ConvolutionRun run = {convolution, tile, window, in, in_stride, out};
     size_t channels = convolution->channels;
+    EnginePhase before = profile_enter(&tile->cpu->profile, PHASE_CONVOLUTION);
     cpu_parallel(tile->cpu, tile->n_spans, tile->n_rows * channels * 8, convolve_span, &run);
     cpu_parallel(tile->cpu, tile->n_pieces, tile->n_pieces * channels, shift_window, &run);
+    profile_enter(&tile->cpu->profile, before);
 }

@@ -12,5 +12,6 @@ int run_storage_tests(void);
 int run_engine_layer_tests(void);
 int run_engine_family_tests(void);
 int run_engine_tests(void);
+int run_profile_tests(void);
 
 #endif
