@@ -144,10 +144,15 @@ int db_run_progress(Db *db, int64_t run_id, int64_t *n_requests, int64_t *n_done
 /* A metric's value for one document. filter is "none" where the task has no filters. */
 int db_document_metric(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *metric,
                        const char *filter, double value, Error *error);
+/* The same of a metric that is a quotient over all documents: `weight` is what this one adds to the divisor.
+ */
+int db_document_weighted(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *metric,
+                         const char *filter, double value, double weight, Error *error);
 
-/* What a filter made of a document's responses: a JSON list, one element for each request. */
+/* What a filter made of a document's responses: a JSON list, one element for each request. `extracted` false:
+ * the filter did not find what it looked for. */
 int db_document_output(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *filter,
-                       const char *value_json, Error *error);
+                       const char *value_json, bool extracted, Error *error);
 
 typedef struct DbResult {
     const char *name; /* task or group */
@@ -157,6 +162,7 @@ typedef struct DbResult {
     int64_t n;           /* documents */
     bool higher_is_better;
     bool is_group;
+    int64_t n_unextracted; /* documents in whose answers the filter found nothing */
 } DbResult;
 int db_result(Db *db, int64_t run_id, const DbResult *result, Error *error);
 

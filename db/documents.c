@@ -159,24 +159,34 @@ int db_response_put(Db *db, const char *key, const DbResponse *response, Error *
                       error);
 }
 
-int db_document_metric(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *metric,
-                       const char *filter, double value, Error *error) {
+static int put_metric(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *metric,
+                      const char *filter, double value, DbValue weight, Error *error) {
     int64_t task_id;
     if (db_task_id(db, run_id, task, &task_id, error) != 0)
         return -1;
     return db_execute(db, STATEMENT_METRIC_PUT,
                       VALUES(value_integer(task_id), value_integer(doc_id), value_text(metric),
-                             value_text(filter), value_real(value)),
+                             value_text(filter), value_real(value), weight),
                       error);
 }
 
+int db_document_metric(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *metric,
+                       const char *filter, double value, Error *error) {
+    return put_metric(db, run_id, task, doc_id, metric, filter, value, (DbValue){.kind = VALUE_NULL}, error);
+}
+
+int db_document_weighted(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *metric,
+                         const char *filter, double value, double weight, Error *error) {
+    return put_metric(db, run_id, task, doc_id, metric, filter, value, value_real(weight), error);
+}
+
 int db_document_output(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *filter,
-                       const char *value_json, Error *error) {
+                       const char *value_json, bool extracted, Error *error) {
     int64_t task_id;
     if (db_task_id(db, run_id, task, &task_id, error) != 0)
         return -1;
-    return db_execute(
-        db, STATEMENT_OUTPUT_PUT,
-        VALUES(value_integer(task_id), value_integer(doc_id), value_text(filter), value_text(value_json)),
-        error);
+    return db_execute(db, STATEMENT_OUTPUT_PUT,
+                      VALUES(value_integer(task_id), value_integer(doc_id), value_text(filter),
+                             value_text(value_json), value_integer(extracted)),
+                      error);
 }

@@ -149,7 +149,8 @@ int db_result(Db *db, int64_t run_id, const DbResult *result, Error *error) {
                       VALUES(value_integer(run_id), value_text(result->name), value_text(result->metric),
                              value_text(result->filter), value_real(result->value),
                              value_real(result->stderr_value), value_integer(result->n),
-                             value_integer(result->higher_is_better), value_integer(result->is_group)),
+                             value_integer(result->higher_is_better), value_integer(result->is_group),
+                             value_integer(result->n_unextracted)),
                       error);
 }
 

@@ -122,7 +122,7 @@ static const char version_1[] =
  * file. The responses are copied into a table whose columns may be NULL: a generated text has no
  * log-likelihood. */
 static const char version_2[] =
-    "DROP VIEW v_runs; DROP VIEW v_requests;"
+    "DROP VIEW v_runs; DROP VIEW v_requests; DROP VIEW v_results; DROP VIEW v_metrics;"
 
     "CREATE TABLE responses_2 ("
     " key BLOB PRIMARY KEY NOT NULL,"
@@ -152,9 +152,12 @@ static const char version_2[] =
     "ALTER TABLE tasks ADD COLUMN config TEXT;"
     "ALTER TABLE documents ADD COLUMN n_dropped_shots INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE requests ADD COLUMN generation_id INTEGER REFERENCES texts;"
+    "ALTER TABLE document_metrics ADD COLUMN weight REAL;"
+    "ALTER TABLE results ADD COLUMN n_unextracted INTEGER NOT NULL DEFAULT 0;"
 
     "CREATE TABLE document_outputs ("
     " task_id INTEGER NOT NULL, doc_id INTEGER NOT NULL, filter TEXT NOT NULL, value TEXT NOT NULL,"
+    " extracted INTEGER NOT NULL,"
     " PRIMARY KEY (task_id, doc_id, filter),"
     " FOREIGN KEY (task_id, doc_id) REFERENCES documents ON DELETE CASCADE) WITHOUT ROWID;"
 
@@ -193,8 +196,20 @@ static const char version_2[] =
     " LEFT JOIN texts o ON o.text_id = q.choice_id LEFT JOIN texts g ON g.text_id = q.generation_id"
     " LEFT JOIN responses a ON a.key = q.response_key;"
 
+    "CREATE VIEW v_results AS"
+    " SELECT s.run_id, r.model_name AS model, r.dtype, s.name, s.is_group,"
+    "  coalesce(t.version, g.version) AS version, t.num_fewshot, s.filter, s.metric,"
+    "  s.value, s.stderr, s.n, s.higher_is_better, s.n_unextracted"
+    " FROM results s JOIN runs r USING (run_id)"
+    " LEFT JOIN tasks t ON t.run_id = s.run_id AND t.name = s.name AND NOT s.is_group"
+    " LEFT JOIN task_groups g ON g.run_id = s.run_id AND g.name = s.name AND s.is_group;"
+
+    "CREATE VIEW v_metrics AS"
+    " SELECT t.run_id, t.name AS task, m.doc_id, m.metric, m.filter, m.value, m.weight, m.task_id"
+    " FROM document_metrics m JOIN tasks t USING (task_id);"
+
     "CREATE VIEW v_outputs AS"
-    " SELECT t.run_id, t.name AS task, u.doc_id, u.filter, u.value, u.task_id"
+    " SELECT t.run_id, t.name AS task, u.doc_id, u.filter, u.value, u.extracted, u.task_id"
     " FROM document_outputs u JOIN tasks t USING (task_id);"
 
     "CREATE VIEW v_truncated AS"

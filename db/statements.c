@@ -86,19 +86,21 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [STATEMENT_RESPONSE_PUT] = "INSERT INTO responses (key, loglikelihood, is_greedy, text)"
                                " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
     [STATEMENT_METRIC_PUT] =
-        "INSERT INTO document_metrics (task_id, doc_id, metric, filter, value) VALUES (?1, ?2, ?3, ?4, ?5)"
-        " ON CONFLICT (task_id, doc_id, metric, filter) DO UPDATE SET value = excluded.value"
-        " WHERE value IS NOT excluded.value",
+        "INSERT INTO document_metrics (task_id, doc_id, metric, filter, value, weight)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        " ON CONFLICT (task_id, doc_id, metric, filter) DO UPDATE SET value = excluded.value,"
+        " weight = excluded.weight WHERE (value, weight) IS NOT (excluded.value, excluded.weight)",
     [STATEMENT_OUTPUT_PUT] =
-        "INSERT INTO document_outputs (task_id, doc_id, filter, value) VALUES (?1, ?2, ?3, ?4)"
-        " ON CONFLICT (task_id, doc_id, filter) DO UPDATE SET value = excluded.value"
-        " WHERE value IS NOT excluded.value",
+        "INSERT INTO document_outputs (task_id, doc_id, filter, value, extracted) VALUES (?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT (task_id, doc_id, filter) DO UPDATE SET value = excluded.value,"
+        " extracted = excluded.extracted WHERE (value, extracted) IS NOT (excluded.value, "
+        "excluded.extracted)",
     [STATEMENT_RESULT_PUT] =
-        "INSERT INTO results (run_id, name, metric, filter, value, stderr, n, higher_is_better, is_group)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        "INSERT INTO results (run_id, name, metric, filter, value, stderr, n, higher_is_better, is_group,"
+        " n_unextracted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
         " ON CONFLICT (run_id, name, metric, filter) DO UPDATE SET value = excluded.value,"
         " stderr = excluded.stderr, n = excluded.n, higher_is_better = excluded.higher_is_better,"
-        " is_group = excluded.is_group",
+        " is_group = excluded.is_group, n_unextracted = excluded.n_unextracted",
 };
 
 DbValue value_integer(int64_t integer) {

@@ -133,8 +133,9 @@ static int describe_everything(const RunParts *parts, Db *db, int64_t id, Error 
             return -1;
     for (size_t i = 0; i < task_set_group_count(parts->tasks); i++) {
         const TaskGroup *group = task_set_group(parts->tasks, i);
-        if (db_run_group(db, id, group->name, group->alias, group->version, group->weight_by_size,
-                         group->children, group->n_children, error))
+        if (db_run_group(db, id, group->name, group->alias, group->version,
+                         group->n_metrics > 0 && group->metrics[0].weight_by_size, group->children,
+                         group->n_children, error))
             return -1;
     }
     return 0;

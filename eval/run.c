@@ -225,7 +225,8 @@ static int run_planned(Run *run, Error *error) {
         make_plan(run->parts, lookup, &run->all, &run->summary->plan, error))
         return -1;
     log_plan(run->parts, &run->summary->plan);
-    if (score_everything(run, error) || scores_store(&run->scores, run->db, run->id, error))
+    if (score_everything(run, error) || scores_store(&run->scores, BOOTSTRAP_ITERATIONS,
+                                                     run->parts->options->n_threads, run->db, run->id, error))
         return -1;
     return db_run_finish(run->db, run->id, error);
 }

@@ -40,3 +40,18 @@ double stat_pooled_stderr(const double *stderrs, const size_t *sizes, size_t n) 
         return (double)NAN;
     return sqrt(sum / (total - (double)n) / total);
 }
+
+double stat_combined_stderr(const double *values, const double *stderrs, const size_t *sizes, size_t n,
+                            double *value) {
+    double variance = stderrs[0] * stderrs[0], total = (double)sizes[0];
+    *value = values[0];
+    for (size_t i = 1; i < n; i++) {
+        double size = (double)sizes[i], both = total + size;
+        *value = (*value * total + values[i] * size) / both;
+        double difference = *value - values[i];
+        variance = ((total - 1) * variance + (size - 1) * (stderrs[i] * stderrs[i])) / (both - 1) +
+                   total * size / (both * (both - 1)) * (difference * difference);
+        total = both;
+    }
+    return sqrt(variance);
+}

@@ -228,6 +228,36 @@ static int64_t gold_index(const Value *gold, const Value *choices) {
     return GOLD_NONE;
 }
 
+/* One right choice, or a list of them. */
+static void set_gold(const Value *gold, const Value *choices, Arena *arena, TaskDocument *out) {
+    bool several = gold->kind == VALUE_LIST;
+    out->gold = gold_index(several ? &gold->as.items[0] : gold, choices);
+    if (!several)
+        return;
+    int64_t *golds = arena_alloc(arena, gold->n * sizeof *golds);
+    for (size_t i = 0; i < gold->n; i++)
+        golds[i] = gold_index(&gold->as.items[i], choices);
+    out->golds = golds;
+    out->n_golds = gold->n;
+}
+
+/* What a generated answer is compared with: the target, each item of a list, or the choice that a number
+ * names. */
+static int set_targets(const Turn *turn, Arena *arena, TaskDocument *out, Error *error) {
+    const Value *target = &turn->target;
+    bool is_choice = turn->choices.kind == VALUE_LIST, several = !is_choice && target->kind == VALUE_LIST;
+    Value answer;
+    if (is_choice && example_answer(turn, arena, &answer, error))
+        return -1;
+    const Value *items = several ? target->as.items : is_choice ? &answer : target;
+    out->n_targets = several ? target->n : 1;
+    const char **targets = arena_alloc(arena, out->n_targets * sizeof *targets);
+    for (size_t i = 0; i < out->n_targets; i++)
+        targets[i] = value_to_string(arena, &items[i]).as.text;
+    out->targets = targets;
+    return 0;
+}
+
 static const char *joined(Arena *arena, const char *a, size_t a_bytes, const char *b, size_t b_bytes) {
     char *text = arena_alloc(arena, a_bytes + b_bytes + 1);
     memcpy(text, a, a_bytes);
@@ -235,21 +265,19 @@ static const char *joined(Arena *arena, const char *a, size_t a_bytes, const cha
     return text;
 }
 
-static int build_choices(const Task *task, const Turn *turn, const Buffer *preamble, Arena *arena,
-                         TaskDocument *out, Error *error) {
+static void build_choices(const Task *task, const Turn *turn, const Buffer *preamble, Arena *arena,
+                          TaskDocument *out) {
     const char *delimiter = task->config.prompt.target_delimiter;
     bool choices_are_contexts = turn->text.kind == VALUE_INT;
-    const Value *gold = choices_are_contexts ? &turn->text : &turn->target;
-    if (gold->kind == VALUE_LIST)
-        return error_set(error, "doc_to_target gave a list; several right answers are not supported");
-    out->gold = gold_index(gold, &turn->choices);
-    out->n_requests = out->n_choices = turn->choices.n;
+    set_gold(choices_are_contexts ? &turn->text : &turn->target, &turn->choices, arena, out);
+    out->n_choices = turn->choices.n;
+    out->n_requests = out->n_choices * (task->config.wants_unconditional ? 2 : 1);
     TaskRequest *requests = arena_alloc(arena, out->n_requests * sizeof *requests);
     const char **choices = arena_alloc(arena, out->n_choices * sizeof *choices);
     const char *shared = choices_are_contexts ? NULL
                                               : joined(arena, preamble->data, preamble->size,
                                                        turn->text.as.text, turn->text.n);
-    for (size_t k = 0; k < out->n_requests; k++) {
+    for (size_t k = 0; k < out->n_choices; k++) {
         const Value *choice = &turn->choices.as.items[k];
         const char *scored = choices_are_contexts ? out->target : choice->as.text;
         choices[k] = choice->as.text;
@@ -260,9 +288,16 @@ static int build_choices(const Task *task, const Turn *turn, const Buffer *pream
                 shared ? shared : joined(arena, preamble->data, preamble->size, choice->as.text, choice->n),
             .continuation = joined(arena, delimiter, strlen(delimiter), scored, strlen(scored))};
     }
+    for (size_t k = out->n_choices; k < out->n_requests; k++) {
+        const char *choice = choices[k - out->n_choices];
+        requests[k] = (TaskRequest){.type = OUTPUT_LOGLIKELIHOOD,
+                                    .idx = (int)k,
+                                    .context = "",
+                                    .continuation =
+                                        joined(arena, delimiter, strlen(delimiter), choice, strlen(choice))};
+    }
     out->requests = requests;
     out->choices = choices;
-    return 0;
 }
 
 static int build_loglikelihood(const Turn *turn, const Buffer *preamble, Arena *arena, TaskDocument *out,
@@ -295,7 +330,7 @@ static int build_generation(const Task *task, const Turn *turn, const Buffer *pr
     out->gold = GOLD_NO_CHOICES;
     out->requests = request;
     out->n_requests = 1;
-    return 0;
+    return set_targets(turn, arena, out, error);
 }
 
 /* The target is the whole text. */
@@ -329,7 +364,8 @@ static int build(const Task *task, size_t i, Arena *arena, Buffer *preamble, Tas
     out->target = value_to_string(arena, &turn.target).as.text;
     switch (task->config.output_type) {
     case OUTPUT_MULTIPLE_CHOICE:
-        return build_choices(task, &turn, preamble, arena, out, error);
+        build_choices(task, &turn, preamble, arena, out);
+        return 0;
     case OUTPUT_LOGLIKELIHOOD:
         return build_loglikelihood(&turn, preamble, arena, out, error);
     case OUTPUT_LOGLIKELIHOOD_ROLLING:

@@ -37,7 +37,7 @@ static const struct {
                   {"fewshot_config", KEY_READ},
                   {"fewshot_delimiter", KEY_READ},
                   {"fewshot_split", KEY_READ},
-                  {"filter_list", KEY_GENERATE},
+                  {"filter_list", KEY_READ},
                   {"gen_prefix", KEY_READ},
                   {"generation_kwargs", KEY_GENERATE},
                   {"group", KEY_GROUP},
@@ -369,12 +369,9 @@ static int read_generation(const Reader *reader, TaskConfig *out) {
 /* What an output type cannot do without, and what does not belong to it. */
 static int check_prompt(const Reader *reader, const TaskConfig *config) {
     int repeats = 1;
-    Key filters = config_key(reader, "filter_list");
     bool needs_text = config->output_type != OUTPUT_LOGLIKELIHOOD_ROLLING;
     if (config_count(reader, "repeats", 1, &repeats))
         return -1;
-    if (filters.value && config->output_type != OUTPUT_GENERATE_UNTIL)
-        return config_fail(reader, &filters, "filters are for generated text, not for this output type");
     if ((needs_text && config->prompt.text.kind == SOURCE_NONE) || config->prompt.target.kind == SOURCE_NONE)
         return error_set(reader->error, "%s: the key '%s' is missing", config->file,
                          needs_text && config->prompt.text.kind == SOURCE_NONE ? "doc_to_text"
@@ -393,9 +390,8 @@ int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error 
         read_version(&reader, &out->version) || read_splits(&reader, out) ||
         read_prompt(&reader, &out->prompt) || read_fewshot(&reader, out) ||
         config_count(&reader, "num_fewshot", 1000, &out->num_fewshot) || read_output_type(&reader, out) ||
-        read_generation(&reader, out) || config_unscored(&reader, out) || config_metrics(&reader, out) ||
-        read_process_docs(&reader, out) || config_string(&reader, "description", &text) ||
-        check_prompt(&reader, out))
+        read_generation(&reader, out) || config_scoring(&reader, out) || read_process_docs(&reader, out) ||
+        config_string(&reader, "description", &text) || check_prompt(&reader, out))
         return -1;
     return text ? compile(&reader, &description, text, &out->description) : 0;
 }

@@ -50,6 +50,10 @@ typedef struct TaskConfig {
     const char *unscored;   /* why this version can build the requests but not score them; NULL if it can */
     TaskMetric *metrics;
     size_t n_metrics;
+    bool wants_unconditional; /* acc_mutual_info: each choice is also asked for without its context */
+    const TaskFilter *filters;
+    size_t n_filters;
+    const char *results_function; /* NULL if none */
 } TaskConfig;
 
 /* Settles which templates of a prompt are names of columns, which only a document can tell. A template that
@@ -62,8 +66,8 @@ int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error 
 typedef struct GroupConfig {
     const char *name, *alias, *version;
     const Value *members; /* list of strings */
-    const char *metric;   /* NULL: no aggregate */
-    bool weight_by_size;
+    const GroupMetric *metrics;
+    size_t n_metrics; /* 0: no aggregate */
 } GroupConfig;
 
 int config_read_group(GroupConfig *out, const LibraryEntry *entry, Arena *arena, Error *error);

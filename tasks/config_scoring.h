@@ -29,10 +29,16 @@ int config_count(const Reader *reader, const char *name, int max, int *out);
 /* The name of the folder that holds the file, allocated in arena. */
 const char *config_folder(Arena *arena, const char *file);
 
-/* metric_list, or upstream's metrics for the output type when the task names none. */
-int config_metrics(const Reader *reader, TaskConfig *out);
-/* What keeps a task from being scored, though its requests can be built. */
-int config_unscored(const Reader *reader, TaskConfig *out);
+/* A list of strings and a truth value that are named `name` in the value of `key`. */
+int config_strings(const Reader *reader, const Key *key, const char *name, const Value *list,
+                   const char *const **out, size_t *n);
+int config_flag(const Reader *reader, const Key *key, const ValuePair *pair, bool *out);
+
+/* metric_list, or upstream's metrics for the output type when the task names none; filter_list;
+ * process_results. */
+int config_scoring(const Reader *reader, TaskConfig *out);
+/* filter_list alone: at least one filter, "none" when the task names none. */
+int config_filters(const Reader *reader, TaskConfig *out);
 /* A group's aggregate_metric_list. */
 int config_aggregate(const Reader *reader, GroupConfig *out);
 

@@ -138,7 +138,10 @@ static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error 
                             .split = config->test_split ? config->test_split : config->validation_split,
                             .num_fewshot = shots(config, set->options->num_fewshot),
                             .metrics = config->metrics,
-                            .n_metrics = config->n_metrics};
+                            .n_metrics = config->n_metrics,
+                            .filters = config->filters,
+                            .n_filters = config->n_filters,
+                            .results_function = config->results_function};
     if (find_dataset(set, config, task->info.split, &data[0], error))
         return -1;
     task->rows = data[0]->rows;
@@ -219,8 +222,8 @@ static void add_aggregate(TaskSet *set, const GroupConfig *config, const Members
     *group = (TaskGroup){.name = config->name,
                          .alias = config->alias,
                          .version = config->version,
-                         .metric = config->metric,
-                         .weight_by_size = config->weight_by_size,
+                         .metrics = config->metrics,
+                         .n_metrics = config->n_metrics,
                          .children = children,
                          .n_children = members->n_children,
                          .leaves = leaves,
@@ -242,7 +245,7 @@ static int add_group(TaskSet *set, const LibraryEntry *entry, const GroupChain *
     if (config_read_group(&config, entry, &set->arena, error))
         return -1;
     int status = add_group_members(set, &config, &chain, &members, error);
-    if (!status && config.metric)
+    if (!status && config.n_metrics > 0)
         add_aggregate(set, &config, &members);
     push_child(into, config.name);
     for (size_t i = 0; i < members.n_leaves; i++)

@@ -45,8 +45,13 @@ typedef struct TaskDocument {
     const char *json;   /* the document, one line of JSON in column order */
     const char *target; /* the target as a string, as lm-eval logs it */
     int64_t gold; /* index of the right choice; -100 if it names no choice; -1 if the task has no choices */
+    const int64_t *golds;       /* [n_golds] several right choices; -100 for one that names no choice */
+    size_t n_golds;             /* 0: there is one, `gold` */
+    const char *const *targets; /* [n_targets] generate_until: every right answer */
+    size_t n_targets;
     const char *const *choices; /* [n_choices], without delimiter; what acc_norm measures the length of */
-    size_t n_choices;
+    size_t n_choices; /* requests 0 to n_choices - 1 are theirs; with acc_mutual_info as many without context
+                         follow */
     const TaskRequest *requests; /* [n_requests] */
     size_t n_requests;
 } TaskDocument;
@@ -55,7 +60,45 @@ typedef struct TaskMetric {
     const char *name;        /* "acc", "acc_norm" */
     const char *aggregation; /* "mean" */
     bool higher_is_better;
+    /* exact_match: what is taken away from both texts before they are compared, in this order */
+    const char *const *ignored_regexes; /* [n_ignored_regexes] Python's patterns */
+    size_t n_ignored_regexes;
+    bool ignore_case, ignore_punctuation, ignore_numbers;
 } TaskMetric;
+
+typedef enum FilterFunction {
+    FILTER_TAKE_FIRST,
+    FILTER_TAKE_FIRST_K,
+    FILTER_MAJORITY_VOTE,
+    FILTER_REGEX,
+    FILTER_MULTI_CHOICE_REGEX,
+    FILTER_REMOVE_WHITESPACE,
+    FILTER_LOWERCASE,
+    FILTER_UPPERCASE,
+    FILTER_MAP
+} FilterFunction;
+const char *filter_function_name(FilterFunction function); /* "take_first", ... */
+
+/* One step on the way from a response to what is scored. */
+typedef struct TaskFilterStep {
+    FilterFunction function;
+    int64_t k;            /* take_first_k */
+    const char *pattern;  /* regex, multi_choice_regex: Python's pattern */
+    int64_t group_select; /* which match; negative: from the end */
+    const char *fallback; /* what stands for no match; map: for an unknown answer, NULL if nothing does */
+    const char *const *from, *const *to; /* map: [n_pairs] */
+    size_t n_pairs;
+    const char *const *ignored_regexes; /* multi_choice_regex */
+    size_t n_ignored_regexes;
+    bool ignore_case, ignore_punctuation;
+} TaskFilterStep;
+
+/* A pipeline; each gives results of its own under its name. */
+typedef struct TaskFilter {
+    const char *name;
+    const TaskFilterStep *steps;
+    size_t n_steps;
+} TaskFilter;
 
 /* A file that a task was made from. */
 typedef struct TaskFile {
@@ -78,6 +121,9 @@ typedef struct TaskInfo {
     size_t n_documents;       /* after --limit */
     const TaskMetric *metrics;
     size_t n_metrics;
+    const TaskFilter *filters; /* at least one: "none", which takes the first response */
+    size_t n_filters;
+    const char *results_function; /* "FOLDER/module.name" of upstream's function that scores; NULL: none */
     const TaskFile *files;
     size_t n_files;
 } TaskInfo;
@@ -87,11 +133,19 @@ const TaskInfo *task_info(const Task *task);
  * called in any order and from several threads with different arenas. */
 int task_document(const Task *task, size_t i, Arena *arena, TaskDocument *out, Error *error);
 
+/* One of a group's aggregates: the mean of its tasks' values of a metric. */
+typedef struct GroupMetric {
+    const char *metric;         /* "acc" */
+    const char *const *filters; /* [n_filters] of its tasks, each a row of its own; 0: all there are */
+    size_t n_filters;
+    bool weight_by_size; /* by the tasks' documents; otherwise all tasks count the same */
+} GroupMetric;
+
 /* A group with an aggregate of its own (mmlu, mmlu_stem, ...): its leaves are tasks of the same set. */
 typedef struct TaskGroup {
     const char *name, *alias, *version;
-    const char *metric; /* "acc" */
-    bool weight_by_size;
+    const GroupMetric *metrics;
+    size_t n_metrics;
     const char *const *children; /* [n_children] names of direct members, tasks or groups */
     size_t n_children;
     const Task *const *leaves; /* [n_leaves] every task below it, in order */

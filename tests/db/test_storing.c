@@ -191,15 +191,32 @@ static void test_outputs_of_filters(void **state) {
     int64_t run_id = start_run(db, "run");
     store_document(db, run_id, 3);
     for (int pass = 0; pass < 2; pass++) {
-        succeed(db_document_output(db, run_id, "task", 3, "strict", "[\"7\"]", &error), &error);
-        succeed(db_document_output(db, run_id, "task", 3, "flexible", pass ? "[\"8\"]" : "[]", &error),
-                &error);
+        succeed(db_document_output(db, run_id, "task", 3, "strict", "[\"7\"]", true, &error), &error);
+        succeed(
+            db_document_output(db, run_id, "task", 3, "flexible", pass ? "[\"8\"]" : "[]", pass > 0, &error),
+            &error);
     }
     assert_int_equal(query_integer(db, "SELECT count(*) FROM v_outputs WHERE task = 'task' AND doc_id = 3"),
                      2);
     assert_int_equal(
         query_integer(db, "SELECT value ->> 0 FROM v_outputs WHERE filter = 'flexible' AND run_id = 1"), 8);
-    assert_int_equal(db_document_output(db, run_id, "task", 99, "strict", "[]", &error), -1);
+    assert_int_equal(query_integer(db, "SELECT sum(extracted) FROM v_outputs"), 2);
+    assert_int_equal(db_document_output(db, run_id, "task", 99, "strict", "[]", true, &error), -1);
+    db_close(db);
+}
+
+static void test_metric_with_a_weight(void **state) {
+    Folder *folder = *state;
+    Error error = {0};
+    Db *db = open_database(folder->database, DB_WRITE);
+    int64_t run_id = start_run(db, "run");
+    store_document(db, run_id, 3);
+    for (int pass = 0; pass < 2; pass++)
+        succeed(db_document_weighted(db, run_id, "task", 3, "word_perplexity", "none", -7, 20 + pass, &error),
+                &error);
+    assert_int_equal(query_integer(db, "SELECT value FROM v_metrics WHERE metric = 'word_perplexity'"), -7);
+    assert_int_equal(query_integer(db, "SELECT weight FROM v_metrics WHERE metric = 'word_perplexity'"), 21);
+    assert_int_equal(query_integer(db, "SELECT weight IS NULL FROM v_metrics WHERE metric = 'acc'"), 1);
     db_close(db);
 }
 
@@ -310,19 +327,13 @@ static void test_deleting_a_run_takes_its_rows(void **state) {
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
-const struct CMUnitTest storing_tests[] = {TEST(test_same_fingerprint_finds_the_run),
-                                           TEST(test_doubles_come_back_exactly),
-                                           TEST(test_first_response_is_kept),
-                                           TEST(test_key_must_be_a_hash),
-                                           TEST(test_storing_again_changes_nothing),
-                                           TEST(test_texts_are_stored_once),
-                                           TEST(test_views_show_texts_and_scores),
-                                           TEST(test_rollback_takes_back_everything),
-                                           TEST(test_order_of_calls_is_checked),
-                                           TEST(test_deleting_a_run_takes_its_rows),
-                                           TEST(test_generated_texts_come_back),
-                                           TEST(test_outputs_of_filters),
-                                           TEST(test_plan_of_a_run_is_that_of_its_first_start),
-                                           TEST(test_truncated_documents_are_listed),
-                                           TEST(test_configuration_of_a_task_stays_unless_given_anew)};
+const struct CMUnitTest storing_tests[] = {
+    TEST(test_same_fingerprint_finds_the_run), TEST(test_doubles_come_back_exactly),
+    TEST(test_first_response_is_kept),         TEST(test_key_must_be_a_hash),
+    TEST(test_storing_again_changes_nothing),  TEST(test_texts_are_stored_once),
+    TEST(test_views_show_texts_and_scores),    TEST(test_rollback_takes_back_everything),
+    TEST(test_order_of_calls_is_checked),      TEST(test_deleting_a_run_takes_its_rows),
+    TEST(test_generated_texts_come_back),      TEST(test_outputs_of_filters),
+    TEST(test_metric_with_a_weight),           TEST(test_plan_of_a_run_is_that_of_its_first_start),
+    TEST(test_truncated_documents_are_listed), TEST(test_configuration_of_a_task_stays_unless_given_anew)};
 const size_t n_storing_tests = sizeof storing_tests / sizeof *storing_tests;

@@ -75,7 +75,7 @@ static void test_bad_task_files_are_refused(void **state) {
     assert_refused("task: t\n" GOOD "doc_to_text: !function utils.f\n", ROW, "t.yaml:7",
                    "'utils.f' of folder 'tasks' has no twin");
     assert_refused("task: t\n" GOOD "doc_to_text: q\nprocess_results: !function utils.f\n", ROW, "t.yaml:8",
-                   "'process_results' is not supported");
+                   "process_results: the function 'tasks/utils.f' has no twin");
     assert_refused("task: t\n" GOOD "doc_to_text: q\naggregate_metric_list: []\n", ROW, "t.yaml:8",
                    "does not belong into a task's file");
     assert_refused("task: t\ndataset_path: org/set\ntest_split: test\ndoc_to_text: q\ndoc_to_target: q\n",

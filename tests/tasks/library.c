@@ -63,12 +63,12 @@ static void test_groups_hold_their_leaves_children_first(void **state) {
     assert_int_equal(task_set_group_count(set), 2);
     const TaskGroup *inner = task_set_group(set, 0), *outer = task_set_group(set, 1);
     assert_string_equal(inner->name, "inner");
-    assert_true(inner->weight_by_size);
+    assert_true(inner->metrics[0].weight_by_size);
     assert_string_equal(inner->version, "Yaml");
     assert_int_equal(inner->n_leaves, 2);
     assert_string_equal(outer->alias, "Outer");
     assert_string_equal(outer->version, "3");
-    assert_false(outer->weight_by_size);
+    assert_false(outer->metrics[0].weight_by_size);
     assert_int_equal(outer->n_children, 2);
     assert_string_equal(outer->children[0], "inner");
     assert_string_equal(outer->children[1], "c");
