@@ -32,7 +32,7 @@ int command_compare(int argc, char **argv, Error *error) {
          "runs by number (see `zeval runs`) or by model name"},
         {"flips", "N", OPTION_INT, &flips, 0, 1e9, false,
          "list at most N flipped documents per task and side (default 10)"},
-        {"format", "NAME", OPTION_TEXT, &format, 0, 0, false, "markdown (default), latex, csv, json"},
+        {"format", "NAME", OPTION_TEXT, &format, 0, 0, false, "markdown (default), html, latex, csv, json"},
         {"json", NULL, OPTION_FLAG, &json, 0, 0, false, "the same as --format json"},
         {0}};
     const Usage usage = {

@@ -17,7 +17,7 @@ int command_published(int argc, char **argv, Error *error) {
          "only models with this in their name or repository (or a pattern with * and ?)"},
         {"task", "TEXT", OPTION_TEXT, &query.task, 0, 0, false,
          "only tasks with this in their name (or a pattern)"},
-        {"format", "NAME", OPTION_TEXT, &format, 0, 0, false, "markdown (default), latex, csv, json"},
+        {"format", "NAME", OPTION_TEXT, &format, 0, 0, false, "markdown (default), html, latex, csv, json"},
         {"json", NULL, OPTION_FLAG, &json, 0, 0, false,
          "the same as --format json: with source, version and notes"},
         {0}};

@@ -36,10 +36,12 @@ static int write_out(const Buffer *text, const char *path, Error *error) {
     return file_write_atomic(path, text->data, text->size, error);
 }
 
+enum { MAX_RUNS = 64 };
+
 /* What the user asked for. */
 typedef struct Wanted {
     const char *db, *format, *output, *paper, *table;
-    int64_t run;
+    OptionList runs;
     bool json, published_only;
 } Wanted;
 
@@ -49,7 +51,7 @@ static int check(const Wanted *wanted, Error *error) {
                               "--paper and --table belong together; `zeval published` lists both");
     if (wanted->published_only && !wanted->paper)
         return error_set_kind(error, ERROR_USAGE, "--published-only needs --paper and --table");
-    if (wanted->paper && wanted->run)
+    if (wanted->paper && wanted->runs.n)
         return error_set_kind(error, ERROR_USAGE,
                               "--run does not go with --paper: each row takes the newest run of its model");
     return 0;
@@ -61,7 +63,19 @@ static int make_report(const Wanted *wanted, Db *db, Buffer *text, Error *error)
         return report_paper(db, wanted->paper, wanted->table, wanted->format, text, error);
     if (find_format(wanted->format, &function, error) != 0)
         return -1;
-    ReportOptions options = {.run_id = wanted->run};
+    int64_t ids[MAX_RUNS];
+    if (wanted->runs.n > MAX_RUNS)
+        return error_set_kind(error, ERROR_USAGE, "--run: found %zu runs, expected at most %d",
+                              wanted->runs.n, MAX_RUNS);
+    for (size_t i = 0; i < wanted->runs.n; i++)
+        if (!text_to_int(wanted->runs.items[i], &ids[i]) || ids[i] < 1)
+            return error_set_kind(
+                error, ERROR_USAGE,
+                "--run: found \"%s\", expected the number of a run; `zeval runs` lists them",
+                wanted->runs.items[i]);
+    const ReportOptions options = {.run_id = wanted->runs.n == 1 ? ids[0] : 0,
+                                   .run_ids = wanted->runs.n > 1 ? ids : NULL,
+                                   .n_run_ids = wanted->runs.n > 1 ? wanted->runs.n : 0};
     return function(db, &options, text, error);
 }
 
@@ -85,10 +99,10 @@ int command_report(int argc, char **argv, Error *error) {
     Wanted wanted = {.db = "results.db", .format = "markdown"};
     const Option options[] = {
         {"db", "FILE", OPTION_TEXT, &wanted.db, 0, 0, false, "database to read (default results.db)"},
-        {"run", "ID", OPTION_INT, &wanted.run, 1, 9e15, false,
-         "only this run (default: every complete one; see `zeval runs`)"},
+        {"run", "ID[,ID]", OPTION_LIST, &wanted.runs, 0, 0, false,
+         "only these runs (default: every complete one; see `zeval runs`)"},
         {"format", "NAME", OPTION_TEXT, &wanted.format, 0, 0, false,
-         "markdown (default), html (not with --paper), latex, csv, json"},
+         "markdown (default), html, latex, csv, json"},
         {"json", NULL, OPTION_FLAG, &wanted.json, 0, 0, false, "the same as --format json"},
         {"output", "FILE", OPTION_TEXT, &wanted.output, 0, 0, false,
          "file to write (default: standard output)"},
@@ -109,11 +123,11 @@ int command_report(int argc, char **argv, Error *error) {
                     "  zeval report --db results.db --paper zebra-llama --table 1",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
-    if (parsed)
-        return parsed < 0 ? -1 : 0;
     if (wanted.json)
         wanted.format = "json";
-    return report(&wanted, error);
+    int result = parsed < 0 ? -1 : parsed > 0 ? 0 : report(&wanted, error);
+    option_list_free(&wanted.runs);
+    return result;
 }
 
 int command_runs(int argc, char **argv, Error *error) {

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/progress.h"
 #include "base/text.h"
 #include "reports/results.h"
 
@@ -121,6 +122,34 @@ static const char *describe_settings(const ReportRun *run, Arena *arena) {
     return out;
 }
 
+static const char *describe_chat(const ReportRun *run, Arena *arena) {
+    if (!*run->chat_template_sha256)
+        return "";
+    return arena_printf(arena, "%s, SHA-256 %s%s",
+                        *run->chat_template_name ? run->chat_template_name : "the tokenizer's own",
+                        run->chat_template_sha256,
+                        run->fewshot_as_multiturn ? ", examples as turns of the conversation" : "");
+}
+
+static const char *describe_tokens(const ReportRun *run, Arena *arena) {
+    if (run->tokens_alone < 0 || run->tokens_distinct < 0)
+        return "";
+    return arena_printf(arena, "%s distinct prefixes of %s tokens%s%s",
+                        report_grouped(run->tokens_distinct, arena), report_grouped(run->tokens_alone, arena),
+                        run->tokens_computed >= 0 ? "; computed " : "",
+                        run->tokens_computed >= 0 ? report_grouped(run->tokens_computed, arena) : "");
+}
+
+const char *report_duration(double seconds, Arena *arena) {
+    Buffer text = {0};
+    if (!isfinite(seconds) || seconds < 0)
+        return "";
+    progress_format_duration(seconds, &text);
+    const char *out = arena_strdup(arena, text.data);
+    buffer_free(&text);
+    return out;
+}
+
 size_t report_settings(const ReportRun *run, Arena *arena, ReportSetting out[REPORT_MAX_SETTINGS]) {
     const ReportSetting all[] = {
         {"Model", run->model},
@@ -135,9 +164,14 @@ size_t report_settings(const ReportRun *run, Arena *arena, ReportSetting out[REP
         {"Documents", report_grouped(run->n_documents, arena)},
         {"Requests", report_grouped(run->n_requests, arena)},
         {"Truncated", describe_truncated(run, arena)},
+        {"When too long", run->on_truncation},
         {"Longest request", arena_printf(arena, "%s tokens", report_grouped(run->max_length, arena))},
         {"BOS token", run->add_bos ? "added" : "not added"},
         {"Profile", arena_printf(arena, "lm-eval %s", run->compat)},
+        {"Chat template", describe_chat(run, arena)},
+        {"System instruction", run->system_instruction},
+        {"Tokens", describe_tokens(run, arena)},
+        {"Time", report_duration(run->scoring_seconds, arena)},
         {"Numerics", arena_printf(arena, "version %lld", (long long)run->numerics_version)},
         {"Build", run->build},
         {"Model SHA-256", run->model_sha256},

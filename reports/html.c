@@ -1,12 +1,13 @@
-/* The HTML page: the summary first, then for each run its results, plot, documents and provenance. It loads
- * nothing and runs nothing: a content security policy forbids both, should a text ever get past the escaping.
- */
+/* The frame of HTML pages and the report of runs: the summary first, then what papers printed of the same
+ * models, each run's results, every document, and where the numbers came from. */
 #include "reports/html.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "base/embedded.h"
 #include "base/text.h"
+#include "reports/pack.h"
 
 void html_text_bytes(Buffer *out, const char *text, size_t bytes) {
     while (bytes > 0) {
@@ -36,234 +37,141 @@ void html_text(Buffer *out, const char *text) {
     html_text_bytes(out, text, strlen(text));
 }
 
-static void number(Buffer *out, double value) {
-    if (isnan(value))
-        buffer_append_text(out, "<td class=\"n\">—</td>");
-    else if (isinf(value))
-        buffer_printf(out, "<td class=\"n\">%s∞</td>", value < 0 ? "-" : "");
-    else
-        buffer_printf(out, "<td class=\"n\">%.4f</td>", value);
+const char *html_run_name(const ReportRun *run, Arena *arena) {
+    return arena_printf(arena, "run %lld: %s", (long long)run->run_id, report_label(run, arena));
 }
 
-static void name_cell(const ReportEntry *entry, int depth, Buffer *out) {
-    buffer_printf(out, "<th scope=\"row\" style=\"padding-left:%.2frem\">", 0.75 + 1.1 * depth);
-    html_text(out, *entry->alias ? entry->alias : entry->name);
+/* A file that ships inside the program. */
+static void page_file(Buffer *out, const char *name, void (*append)(Buffer *, const void *, size_t)) {
+    const EmbeddedFile *file = embedded_find(name);
+    if (file)
+        append(out, file->data, file->bytes);
+}
+
+void html_page_begin(Buffer *out, const char *title, const char *lead, const char *const *links) {
+    buffer_append_text(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+                            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+                            "style-src 'unsafe-inline'; script-src 'sha256-");
+    page_file(out, "reports/page/page.js", pack_digest);
+    buffer_append_text(out, "'\">\n<title>");
+    html_text(out, title);
+    buffer_append_text(out, "</title>\n<style>\n");
+    page_file(out, "reports/page/style.css", buffer_append);
+    buffer_printf(out,
+                  "</style></head>\n<body%s><a class=\"skip\" href=\"#results\">To the results</a>\n"
+                  "<header><h1>",
+                  links ? "" : " class=\"wide\"");
+    html_text(out, title);
+    buffer_append_text(out, "</h1><p class=\"lead\">");
+    html_text(out, lead);
+    buffer_append_text(out, "</p>\n");
+    if (links && *links) {
+        buffer_append_text(out, "<nav aria-label=\"Contents\"><ul>");
+        for (; *links; links += 2) {
+            buffer_printf(out, "<li><a href=\"#%s\">", links[0]);
+            html_text(out, links[1]);
+            buffer_append_text(out, "</a></li>");
+        }
+        buffer_append_text(out, "</ul></nav>\n");
+    }
+    buffer_append_text(out, "</header>\n<main id=\"results\">\n");
+}
+
+void html_page_end(Buffer *out) {
+    buffer_append_text(out, "</main>\n<footer>Made by zeval from stored results; every number can be traced "
+                            "in the database.</footer>\n<script>");
+    page_file(out, "reports/page/page.js", buffer_append);
+    buffer_append_text(out, "</script>\n</body></html>\n");
+}
+
+void html_table_begin(Buffer *out, const char *label, bool sortable) {
+    buffer_append_text(out, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"");
+    html_text(out, label);
+    buffer_printf(out, "\"><table%s><thead><tr>", sortable ? " class=\"sortable\"" : "");
+}
+
+void html_table_end(Buffer *out) {
+    buffer_append_text(out, "</tbody></table></div>\n");
+}
+
+void html_heading(Buffer *out, const char *text, bool is_number) {
+    buffer_printf(out, "<th scope=\"col\"%s>", is_number ? " class=\"n\"" : "");
+    html_text(out, text);
     buffer_append_text(out, "</th>");
 }
 
-static void result_line(const ReportRun *run, const ReportRow *row, size_t m, Buffer *out) {
-    const ReportEntry *entry = row->entry;
-    const ReportMetric *metric = &entry->metrics[m];
-    int64_t shots = report_num_fewshot(run, entry);
-    buffer_printf(out, "<tr%s>", entry->is_group ? " class=\"group\"" : "");
-    if (m == 0)
-        name_cell(entry, row->depth, out);
-    else
-        buffer_append_text(out, "<td></td>");
-    buffer_append_text(out, "<td class=\"metric\">");
-    html_text(out, metric->metric);
-    if (!text_equal(metric->filter, "none") && *metric->filter) {
-        buffer_append_text(out, " <span class=\"snippet\">");
-        html_text(out, metric->filter);
-        buffer_append_text(out, "</span>");
-    }
-    buffer_printf(out, " %s</td>", metric->higher_is_better ? "↑" : "↓");
-    number(out, metric->value);
-    number(out, metric->stderr_value);
-    buffer_printf(out, "<td class=\"n\">%lld</td><td class=\"n\">", (long long)metric->n);
-    if (shots >= 0)
-        buffer_printf(out, "%lld", (long long)shots);
-    buffer_append_text(out, "</td><td class=\"n\">");
-    if (m == 0)
-        html_text(out, entry->version);
-    buffer_append_text(out, "</td></tr>\n");
+/* A page of one run does not depend on the number that its database gave it. */
+static const char *anchor(const ReportRun *run, bool alone, Arena *arena) {
+    return alone ? "run" : arena_printf(arena, "run-%lld", (long long)run->run_id);
 }
 
-static void results_table(const ReportRun *run, bool folded, Buffer *out) {
-    buffer_append_text(
-        out, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Results\"><table>"
-             "<thead><tr><th scope=\"col\">Task</th><th scope=\"col\">Metric</th>"
-             "<th scope=\"col\" class=\"n\">Value</th><th scope=\"col\" class=\"n\">± Std. error</th>"
-             "<th scope=\"col\" class=\"n\">Documents</th><th scope=\"col\" class=\"n\">Shots</th>"
-             "<th scope=\"col\" class=\"n\">Version</th></tr></thead><tbody>\n");
-    for (size_t i = 0; i < run->n_rows; i++)
-        if (report_is_folded(run, &run->rows[i]) == folded)
-            for (size_t m = 0; m < run->rows[i].entry->n_metrics; m++)
-                result_line(run, &run->rows[i], m, out);
-    buffer_append_text(out, "</tbody></table></div>\n");
-}
-
-static void folded_results(const ReportRun *run, Buffer *out) {
-    size_t n = run->n_folded;
-    if (n == 0)
-        return;
-    buffer_printf(out, "<details><summary>The %zu tasks inside groups</summary><div class=\"inside\">\n", n);
-    html_plot(run, true, out);
-    results_table(run, true, out);
-    buffer_append_text(out, "</div></details>\n");
-}
-
-static void fact(Buffer *out, const char *name, const char *value) {
-    buffer_append_text(out, "<div><dt>");
-    html_text(out, name);
-    buffer_append_text(out, "</dt><dd>");
-    html_text(out, value);
-    buffer_append_text(out, "</dd></div>");
-}
-
-static void facts(const ReportRun *run, Arena *arena, Buffer *out) {
-    buffer_append_text(out, "<dl class=\"facts\">");
-    fact(out, "Parameters", report_count(run->n_parameters, arena));
-    fact(out, "Data type", run->dtype);
-    fact(out, "Few-shot", report_shots(run, arena));
-    fact(out, "Documents", report_grouped(run->n_documents, arena));
-    fact(out, "Requests", report_grouped(run->n_requests, arena));
-    fact(out, "Cut to fit", run->n_truncated ? report_grouped(run->n_truncated, arena) : "none");
-    buffer_append_text(out, "</dl>\n");
-}
-
-static void data_table(const ReportRun *run, Buffer *out) {
-    buffer_append_text(
-        out, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Data\"><table><thead>"
-             "<tr><th scope=\"col\">Task</th><th scope=\"col\">Data set</th>"
-             "<th scope=\"col\">Split</th><th scope=\"col\" class=\"n\">Documents</th>"
-             "<th scope=\"col\" class=\"n\">Requests</th><th scope=\"col\" class=\"n\">Cut</th></tr>"
-             "</thead><tbody>\n");
-    for (size_t i = 0; i < run->n_rows; i++) {
-        const ReportEntry *entry = run->rows[i].entry;
-        if (entry->is_group)
-            continue;
-        buffer_append_text(out, "<tr>");
-        name_cell(entry, 0, out);
-        buffer_append_text(out, "<td>");
-        html_text(out, entry->dataset_path);
-        buffer_append_text(out, *entry->dataset_name ? " " : "");
-        html_text(out, entry->dataset_name);
-        buffer_append_text(out, "</td><td>");
-        html_text(out, entry->split);
-        buffer_printf(
-            out,
-            "</td><td class=\"n\">%lld of %lld</td><td class=\"n\">%lld</td><td class=\"n\">%lld</td></tr>\n",
-            (long long)entry->n_documents, (long long)entry->n_documents_total, (long long)entry->n_requests,
-            (long long)entry->n_truncated);
-    }
-    buffer_append_text(out, "</tbody></table></div>\n");
-}
-
-static void files_table(const ReportRun *run, Buffer *out) {
-    buffer_append_text(
-        out, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Files\"><table><thead>"
-             "<tr><th scope=\"col\">Role</th><th scope=\"col\">File and SHA-256</th>"
-             "<th scope=\"col\" class=\"n\">Bytes</th></tr></thead><tbody>\n");
-    for (size_t i = 0; i < run->n_files; i++) {
-        buffer_append_text(out, "<tr><td>");
-        html_text(out, run->files[i].role);
-        buffer_append_text(out, "</td><td>");
-        html_text(out, run->files[i].name);
-        buffer_append_text(out, "<div class=\"hash\">");
-        html_text(out, run->files[i].sha256);
-        buffer_printf(out, "</div></td><td class=\"n\">%lld</td></tr>\n", (long long)run->files[i].bytes);
-    }
-    buffer_append_text(out, "</tbody></table></div>\n");
-}
-
-static void provenance(const ReportRun *run, Arena *arena, Buffer *out) {
-    ReportSetting settings[REPORT_MAX_SETTINGS];
-    size_t n = report_settings(run, arena, settings);
-    buffer_append_text(out, "<h3>What was run</h3>\n<dl class=\"pairs\">");
-    for (size_t i = 0; i < n; i++) {
-        if (!*settings[i].value)
-            continue;
-        buffer_append_text(out, "<dt>");
-        html_text(out, settings[i].name);
-        buffer_append_text(out, "</dt><dd>");
-        html_text(out, settings[i].value);
-        buffer_append_text(out, "</dd>\n");
-    }
-    buffer_append_text(out, "</dl>\n<details><summary>Data of each task</summary><div class=\"inside\">\n");
-    data_table(run, out);
-    buffer_printf(out,
-                  "</div></details>\n<details><summary>%zu files with their SHA-256</summary>"
-                  "<div class=\"inside\">\n",
-                  run->n_files);
-    files_table(run, out);
-    buffer_append_text(out, "</div></details>\n");
-}
-
-static int run_section(Db *db, const ReportRun *run, bool heading, Arena *arena, Buffer *out, Error *error) {
-    if (heading) {
+static int run_section(Db *db, const ReportRun *run, bool alone, Arena *arena, Buffer *out, Error *error) {
+    buffer_printf(out, "<section id=\"%s\">\n", anchor(run, alone, arena));
+    if (!alone) {
+        const char *name = html_run_name(run, arena);
         buffer_append_text(out, "<h2>");
-        html_text(out, report_label(run, arena));
+        html_text(out, arena_printf(arena, "R%s", name + 1));
         buffer_append_text(out, "</h2>\n");
+        html_facts(run, arena, out);
     }
-    facts(run, arena, out);
-    buffer_append_text(out, "<h3>Results</h3>\n");
-    html_plot(run, false, out);
-    results_table(run, false, out);
-    folded_results(run, out);
-    if (html_documents(db, run, out, error) != 0)
-        return -1;
-    provenance(run, arena, out);
-    return 0;
+    html_results(run, out);
+    int result = html_truncated(db, run, arena, out, error);
+    html_provenance(run, arena, out);
+    buffer_append_text(out, "</section>\n");
+    return result;
 }
 
-static void comparison(const ReportSet *set, Arena *arena, Buffer *out) {
-    ComparisonRow *rows;
-    size_t n = report_compare(set, arena, &rows);
-    buffer_append_text(out, "<h2>Side by side</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
-                            "aria-label=\"Side by side\"><table><thead><tr><th scope=\"col\">Task</th>"
-                            "<th scope=\"col\">Metric</th>");
-    for (size_t r = 0; r < set->n_runs; r++) {
-        buffer_append_text(out, "<th scope=\"col\" class=\"n\">");
-        html_text(out, report_label(&set->runs[r], arena));
-        buffer_append_text(out, "</th>");
+/* What the page begins with. */
+static void summary(const ReportSet *set, Arena *arena, Buffer *out) {
+    buffer_append_text(out, "<section id=\"summary\">\n");
+    if (set->n_runs == 1) {
+        html_facts(&set->runs[0], arena, out);
+    } else {
+        html_accuracy_by_cache(set, arena, out);
+        html_side_by_side(set, arena, out);
     }
-    buffer_append_text(out, "</tr></thead><tbody>\n");
-    for (size_t i = 0; i < n; i++) {
-        buffer_printf(out, "<tr%s>", rows[i].entry->is_group ? " class=\"group\"" : "");
-        name_cell(rows[i].entry, rows[i].depth, out);
-        buffer_append_text(out, "<td>");
-        html_text(out, rows[i].metric);
-        buffer_append_text(out, "</td>");
-        for (size_t r = 0; r < set->n_runs; r++)
-            number(out, rows[i].values[r] ? rows[i].values[r]->value : NAN);
-        buffer_append_text(out, "</tr>\n");
-    }
-    buffer_append_text(out, "</tbody></table></div>\n");
+    buffer_append_text(out, "</section>\n");
 }
 
-static void page_head(const ReportSet *set, Arena *arena, Buffer *out) {
-    const ReportRun *first = &set->runs[0];
-    const char *title = set->n_runs == 1 ? first->model : arena_printf(arena, "%zu runs", set->n_runs);
-    buffer_append_text(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-                            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                            "<meta http-equiv=\"Content-Security-Policy\" "
-                            "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>");
-    html_text(out, title);
-    buffer_append_text(out, ": evaluation</title>\n<style>");
-    buffer_append_text(out, html_style);
-    buffer_append_text(out, "</style></head>\n<body><a class=\"skip\" href=\"#results\">To the results</a>\n"
-                            "<header><h1>");
-    html_text(out, title);
-    buffer_append_text(out, "</h1><p class=\"lead\">");
-    if (set->n_runs == 1)
-        html_text(out, arena_printf(arena, "%s, %s, on %s", first->family, first->dtype, first->backend));
-    else
-        buffer_append_text(out, "Zero-shot and few-shot results, one column per run.");
-    buffer_append_text(out, "</p></header>\n<main id=\"results\">\n");
+static const char *const *contents(const ReportSet *set, bool published, Arena *arena) {
+    const char **links = arena_alloc(arena, (2 * set->n_runs + 16) * sizeof *links);
+    size_t n = 0;
+    if (published) {
+        links[n++] = "published";
+        links[n++] = "Against published numbers";
+    }
+    for (size_t i = 0; i < set->n_runs && set->n_runs <= 12; i++) {
+        links[n++] = anchor(&set->runs[i], set->n_runs == 1, arena);
+        links[n++] = set->n_runs == 1 ? "Results" : html_run_name(&set->runs[i], arena);
+    }
+    links[n++] = "documents-section";
+    links[n++] = "Documents";
+    return links;
 }
 
 static int write_page(Db *db, const ReportSet *set, void *context, Arena *arena, Buffer *out, Error *error) {
     (void)context;
-    page_head(set, arena, out);
-    if (set->n_runs > 1)
-        comparison(set, arena, out);
+    const ReportRun *first = &set->runs[0];
+    Buffer published = {0};
+    bool any = false;
+    if (html_against_published(set, arena, &published, &any, error) != 0)
+        return -1;
+    const char *title = set->n_runs == 1 ? first->model : arena_printf(arena, "%zu runs", set->n_runs);
+    const char *lead = set->n_runs == 1
+                           ? arena_printf(arena, "%s, %s, on %s", first->family, first->dtype, first->backend)
+                           : "Results side by side, then each run by itself.";
+    html_page_begin(out, title, lead, contents(set, any, arena));
+    summary(set, arena, out);
+    if (any)
+        buffer_append(out, published.data, published.size);
+    buffer_free(&published);
     for (size_t i = 0; i < set->n_runs; i++)
-        if (run_section(db, &set->runs[i], set->n_runs > 1, arena, out, error) != 0)
+        if (run_section(db, &set->runs[i], set->n_runs == 1, arena, out, error) != 0)
             return -1;
-    buffer_append_text(out,
-                       "</main>\n<footer>Made by zeval from stored results; every number can be traced in "
-                       "the database.</footer>\n</body></html>\n");
+    if (html_documents(db, set, arena, out, error) != 0)
+        return -1;
+    html_page_end(out);
     return 0;
 }
 

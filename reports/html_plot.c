@@ -27,8 +27,8 @@ static void line(Buffer *out, const char *class_name, double x1, double y1, doub
 static void whisker(Buffer *out, const ReportMetric *metric, double y) {
     if (isnan(metric->stderr_value) || metric->stderr_value <= 0)
         return;
-    double low = fmax(0, metric->value - metric->stderr_value);
-    double high = fmin(1, metric->value + metric->stderr_value);
+    double half = 1.959963984540054 * metric->stderr_value;
+    double low = fmax(0, metric->value - half), high = fmin(1, metric->value + half);
     line(out, "whisker", low, y, high, y);
     line(out, "whisker", low, y - 3, low, y + 3);
     line(out, "whisker", high, y - 3, high, y + 3);
@@ -88,6 +88,12 @@ static void axis(Buffer *out) {
     buffer_append_text(out, "</svg><div class=\"value\"></div></div>");
 }
 
+/* Subjects stand under their groups. */
+static bool is_shown(const ReportRun *run, const ReportRow *row, bool members) {
+    bool is_folded = report_is_folded(run, row);
+    return members ? is_folded || (row->entry->is_group && row->entry->n_children > 0) : !is_folded;
+}
+
 /* What the caption has to explain. */
 typedef struct Legend {
     size_t n_rows;
@@ -100,7 +106,7 @@ static Legend read_legend(const ReportRun *run, bool members) {
     for (size_t i = 0; i < run->n_rows; i++) {
         const ReportMetric *metrics[MAX_BARS];
         const ReportRow *row = &run->rows[i];
-        size_t n = report_is_folded(run, row) == members ? pick_metrics(row->entry, metrics) : 0;
+        size_t n = is_shown(run, row, members) ? pick_metrics(row->entry, metrics) : 0;
         if (n == 0)
             continue;
         legend.n_rows++;
@@ -125,9 +131,9 @@ void html_plot(const ReportRun *run, bool members, Buffer *out) {
     }
     if (legend.chance)
         buffer_append_text(out, "<span class=\"key chance\"></span>guessing");
-    buffer_append_text(out, " &nbsp; whiskers: one standard error</figcaption>\n");
+    buffer_append_text(out, " &nbsp; whiskers: 95 % intervals</figcaption>\n");
     for (size_t i = 0; i < run->n_rows; i++)
-        if (report_is_folded(run, &run->rows[i]) == members)
+        if (is_shown(run, &run->rows[i], members))
             plot_row(&run->rows[i], out);
     axis(out);
     buffer_append_text(out, "</figure>\n");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "reports/html.h"
 #include "reports/sheet.h"
 
 /* A table being reported, and where it goes. */
@@ -59,22 +60,11 @@ static const char *lead_text(const PublishedRow *row, Lead lead, Arena *arena) {
     }
 }
 
-/* The printed KV-cache size in per cent; false if it is no number. */
-static bool printed_kv(const PublishedRow *row, double *out, int *decimals) {
-    size_t bytes = strcspn(row->kv, "% ");
-    char text[32];
-    if (bytes == 0 || bytes >= sizeof text)
-        return false;
-    memcpy(text, row->kv, bytes);
-    text[bytes] = '\0';
-    return published_number(text, out, decimals);
-}
-
 /* Papers cut as often as they round, so a whole unit of the last digit is allowed. */
 static bool kv_agrees(const PublishedRow *row, double computed) {
     double printed = NAN;
     int decimals = 0;
-    return printed_kv(row, &printed, &decimals) && fabs(printed - computed) <= pow(10, -decimals) + 1e-9;
+    return published_kv(row, &printed, &decimals) && fabs(printed - computed) <= pow(10, -decimals) + 1e-9;
 }
 
 /* The share of the base model's cache by what the run's model itself says it keeps; NAN where its row has no
@@ -143,6 +133,7 @@ static void metric_row(PaperReport *report, const Layout *layout) {
     const PublishedTable *table = report->table;
     Arena *arena = report->book.arena;
     SheetCell *cells = sheet_row(&report->book, report->printed, false);
+    report->printed->n_head_rows = 1;
     cells[0].text = "metric, shots";
     for (size_t c = 0; c < table->n_columns; c++) {
         const PublishedColumn *column = &table->columns[c];
@@ -209,14 +200,17 @@ static void check_means(PaperReport *report, const Layout *layout, const Publish
 static void check_kv(PaperReport *report, const PublishedRow *row) {
     double computed = published_formula_kv(row), printed;
     int decimals;
-    if (isnan(computed) || !printed_kv(row, &printed, &decimals))
+    if (isnan(computed) || !published_kv(row, &printed, &decimals))
         return;
     report->n_kv++;
     report->n_kv_agree += kv_agrees(row, computed);
 }
 
-static SheetCell *lead_row(PaperReport *report, const Layout *layout, const char *what, bool rule) {
-    SheetCell *cells = sheet_row(&report->book, report->printed, rule);
+/* A row of ours goes with the printed one above it. */
+static SheetCell *lead_row(PaperReport *report, const Layout *layout, const char *what, bool is_ours,
+                           bool rule) {
+    SheetCell *cells = is_ours ? sheet_row_below(&report->book, report->printed)
+                               : sheet_row(&report->book, report->printed, rule);
     for (size_t i = 0; i < layout->n_leads; i++)
         if (layout->leads[i] == LEAD_WHAT)
             cells[i].text = what;
@@ -236,7 +230,7 @@ static void rows_of_ours(PaperReport *report, const Layout *layout, size_t r) {
     if (!any)
         return;
     /* Adding rows may move the cells, so each row is filled before the next is asked for. */
-    SheetCell *values = lead_row(report, layout, "ours", false);
+    SheetCell *values = lead_row(report, layout, "ours", true, false);
     double kv = loaded_kv(row, run);
     for (size_t i = 0; i < layout->n_leads; i++)
         if (layout->leads[i] == LEAD_KV && !isnan(kv))
@@ -255,14 +249,18 @@ static void rows_of_ours(PaperReport *report, const Layout *layout, size_t r) {
                        arena_printf(arena, "run %lld scored only a part of the documents",
                                     (long long)ours[c].run->run_id));
     }
-    SheetCell *differences = lead_row(report, layout, "difference", false);
+    SheetCell *differences = lead_row(report, layout, "difference", true, false);
     for (size_t c = 0; c < table->n_columns; c++)
         if (ours[c].verdict >= VERDICT_REPRODUCED)
             differences[layout->first_score + c].text =
                 with_sign(ours[c].ours - ours[c].published, table->columns[c].decimals, arena);
-    SheetCell *verdicts = lead_row(report, layout, "verdict", false);
-    for (size_t c = 0; c < table->n_columns; c++)
+    SheetCell *verdicts = lead_row(report, layout, "verdict", true, false);
+    for (size_t c = 0; c < table->n_columns; c++) {
+        static const char *const tones[N_VERDICTS] = {
+            [VERDICT_REPRODUCED] = "good", [VERDICT_CLOSE] = "near", [VERDICT_DIFFERS] = "bad"};
         verdicts[layout->first_score + c].text = verdict_name(ours[c].verdict);
+        verdicts[layout->first_score + c].tone = tones[ours[c].verdict];
+    }
 }
 
 static void printed_rows(PaperReport *report, const Layout *layout) {
@@ -270,7 +268,7 @@ static void printed_rows(PaperReport *report, const Layout *layout) {
     metric_row(report, layout);
     for (size_t r = 0; r < table->n_rows; r++) {
         const PublishedRow *row = &table->rows[r];
-        SheetCell *cells = lead_row(report, layout, "published", r == 0 || row->rule_before);
+        SheetCell *cells = lead_row(report, layout, "published", false, r == 0 || row->rule_before);
         for (size_t i = 0; i < layout->n_leads; i++)
             if (layout->leads[i] != LEAD_WHAT)
                 cells[i].text = lead_text(row, layout->leads[i], report->book.arena);
@@ -404,7 +402,7 @@ static void record_kv(PaperReport *report, const PublishedRow *row) {
                    : kv_agrees(row, loaded) ? VERDICT_REPRODUCED
                                             : VERDICT_DIFFERS;
     int decimals;
-    if (!printed_kv(row, &ours.published, &decimals))
+    if (!published_kv(row, &ours.published, &decimals))
         ours.verdict = VERDICT_NONE;
     record_ours(cells, &ours, arena);
 }
@@ -474,6 +472,15 @@ static void describe_ours(PaperReport *report) {
     warn_of_mixture(report);
 }
 
+static void add_figure(PaperReport *report) {
+    Buffer figure = {0};
+    html_paper_plot(report->table, report->cells, report->book.arena, &figure);
+    report->book.figure = arena_strdup(report->book.arena, figure.data ? figure.data : "");
+    report->book.lead =
+        report->set ? "Ours beside what was printed, cell by cell." : "As printed, checked against itself.";
+    buffer_free(&figure);
+}
+
 static void make(PaperReport *report, SheetFormat format, Buffer *out) {
     const PublishedTable *table = report->table;
     Arena *arena = report->book.arena;
@@ -491,6 +498,8 @@ static void make(PaperReport *report, SheetFormat format, Buffer *out) {
     describe_checks(report);
     if (report->set)
         describe_ours(report);
+    if (format == SHEET_HTML)
+        add_figure(report);
     sheet_write(&report->book, format, out);
 }
 

@@ -332,6 +332,16 @@ bool published_number(const char *value, double *out, int *decimals) {
     return text_to_double(value, out);
 }
 
+bool published_kv(const PublishedRow *row, double *out, int *decimals) {
+    size_t bytes = strcspn(row->kv, "% ");
+    char text[32];
+    if (bytes == 0 || bytes >= sizeof text)
+        return false;
+    memcpy(text, row->kv, bytes);
+    text[bytes] = '\0';
+    return published_number(text, out, decimals);
+}
+
 bool published_mean(const PublishedTable *table, const PublishedRow *row, size_t column, double *mean,
                     double *tolerance) {
     const PublishedColumn *means = &table->columns[column];

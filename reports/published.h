@@ -85,6 +85,8 @@ bool published_mean(const PublishedTable *table, const PublishedRow *row, size_t
                     double *tolerance);
 /* The metric of a cell, as compared with ours; "" if there is none. */
 const char *published_our_metric(const PublishedTable *table, const PublishedRow *row, size_t column);
+/* The printed KV-cache size in per cent; false if it is no number. */
+bool published_kv(const PublishedRow *row, double *out, int *decimals);
 /* In per cent; NAN if the formula's numbers are not known. */
 double published_formula_kv(const PublishedRow *row);
 

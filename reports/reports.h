@@ -12,7 +12,9 @@
 #include "db/db.h"
 
 typedef struct ReportOptions {
-    int64_t run_id; /* 0: every complete run, one column of models each */
+    int64_t run_id;         /* 0: every complete run, one column of models each */
+    const int64_t *run_ids; /* or these; NULL: run_id counts */
+    size_t n_run_ids;
 } ReportOptions;
 
 /* Appends the report: lm-eval's table of tasks and groups for each run, then what was run (model, files with

@@ -252,6 +252,11 @@ static int load_run(Db *db, ReportRun *run, Arena *arena, Error *error) {
     return 0;
 }
 
+/* -1 for NULL: nobody counted. */
+static int64_t counted(sqlite3_stmt *statement, int column) {
+    return sqlite3_column_type(statement, column) == SQLITE_NULL ? -1 : report_counter(statement, column);
+}
+
 static void read_run(sqlite3_stmt *statement, Arena *arena, ReportRun *run) {
     *run = (ReportRun){.run_id = sqlite3_column_int64(statement, 0),
                        .fingerprint = report_text(statement, 1, arena),
@@ -271,7 +276,20 @@ static void read_run(sqlite3_stmt *statement, Arena *arena, ReportRun *run) {
                        .fewshot_seed = sqlite3_column_int64(statement, 15),
                        .limit = sqlite3_column_double(statement, 16),
                        .build = report_text(statement, 17, arena),
-                       .settings_json = report_text(statement, 18, arena)};
+                       .settings_json = report_text(statement, 18, arena),
+                       .tokens_alone = counted(statement, 19),
+                       .tokens_distinct = counted(statement, 20),
+                       .tokens_computed = counted(statement, 21),
+                       .tokens_generated = counted(statement, 22),
+                       .memory_bytes = counted(statement, 23),
+                       .n_threads = counted(statement, 24),
+                       .planning_seconds = report_real(statement, 25),
+                       .scoring_seconds = report_real(statement, 26),
+                       .chat_template_name = report_text(statement, 27, arena),
+                       .chat_template_sha256 = report_text(statement, 28, arena),
+                       .system_instruction = report_text(statement, 29, arena),
+                       .on_truncation = report_text(statement, 30, arena),
+                       .fewshot_as_multiturn = sqlite3_column_int(statement, 31) != 0};
 }
 
 static int no_run(Db *db, int64_t run_id, Error *error) {
@@ -296,6 +314,26 @@ static int no_run(Db *db, int64_t run_id, Error *error) {
         (long long)run_id, db_path(db));
 }
 
+/* Whether every run that was asked for by a list is there; keeps those in the order of the database. */
+static int keep_listed(Db *db, const ReportOptions *options, ReportSet *set, Error *error) {
+    size_t n = 0;
+    for (size_t i = 0; i < options->n_run_ids; i++) {
+        bool found = false;
+        for (size_t r = 0; r < set->n_runs; r++)
+            found = found || set->runs[r].run_id == options->run_ids[i];
+        if (!found)
+            return no_run(db, options->run_ids[i], error);
+    }
+    for (size_t r = 0; r < set->n_runs; r++)
+        for (size_t i = 0; i < options->n_run_ids; i++)
+            if (set->runs[r].run_id == options->run_ids[i]) {
+                set->runs[n++] = set->runs[r];
+                break;
+            }
+    set->n_runs = n;
+    return 0;
+}
+
 static int load_runs(Db *db, const ReportOptions *options, Arena *arena, ReportSet *out, Error *error) {
     *out = (ReportSet){0};
     size_t n = 0;
@@ -306,7 +344,10 @@ static int load_runs(Db *db, const ReportOptions *options, Arena *arena, ReportS
         db,
         "SELECT run_id, fingerprint, model_name, model_sha256, family, architecture, n_parameters,"
         " state_bytes_per_token, state_bytes_fixed, dtype, backend, numerics_version, compat,"
-        " max_length, add_bos, fewshot_seed, sample_limit, build, settings FROM runs"
+        " max_length, add_bos, fewshot_seed, sample_limit, build, settings, tokens_alone, tokens_distinct,"
+        " tokens_computed, tokens_generated, memory_bytes, threads, planning_seconds, scoring_seconds,"
+        " chat_template_name, chat_template_sha256, system_instruction, on_truncation,"
+        " fewshot_as_multiturn FROM runs"
         " WHERE finished_at IS NOT NULL AND (?1 = 0 OR run_id = ?1) ORDER BY run_id",
         options->run_id, error);
     if (!statement)
@@ -319,6 +360,8 @@ static int load_runs(Db *db, const ReportOptions *options, Arena *arena, ReportS
         return -1;
     if (out->n_runs == 0)
         return no_run(db, options->run_id, error);
+    if (options->run_ids && keep_listed(db, options, out, error) != 0)
+        return -1;
     for (size_t i = 0; i < out->n_runs; i++)
         if (load_run(db, &out->runs[i], arena, error) != 0)
             return -1;

@@ -65,6 +65,12 @@ typedef struct ReportRun {
     size_t n_files;
     size_t n_folded; /* tasks inside groups when they are so many that they would drown the rest, else 0 */
     int64_t n_documents, n_requests, n_truncated;
+
+    /* What it took; -1 where nobody counted. Of several passes over one run, the sum. */
+    int64_t tokens_alone, tokens_distinct, tokens_computed, tokens_generated, memory_bytes, n_threads;
+    double planning_seconds, scoring_seconds; /* NAN: not measured */
+    const char *chat_template_name, *chat_template_sha256, *system_instruction, *on_truncation;
+    bool fewshot_as_multiturn;
 } ReportRun;
 
 typedef struct ReportSet {
@@ -119,7 +125,7 @@ const char *report_public_name(const char *name, Arena *arena);
 /* "0-shot", "5-shot", "mixed shots". */
 const char *report_shots(const ReportRun *run, Arena *arena);
 /* What was run, as pairs for people, in a fixed order; returns how many (at most REPORT_MAX_SETTINGS). */
-enum { REPORT_MAX_SETTINGS = 24 };
+enum { REPORT_MAX_SETTINGS = 32 };
 size_t report_settings(const ReportRun *run, Arena *arena, ReportSetting out[REPORT_MAX_SETTINGS]);
 /* The shortest text that reads back as the same double; "" for what is not finite. */
 const char *report_exact(double value, Arena *arena);
@@ -127,6 +133,8 @@ const char *report_exact(double value, Arena *arena);
 const char *report_grouped(int64_t value, Arena *arena);
 /* "1.28 B", "260 k": a count of parameters as people say it. */
 const char *report_count(int64_t value, Arena *arena);
+/* "12 s", "2 h 10 min"; "" for what is not known. */
+const char *report_duration(double seconds, Arena *arena);
 /* "1.05 MB". */
 const char *report_bytes(int64_t bytes, Arena *arena);
 

@@ -8,14 +8,14 @@
 #include "reports/array.h"
 
 int sheet_format_find(const char *name, SheetFormat *out, Error *error) {
-    static const char *const names[N_SHEET_FORMATS] = {"markdown", "latex", "csv", "json"};
+    static const char *const names[N_SHEET_FORMATS] = {"markdown", "html", "latex", "csv", "json"};
     for (size_t i = 0; i < N_SHEET_FORMATS; i++)
         if (strcmp(names[i], name) == 0) {
             *out = (SheetFormat)i;
             return 0;
         }
-    return error_set_kind(error, ERROR_USAGE, "--format: found \"%s\", expected markdown, latex, csv or json",
-                          name);
+    return error_set_kind(error, ERROR_USAGE,
+                          "--format: found \"%s\", expected markdown, html, latex, csv or json", name);
 }
 
 Sheet *sheet_add(SheetBook *book, SheetUse use, const char *name, const char *title,
@@ -31,10 +31,18 @@ SheetCell *sheet_row(SheetBook *book, Sheet *sheet, bool rule_before) {
     sheet->rules = array_grown(book->arena, sheet->rules, sheet->n_rows, sizeof *sheet->rules);
     sheet->cells =
         array_grown(book->arena, sheet->cells, sheet->n_rows, sheet->n_columns * sizeof *sheet->cells);
+    sheet->continues = array_grown(book->arena, sheet->continues, sheet->n_rows, sizeof *sheet->continues);
     sheet->rules[sheet->n_rows] = rule_before;
+    sheet->continues[sheet->n_rows] = false;
     SheetCell *row = &sheet->cells[sheet->n_rows++ * sheet->n_columns];
     for (size_t c = 0; c < sheet->n_columns; c++)
         row[c] = (SheetCell){.text = ""};
+    return row;
+}
+
+SheetCell *sheet_row_below(SheetBook *book, Sheet *sheet) {
+    SheetCell *row = sheet_row(book, sheet, false);
+    sheet->continues[sheet->n_rows - 1] = true;
     return row;
 }
 
@@ -66,6 +74,6 @@ void sheet_line(SheetBook *book, const char *format, ...) {
 
 void sheet_write(const SheetBook *book, SheetFormat format, Buffer *out) {
     static void (*const writers[N_SHEET_FORMATS])(const SheetBook *, Buffer *) = {
-        sheet_write_markdown, sheet_write_latex, sheet_write_csv, sheet_write_json};
+        sheet_write_markdown, sheet_write_html, sheet_write_latex, sheet_write_csv, sheet_write_json};
     writers[format](book, out);
 }

@@ -13,5 +13,7 @@ int main(void) {
     failed += _cmocka_run_group_tests("reports: comparisons", compare_tests, n_compare_tests, NULL, NULL);
     failed += _cmocka_run_group_tests("reports: LaTeX and CSV", results_sheets_tests, n_results_sheets_tests,
                                       NULL, NULL);
+    failed +=
+        _cmocka_run_group_tests("reports: pages in a browser", browser_tests, n_browser_tests, NULL, NULL);
     return failed != 0;
 }

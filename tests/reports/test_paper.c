@@ -178,8 +178,8 @@ static void test_bad_questions(void **state) {
     assert_contains(error.message, "no table \"999\" of zebra-llama");
     assert_int_equal(report_paper(fixture->db, "zebra-llama", "1", "csv", &out, &error), -1);
     assert_contains(error.message, "has no finished run");
-    assert_int_equal(report_paper(NULL, "zebra-llama", "1", "html", &out, &error), -1);
-    assert_contains(error.message, "--format: found \"html\"");
+    assert_int_equal(report_paper(NULL, "zebra-llama", "1", "pdf", &out, &error), -1);
+    assert_contains(error.message, "--format: found \"pdf\"");
     assert_int_equal(out.size, 0);
     buffer_free(&out);
 }

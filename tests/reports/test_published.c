@@ -171,7 +171,7 @@ static void test_queries(void **state) {
     assert_int_equal(report_published(&(PublishedQuery){.paper = "nobody"}, "csv", &out, &error), -1);
     assert_contains(error.message, "no paper \"nobody\" is known");
     assert_int_equal(report_published(&(PublishedQuery){0}, "docx", &out, &error), -1);
-    assert_contains(error.message, "--format: found \"docx\", expected markdown, latex, csv or json");
+    assert_contains(error.message, "--format: found \"docx\", expected markdown, html, latex, csv or json");
     buffer_free(&out);
 }
 
