@@ -60,26 +60,36 @@ void digest_free(Digest *digest) {
     free(digest);
 }
 
+int digest_open_file(int file, const char *name, int64_t bytes, char hex[DIGEST_HEX], Error *error) {
+    Digest *digest = digest_begin(name, bytes);
+    char *block = mem_alloc(READ_BYTES);
+    int64_t done = 0;
+    ssize_t got = 1;
+    while (done < bytes && got > 0) {
+        size_t wanted = bytes - done < READ_BYTES ? (size_t)(bytes - done) : READ_BYTES;
+        got = pread(file, block, wanted, (off_t)done);
+        digest_update(digest, block, got > 0 ? (size_t)got : 0);
+        done += got > 0 ? got : 0;
+    }
+    digest_end(digest, hex);
+    free(block);
+    if (got < 0)
+        return error_set(error, "cannot read it: %s", strerror(errno));
+    return done < bytes ? error_set(error, "it ended after %lld of %lld bytes while it was read",
+                                    (long long)done, (long long)bytes)
+                        : 0;
+}
+
 int digest_file(const char *path, const char *name, char hex[DIGEST_HEX], Error *error) {
     struct stat status;
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
-        error_set(error, "cannot hash %s: %s", path, file < 0 ? strerror(errno) : "it is no regular file");
-        if (file >= 0)
-            close(file);
-        return -1;
-    }
-    Digest *digest = digest_begin(name, status.st_size);
-    char *block = mem_alloc(READ_BYTES);
-    ssize_t got;
-    while ((got = read(file, block, READ_BYTES)) > 0)
-        digest_update(digest, block, (size_t)got);
-    int result = got < 0 ? error_set(error, "cannot read %s: %s", path, strerror(errno)) : 0;
-    free(block);
-    close(file);
-    if (result == 0)
-        digest_end(digest, hex);
-    else
-        digest_free(digest);
+    int result = 0;
+    if (file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode))
+        result = error_set(error, "cannot hash %s: %s", path,
+                           file < 0 ? strerror(errno) : "it is no regular file");
+    else if (digest_open_file(file, name, status.st_size, hex, error))
+        result = error_prefix(error, "hashing %s", path);
+    if (file >= 0)
+        close(file);
     return result;
 }

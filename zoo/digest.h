@@ -21,6 +21,8 @@ void digest_free(Digest *digest);
 
 /* True if a name is one of the two: 40 or 64 lower-case hexadecimal digits. */
 bool digest_is_name(const char *name);
+/* Hashes `bytes` bytes of an open file from its beginning, as `name` wants it. */
+int digest_open_file(int file, const char *name, int64_t bytes, char hex[DIGEST_HEX], Error *error);
 /* Hashes the file at `path` as `name` wants it. */
 int digest_file(const char *path, const char *name, char hex[DIGEST_HEX], Error *error);
 

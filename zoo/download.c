@@ -1,47 +1,135 @@
 /* Fetching one file; see download.h. The lock of a hash is the Python client's own (flock), so any two
- * programs that pull the same file do it once. */
+ * programs that pull the same file do it once. Whatever makes the bytes doubtful (the file changed on the
+ * server, ranges are ignored, the hash is wrong) drops them all, and one part fetches the whole file alone.
+ */
 #include "zoo/download.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base.h"
 
-enum { MOST_MISMATCHES = 2, FLUSH_BYTES = 16 << 20 };
-
-static int failed(const Download *download, const char *verb, Error *error) {
-    return error_set(error, "%s: cannot %s %s: %s", download->what, verb, download->partial, strerror(errno));
-}
+enum { MOST_MISMATCHES = 2, BUFFER_BYTES = 512 << 10, SMALL_BYTES = 1 << 20 };
+/* A file is cut from twice this size on. */
+static const int64_t least_part_bytes = 32 << 20, most_lag_bytes = 64 << 20;
 
 static void close_files(Download *download) {
     hasher_free(download->hasher);
     download->hasher = NULL;
-    if (download->out >= 0)
-        close(download->out);
+    partial_close(&download->partial);
     if (download->lock >= 0)
         close(download->lock); /* which also lets the lock go */
-    download->out = download->lock = -1;
+    download->lock = -1;
+}
+
+/* ---- what is here */
+
+static int64_t length(const Part *part) {
+    return part->end - part->begin;
+}
+
+/* How many bytes are here without a gap. */
+static int64_t front(Download *download) {
+    if (download->sole)
+        return download->sole->done;
+    while (download->first_open < download->n_parts &&
+           download->parts[download->first_open].done == length(&download->parts[download->first_open]))
+        download->first_open++;
+    if (download->first_open == download->n_parts)
+        return download->file->bytes;
+    const Part *part = &download->parts[download->first_open];
+    return part->begin + part->done;
+}
+
+int64_t download_have(const Download *download) {
+    if (download->done)
+        return download->file->bytes;
+    if (download->sole)
+        return download->sole->done + (int64_t)download->sole->held;
+    int64_t have = 0;
+    for (size_t i = 0; i < download->n_parts; i++)
+        have += download->parts[i].done + (int64_t)download->parts[i].held;
+    return have;
+}
+
+/* A small file is hashed at its end instead. */
+static void hash_from_the_beginning(Download *download) {
+    hasher_free(download->hasher);
+    download->hasher = download->file->bytes <= SMALL_BYTES
+                           ? NULL
+                           : hasher_begin(download->partial.out, download->file->hash, download->file->bytes);
+}
+
+/* Puts what a part holds into the partial file, and notes it. */
+static int write_held(Part *part, Error *error) {
+    Download *download = part->download;
+    size_t i = download->sole ? 0 : (size_t)(part - download->parts);
+    if (part->held == 0)
+        return 0;
+    if (partial_write(&download->partial, part->buffer, part->held, part->begin + part->done, error))
+        return error_prefix(error, "%s", download->what);
+    part->done += (int64_t)part->held;
+    part->held = 0;
+    part->written_s = clock_seconds();
+    if (download->hasher)
+        hasher_advance(download->hasher, front(download));
+    if (partial_note(&download->partial, i, part->done, error))
+        return error_prefix(error, "%s", download->what);
+    return 0;
+}
+
+static void drop_buffer(Part *part) {
+    free(part->buffer);
+    part->buffer = NULL;
+    part->held = 0;
+}
+
+/* Drops all bytes; from now on `part` fetches the whole file. `aside`: where to keep them, NULL: nowhere. */
+static int start_over(Part *part, const char *aside, Error *error) {
+    Download *download = part->download;
+    hasher_free(download->hasher);
+    download->hasher = NULL;
+    if (partial_restart(&download->partial, aside, error))
+        return error_prefix(error, "%s", download->what);
+    for (size_t i = 0; i < download->n_parts; i++) {
+        download->parts[i].done = 0;
+        drop_buffer(&download->parts[i]);
+    }
+    part->begin = 0;
+    part->end = download->file->bytes;
+    part->generation = ++download->generation;
+    download->sole = part;
+    download->etag[0] = 0;
+    hash_from_the_beginning(download);
+    return 0;
+}
+
+/* The same, to be tried again; `error` already says why. */
+static HttpVerdict start_over_again(Part *part, Error *error) {
+    Error broken;
+    if (start_over(part, NULL, &broken)) {
+        *error = broken;
+        return HTTP_FATAL;
+    }
+    return HTTP_AGAIN;
 }
 
 /* ---- before an attempt */
 
-/* The file's bytes may lie in the other store already; if they hash right, they get a second name here. */
-static bool take_from_second_store(Download *download) {
+/* The file's bytes may lie in the other store already; if they hash right, they get a second name here, or,
+ * where that is another file system, a copy. */
+static bool take_from_second_store(const Download *download) {
     if (!download->second_store)
         return false;
     Buffer path = {0};
-    char hex[DIGEST_HEX];
     buffer_printf(&path, "%s/%s/blobs/%s", download->second_store, download->shelf->name,
                   download->file->hash);
     bool taken = file_size(path.data) == download->file->bytes &&
-                 digest_file(path.data, download->file->hash, hex, NULL) == 0 &&
-                 strcmp(hex, download->file->hash) == 0 && link(path.data, download->blob) == 0;
+                 shelf_take(download->shelf, path.data, download->file->hash) == 0;
     buffer_free(&path);
     return taken;
 }
@@ -65,73 +153,111 @@ static HttpVerdict take_lock(Download *download, Error *error) {
     return verdict;
 }
 
-static void start_over(Download *download) {
-    hasher_free(download->hasher);
-    download->hasher = hasher_begin(download->out, download->file->hash, download->file->bytes);
-    download->offset = 0;
-}
-
-/* Goes on behind what an earlier run left; more than the file can hold is none of its bytes. */
-static int take_up_partial(Download *download, Error *error) {
-    struct stat status;
-    if (fstat(download->out, &status) != 0)
-        return failed(download, "examine", error);
-    start_over(download);
-    if (status.st_size <= download->file->bytes)
-        download->offset = status.st_size;
-    hasher_advance(download->hasher, download->offset);
+/* Goes on behind what an earlier run left. */
+static int take_up(Download *download, Error *error) {
+    PartialState state;
+    if (partial_open(&download->partial, &state, error))
+        return error_prefix(error, "%s", download->what);
+    memcpy(download->etag, state.etag, sizeof download->etag);
+    for (size_t i = 0; i < download->n_parts; i++) {
+        Part *part = &download->parts[i];
+        part->done = state.done[i] < length(part) ? state.done[i] : length(part);
+    }
+    hash_from_the_beginning(download);
+    if (download->hasher)
+        hasher_advance(download->hasher, front(download));
     return 0;
 }
 
-static HttpVerdict settle(Download *download, Error *error);
+static HttpVerdict settle(Part *part, Error *error);
 
-static HttpVerdict download_ready(void *context, int64_t *offset, Error *error) {
-    Download *download = context;
-    HttpVerdict verdict = take_lock(download, error);
+/* Lets all of a file's tasks through, one after the other, to the end. */
+static HttpVerdict part_ready(void *context, HttpRange *range, Error *error) {
+    Part *part = context;
+    Download *download = part->download;
+    HttpVerdict verdict = download->done ? HTTP_DONE : take_lock(download, error);
     if (verdict != HTTP_GO)
         return verdict;
-    if (file_size(download->blob) == download->file->bytes || take_from_second_store(download)) {
-        close_files(download);
-        download->done = true;
-        return HTTP_DONE;
+    if (download->partial.out < 0) {
+        if (file_size(download->blob) == download->file->bytes || take_from_second_store(download)) {
+            close_files(download);
+            download->done = true;
+            return HTTP_DONE;
+        }
+        if (take_up(download, error))
+            return HTTP_FATAL;
     }
-    if (download->out < 0) {
-        download->out = open(download->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (download->out < 0 || take_up_partial(download, error))
-            return download->out < 0 ? (failed(download, "open", error), HTTP_FATAL) : HTTP_FATAL;
-    }
-    if (download->offset == download->file->bytes) {
+    if (download->sole && download->sole != part)
+        return HTTP_WAIT;
+    if (front(download) == download->file->bytes) {
         /* All bytes are here: an empty file, or one that was cut off just before it got its name. */
-        verdict = settle(download, error);
+        verdict = settle(part, error);
         if (verdict != HTTP_AGAIN)
             return verdict == HTTP_GO ? HTTP_DONE : verdict;
-        if (download->offset == download->file->bytes)
+        if (download->file->bytes == 0)
             return HTTP_FATAL; /* an empty file whose hash cannot be */
     }
-    *offset = download->offset;
+    if (part->done == length(part)) /* the last one that has a gap brings the file to its end */
+        return HTTP_WAIT;
+    *range = (HttpRange){.from = part->begin + part->done,
+                         .to = part->end < download->file->bytes ? part->end - 1 : -1,
+                         .if_range = download->etag};
+    part->generation = download->generation;
     return HTTP_GO;
 }
 
 /* ---- the answer */
 
-/* "bytes 100-199/200" must go on where we are, in a file of the size we expect. */
-static HttpVerdict check_range(Download *download, const char *range, Error *error) {
+/* "bytes 100-199/200" must go on where we are, within what was asked for, in a file of the size we expect. */
+static HttpVerdict check_range(Part *part, const char *text, Error *error) {
     long long first, last, total;
     int used = 0;
-    if (sscanf(range, "bytes %lld-%lld/%lld%n", &first, &last, &total, &used) != 3 || range[used] ||
-        first != download->offset || total != download->file->bytes) {
-        error_set(error,
-                  "%s: the server answered the range from %lld with \"%s\", expected a range of %lld bytes",
-                  download->what, (long long)download->offset, range, (long long)download->file->bytes);
-        start_over(download);
-        return HTTP_AGAIN;
-    }
-    return HTTP_GO;
+    const Download *download = part->download;
+    if (sscanf(text, "bytes %lld-%lld/%lld%n", &first, &last, &total, &used) == 3 && !text[used] &&
+        first == part->begin + part->done && last >= first && last < part->end &&
+        total == download->file->bytes)
+        return HTTP_GO;
+    error_set(error,
+              "%s: the server answered the range from %lld with \"%s\", expected a range of %lld bytes",
+              download->what, (long long)(part->begin + part->done), text, (long long)download->file->bytes);
+    return start_over_again(part, error);
 }
 
-static HttpVerdict download_head(void *context, int status, const HttpHeaders *headers, Error *error) {
-    Download *download = context;
+static HttpVerdict keep_etag(Download *download, const char *etag, Error *error) {
+    snprintf(download->etag, sizeof download->etag, "%s", etag);
+    if (partial_note_etag(&download->partial, etag, error) == 0)
+        return HTTP_GO;
+    error_prefix(error, "%s", download->what);
+    return HTTP_FATAL;
+}
+
+/* Bytes of two states of a file must not be joined. */
+static HttpVerdict check_etag(Part *part, const char *etag, Error *error) {
+    Download *download = part->download;
+    if (!download->etag[0] && etag[0])
+        return keep_etag(download, etag, error);
+    if (!etag[0] || strcmp(download->etag, etag) == 0)
+        return HTTP_GO;
+    error_set(error, "%s: the file changed on the server between two ranges (ETag %s, before %s)",
+              download->what, etag, download->etag);
+    return start_over_again(part, error);
+}
+
+/* The whole file comes: it does as it is where it is what the task wants, else it is taken from the start. */
+static HttpVerdict take_whole(Part *part, const char *etag, Error *error) {
+    Download *download = part->download;
+    bool wanted = part->done == 0 && length(part) == download->file->bytes;
+    if (!wanted && start_over(part, NULL, error))
+        return HTTP_FATAL;
+    return keep_etag(download, etag, error);
+}
+
+static HttpVerdict part_head(void *context, int status, const HttpHeaders *headers, Error *error) {
+    Part *part = context;
+    Download *download = part->download;
     int64_t size;
+    if (part->generation != download->generation)
+        return HTTP_WAIT;
     if (headers->repo_commit[0] && strcmp(headers->repo_commit, download->commit) != 0) {
         error_set(error, "%s: the hub answered with commit %s, asked was %s", download->what,
                   headers->repo_commit, download->commit);
@@ -142,79 +268,88 @@ static HttpVerdict download_head(void *context, int status, const HttpHeaders *h
                   (long long)size, (long long)download->file->bytes);
         return HTTP_AGAIN;
     }
-    if (status == 206)
-        return check_range(download, headers->content_range, error);
-    if (download->offset > 0)
-        start_over(download); /* the server sends all of it again */
+    if (status != 206)
+        return take_whole(part, headers->etag, error);
+    HttpVerdict verdict = check_range(part, headers->content_range, error);
+    return verdict == HTTP_GO ? check_etag(part, headers->etag, error) : verdict;
+}
+
+static HttpVerdict part_receive(void *context, const void *data, size_t bytes, Error *error) {
+    Part *part = context;
+    Download *download = part->download;
+    if (part->generation != download->generation)
+        return HTTP_WAIT;
+    if ((int64_t)bytes > length(part) - part->done - (int64_t)part->held) {
+        error_set(error, "%s: the server sends more than the %lld bytes of its list", download->what,
+                  (long long)download->file->bytes);
+        return start_over_again(part, error);
+    }
+    if (!part->buffer)
+        part->buffer = mem_alloc(BUFFER_BYTES);
+    while (bytes > 0) {
+        size_t room = BUFFER_BYTES - part->held, now = bytes < room ? bytes : room;
+        memcpy(part->buffer + part->held, data, now);
+        part->held += now;
+        data = (const char *)data + now;
+        bytes -= now;
+        download->fetched += (int64_t)now;
+        if (part->held == BUFFER_BYTES && write_held(part, error))
+            return HTTP_FATAL;
+    }
+    if (clock_seconds() - part->written_s > 1 && write_held(part, error))
+        return HTTP_FATAL;
+    if (part->done + (int64_t)part->held > part->reached) {
+        part->reached = part->done + (int64_t)part->held;
+        part->task->progressed = true;
+    }
     return HTTP_GO;
 }
 
-static HttpVerdict download_receive(void *context, const void *data, size_t bytes, Error *error) {
-    Download *download = context;
-    if ((int64_t)bytes > download->file->bytes - download->offset) {
-        error_set(error, "%s: the server sends more than the %lld bytes of its list", download->what,
-                  (long long)download->file->bytes);
-        start_over(download);
-        return HTTP_AGAIN;
-    }
-    for (size_t done = 0; done < bytes;) {
-        ssize_t wrote =
-            pwrite(download->out, (const char *)data + done, bytes - done, download->offset + (int64_t)done);
-        if (wrote < 0 && errno != EINTR) {
-            failed(download, "write", error);
-            return HTTP_FATAL;
-        }
-        done += wrote > 0 ? (size_t)wrote : 0;
-    }
-    download->offset += (int64_t)bytes;
-    hasher_advance(download->hasher, download->offset);
-    /* The disk starts on what is here while more arrives, so that the wait at the end is short. */
-    if (download->offset / FLUSH_BYTES > (download->offset - (int64_t)bytes) / FLUSH_BYTES)
-        sync_file_range(download->out, 0, download->offset, SYNC_FILE_RANGE_WRITE);
-    if (download->offset > download->fetched) {
-        download->fetched = download->offset;
-        download->task->progressed = true;
-    }
-    return HTTP_GO;
+/* An attempt ended early: what it brought is kept. */
+static int part_broken(void *context, Error *error) {
+    Part *part = context;
+    bool wanted = !part->download->done && part->generation == part->download->generation;
+    int result = wanted ? write_held(part, error) : 0;
+    drop_buffer(part);
+    return result;
 }
 
 /* ---- the end */
 
 /* Bytes that hash to something else are kept under a name that nobody uses, and fetched once more. */
-static HttpVerdict put_aside(Download *download, const char *found, Error *error) {
+static HttpVerdict put_aside(Part *part, const char *found, Error *error) {
+    Download *download = part->download;
     Buffer aside = {0};
+    Error broken;
     buffer_printf(&aside, "%s.mismatch", download->blob);
-    int renamed = rename(download->partial, aside.data);
     error_set(error, "%s: its bytes hash to %s, expected %s; they are kept as %s and not used",
-              download->what, found, download->file->hash, renamed == 0 ? aside.data : download->partial);
+              download->what, found, download->file->hash, aside.data);
+    HttpVerdict verdict = ++download->mismatches >= MOST_MISMATCHES ? HTTP_FATAL : HTTP_AGAIN;
+    if (start_over(part, aside.data, &broken)) {
+        *error = broken;
+        verdict = HTTP_FATAL;
+    }
     buffer_free(&aside);
-    close(download->out);
-    download->out = -1;
-    download->fetched = 0;
-    if (++download->mismatches >= MOST_MISMATCHES)
-        return HTTP_FATAL;
-    download->out = open(download->partial, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (download->out < 0)
-        return HTTP_FATAL;
-    start_over(download);
-    return HTTP_AGAIN;
+    for (size_t i = 0; i < download->n_parts; i++)
+        download->parts[i].reached = 0;
+    return verdict;
 }
 
-static HttpVerdict settle(Download *download, Error *error) {
-    char hex[DIGEST_HEX];
+static HttpVerdict settle(Part *part, Error *error) {
+    Download *download = part->download;
     Hasher *hasher = download->hasher;
+    char hex[DIGEST_HEX];
+    if (hasher && hasher_lag(hasher) > most_lag_bytes)
+        return HTTP_WAIT; /* other connections should not starve meanwhile */
     download->hasher = NULL;
-    if (hasher_end(hasher, hex, download->what, error))
+    if (hasher ? hasher_end(hasher, hex, download->what, error)
+               : digest_open_file(download->partial.out, download->file->hash, download->file->bytes, hex,
+                                  error))
         return HTTP_FATAL;
     if (strcmp(hex, download->file->hash) != 0)
-        return put_aside(download, hex, error);
-    if (ftruncate(download->out, download->file->bytes) != 0 || fchmod(download->out, 0644) != 0 ||
-        fdatasync(download->out) != 0) {
-        failed(download, "finish", error);
-        return HTTP_FATAL;
-    }
-    if (rename(download->partial, download->blob) != 0) {
-        failed(download, "rename", error);
+        return put_aside(part, hex, error);
+    if (partial_finish(&download->partial, download->blob, error)) {
+        error_prefix(error, "%s", download->what);
         return HTTP_FATAL;
     }
     close_files(download);
@@ -222,18 +357,63 @@ static HttpVerdict settle(Download *download, Error *error) {
     return HTTP_GO;
 }
 
-static HttpVerdict download_finish(void *context, Error *error) {
-    Download *download = context;
-    if (download->offset < download->file->bytes) {
+static HttpVerdict part_finish(void *context, Error *error) {
+    Part *part = context;
+    Download *download = part->download;
+    if (download->done) /* another part's last bytes came with this one's */
+        return HTTP_GO;
+    if (part->generation != download->generation)
+        return HTTP_WAIT;
+    if (write_held(part, error))
+        return HTTP_FATAL;
+    drop_buffer(part);
+    if (part->done < length(part)) {
         error_set(error, "%s: the server ended after %lld of %lld bytes", download->what,
-                  (long long)download->offset, (long long)download->file->bytes);
+                  (long long)(part->begin + part->done), (long long)download->file->bytes);
         return HTTP_AGAIN;
     }
-    return settle(download, error);
+    return front(download) == download->file->bytes ? settle(part, error) : HTTP_WAIT;
 }
 
-void download_begin(Download *out, HttpTask *task, const Hub *hub, const HubName *name, const Shelf *shelf,
-                    const char *commit, const HubFile *file, const char *page) {
+/* ---- the whole */
+
+/* At most PARTIAL_MOST_PARTS parts of whole megabytes. */
+static int64_t size_of_parts(int64_t bytes, int64_t wanted) {
+    int64_t part = wanted > 0 ? wanted : least_part_bytes;
+    if (wanted <= 0 && bytes < 2 * part)
+        return bytes > 0 ? bytes : 1;
+    int64_t least = bytes / PARTIAL_MOST_PARTS + 1;
+    return part >= least ? part : (least + (1 << 20) - 1) / (1 << 20) * (1 << 20);
+}
+
+size_t download_n_parts(int64_t bytes, int64_t part_bytes) {
+    int64_t part = size_of_parts(bytes, part_bytes);
+    return bytes > part ? (size_t)((bytes + part - 1) / part) : 1;
+}
+
+static void cut(Download *download, HttpTask *tasks, const char *page) {
+    download->parts = mem_alloc_zero(download->n_parts, sizeof *download->parts);
+    for (size_t i = 0; i < download->n_parts; i++) {
+        int64_t begin = (int64_t)i * download->partial.part_bytes;
+        int64_t end = begin + download->partial.part_bytes;
+        download->parts[i] = (Part){.download = download,
+                                    .task = &tasks[i],
+                                    .begin = begin,
+                                    .end = i + 1 < download->n_parts ? end : download->file->bytes};
+        tasks[i] = (HttpTask){.url = download->url,
+                              .what = download->what,
+                              .page = page,
+                              .context = &download->parts[i],
+                              .ready = part_ready,
+                              .begin = part_head,
+                              .receive = part_receive,
+                              .broken = part_broken,
+                              .finish = part_finish};
+    }
+}
+
+void download_begin(Download *out, HttpTask *tasks, const Hub *hub, const HubName *name, const Shelf *shelf,
+                    const char *commit, const HubFile *file, const char *page, int64_t part_bytes) {
     Buffer what = {0};
     buffer_printf(&what, "fetching %s of %s", file->path, name->repository);
     *out = (Download){.file = file,
@@ -242,24 +422,29 @@ void download_begin(Download *out, HttpTask *task, const Hub *hub, const HubName
                       .url = hub_file_url(hub, name, commit, file->path),
                       .what = buffer_take(&what),
                       .blob = shelf_blob(shelf, file->hash, ""),
-                      .partial = shelf_blob(shelf, file->hash, ".incomplete"),
-                      .lock = -1,
-                      .out = -1,
-                      .task = task};
-    *task = (HttpTask){.url = out->url,
-                       .what = out->what,
-                       .page = page,
-                       .context = out,
-                       .ready = download_ready,
-                       .begin = download_head,
-                       .receive = download_receive,
-                       .finish = download_finish};
+                      .n_parts = download_n_parts(file->bytes, part_bytes),
+                      .lock = -1};
+    bool many = out->n_parts > 1;
+    out->partial = (PartialFile){.path = shelf_blob(shelf, file->hash, many ? ".parts" : ".incomplete"),
+                                 .sequential = many ? shelf_blob(shelf, file->hash, ".incomplete") : NULL,
+                                 .bytes = file->bytes,
+                                 .part_bytes = size_of_parts(file->bytes, part_bytes),
+                                 .n_parts = out->n_parts,
+                                 .out = -1};
+    cut(out, tasks, page);
 }
 
 void download_end(Download *download) {
+    for (size_t i = 0; i < download->n_parts; i++) {
+        if (download->partial.out >= 0)
+            part_broken(&download->parts[i], NULL);
+        drop_buffer(&download->parts[i]);
+    }
     close_files(download);
+    free(download->parts);
     free(download->url);
     free(download->what);
     free(download->blob);
-    free(download->partial);
+    free(download->partial.path);
+    free(download->partial.sequential);
 }

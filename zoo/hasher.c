@@ -37,7 +37,7 @@ static int64_t wait_for_bytes(Hasher *hasher) {
 static void *hash_along(void *argument) {
     Hasher *hasher = argument;
     char *block = mem_alloc(BLOCK_BYTES);
-    for (int64_t ready; hasher->read_error == 0 && (ready = wait_for_bytes(hasher)) > 0;) {
+    for (int64_t ready; (ready = wait_for_bytes(hasher)) > 0;) {
         size_t bytes = ready < BLOCK_BYTES ? (size_t)ready : BLOCK_BYTES;
         ssize_t got = pread(hasher->file, block, bytes, hasher->hashed);
         if (got > 0) {
@@ -46,7 +46,10 @@ static void *hash_along(void *argument) {
             hasher->hashed += got;
             pthread_mutex_unlock(&hasher->lock);
         } else if (got == 0 || errno != EINTR) {
+            pthread_mutex_lock(&hasher->lock);
             hasher->read_error = got == 0 ? ENODATA : errno;
+            pthread_mutex_unlock(&hasher->lock);
+            break;
         }
     }
     free(block);
@@ -71,6 +74,13 @@ void hasher_advance(Hasher *hasher, int64_t written) {
     hasher->written = written;
     pthread_cond_signal(&hasher->changed);
     pthread_mutex_unlock(&hasher->lock);
+}
+
+int64_t hasher_lag(Hasher *hasher) {
+    pthread_mutex_lock(&hasher->lock);
+    int64_t lag = hasher->read_error ? 0 : hasher->written - hasher->hashed;
+    pthread_mutex_unlock(&hasher->lock);
+    return lag;
 }
 
 static void join(Hasher *hasher, bool dropped) {

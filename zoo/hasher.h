@@ -11,6 +11,8 @@ typedef struct Hasher Hasher;
 Hasher *hasher_begin(int file, const char *name, int64_t bytes);
 /* Bytes up to `written` are in the file. */
 void hasher_advance(Hasher *hasher, int64_t written);
+/* How many of the bytes allowed so far are not hashed yet. */
+int64_t hasher_lag(Hasher *hasher);
 /* Waits until all bytes allowed so far are hashed, ends the thread, frees, and writes lower-case hex. -1 with
  * an Error naming `what` if the file cannot be read back. */
 int hasher_end(Hasher *hasher, char hex[DIGEST_HEX], const char *what, Error *error);

@@ -1,4 +1,6 @@
-/* The engine of requests; see http.h. Each task is a small machine: waiting for its time, running, done. */
+/* The engine of requests; see http.h. Each task is a small machine: waiting for its turn, running, done. What
+ * a running one needs is kept in as many slots as there are connections, so that a data set of many thousand
+ * files costs little. */
 #include "zoo/http.h"
 
 #include <curl/curl.h>
@@ -25,23 +27,43 @@ enum {
 
 typedef enum RunState { RUN_WAITING, RUN_ACTIVE, RUN_DONE } RunState;
 
-/* A task under way. */
-typedef struct Run {
-    HttpTask *task;
-    const HttpOptions *options;
+/* Where a task stands. */
+typedef struct Turn {
     RunState state;
+    int attempts, tries;
+    double wake_s; /* not before */
+} Turn;
+
+/* A slot: a task under way. */
+typedef struct Run {
+    HttpTask *task; /* NULL: the slot is free */
+    Turn *turn;
+    const HttpOptions *options;
     CURL *easy;
     struct curl_slist *lines;
-    char *url;              /* of the hop at hand */
-    double wake_s, heard_s; /* when to start; when the server last said something */
-    int hops, attempts, tries;
-    int64_t offset, ignored;
+    char *url;      /* of the hop at hand */
+    double heard_s; /* when the server last said something */
+    int hops;
+    int64_t ignored;
+    HttpRange range;
+    HttpHeaders headers;
     bool left_home;      /* a hop has led to another host: the token stays behind until the next attempt */
     bool begun;          /* begin was called for this answer */
     HttpVerdict verdict; /* what a callback decided when it is not GO */
     Error error;
     char curl_message[CURL_ERROR_SIZE];
 } Run;
+
+/* All of them. */
+typedef struct Engine {
+    CURLM *multi;
+    const HttpOptions *options;
+    HttpTask *tasks;
+    Turn *turns;
+    size_t n, first_open; /* those before it are done */
+    Run *runs;            /* [options->parallel] */
+    int active;
+} Engine;
 
 bool http_same_origin(const char *a, const char *b) {
     bool same = true;
@@ -101,7 +123,7 @@ static void keep_next_link(const char *line, size_t bytes, HttpHeaders *headers)
 
 static size_t on_header(char *line, size_t one, size_t bytes, void *argument) {
     Run *run = argument;
-    HttpHeaders *headers = &run->task->headers;
+    HttpHeaders *headers = &run->headers;
     run->heard_s = clock_seconds();
     if (bytes > 5 && memcmp(line, "HTTP/", 5) == 0) /* the head of a new answer */
         headers->etag[0] = headers->content_range[0] = headers->next_link[0] = 0;
@@ -121,9 +143,8 @@ static HttpVerdict begin_once(Run *run, long status) {
     if (run->begun)
         return HTTP_GO;
     run->begun = true;
-    return run->task->begin
-               ? run->task->begin(run->task->context, (int)status, &run->task->headers, &run->error)
-               : HTTP_GO;
+    return run->task->begin ? run->task->begin(run->task->context, (int)status, &run->headers, &run->error)
+                            : HTTP_GO;
 }
 
 static size_t on_body(char *data, size_t one, size_t bytes, void *argument) {
@@ -154,11 +175,18 @@ static void leave_hop(Run *run, CURLM *multi) {
 }
 
 static void set_request_lines(Run *run) {
-    char line[64];
+    char line[192];
+    const HttpRange *range = &run->range;
     run->lines = curl_slist_append(run->lines, "Accept-Encoding: identity");
-    if (run->offset > 0) {
-        snprintf(line, sizeof line, "%lld-", (long long)run->offset);
+    if (range->from > 0 || range->to >= 0) {
+        int used = snprintf(line, sizeof line, "%lld-", (long long)range->from);
+        if (range->to >= 0)
+            snprintf(line + used, sizeof line - (size_t)used, "%lld", (long long)range->to);
         curl_easy_setopt(run->easy, CURLOPT_RANGE, line);
+        if (range->if_range && *range->if_range == '"') { /* a weak ETag is no ground for joining bytes */
+            snprintf(line, sizeof line, "If-Range: %s", range->if_range);
+            run->lines = curl_slist_append(run->lines, line);
+        }
     }
     if (may_carry_token(run)) {
         curl_easy_setopt(run->easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
@@ -191,68 +219,94 @@ static int start_hop(Run *run, CURLM *multi, Error *error) {
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, run);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, run);
-    if (options->bytes_per_second > 0)
-        curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE,
-                         (curl_off_t)(options->bytes_per_second / options->parallel + 1));
     set_request_lines(run);
     run->begun = false;
     run->heard_s = clock_seconds();
     run->ignored = 0;
     run->verdict = HTTP_GO;
     run->curl_message[0] = 0;
-    run->state = RUN_ACTIVE;
     curl_multi_add_handle(multi, easy);
     return 0;
 }
 
-/* 0: started, waiting or done without a request; -1: failed. */
-static int start_attempt(Run *run, CURLM *multi, Error *error) {
-    HttpVerdict verdict = HTTP_GO;
-    run->offset = 0;
-    if (run->task->ready)
-        verdict = run->task->ready(run->task->context, &run->offset, error);
+/* ---- slots */
+
+static Run *free_slot(const Engine *engine) {
+    for (int i = 0; i < engine->options->parallel; i++)
+        if (!engine->runs[i].task)
+            return &engine->runs[i];
+    return NULL;
+}
+
+/* What the connections may take together is divided among those that are open. */
+static void share_rate(const Engine *engine) {
+    for (int i = 0; i < engine->options->parallel && engine->options->bytes_per_second > 0; i++)
+        if (engine->runs[i].easy)
+            curl_easy_setopt(engine->runs[i].easy, CURLOPT_MAX_RECV_SPEED_LARGE,
+                             (curl_off_t)(engine->options->bytes_per_second / engine->active + 1));
+}
+
+static void leave_slot(Engine *engine, Run *run) {
+    leave_hop(run, engine->multi);
+    free(run->url);
+    *run = (Run){.options = run->options};
+    engine->active--;
+    share_rate(engine);
+}
+
+/* Starts the task, or lets it wait, or finds it done without a request; -1: failed. */
+static int start_attempt(Engine *engine, size_t i, Error *error) {
+    HttpTask *task = &engine->tasks[i];
+    Turn *turn = &engine->turns[i];
+    HttpRange range = {.to = -1};
+    HttpVerdict verdict = task->ready ? task->ready(task->context, &range, error) : HTTP_GO;
     if (verdict == HTTP_FATAL)
         return -1;
-    if (verdict == HTTP_WAIT) {
-        run->wake_s = clock_seconds() + LOCK_POLL_MS / 1000.0;
+    if (verdict == HTTP_WAIT)
+        turn->wake_s = clock_seconds() + LOCK_POLL_MS / 1000.0;
+    if (verdict == HTTP_DONE)
+        turn->state = RUN_DONE;
+    if (verdict != HTTP_GO)
         return 0;
-    }
-    if (verdict == HTTP_DONE) {
-        run->state = RUN_DONE;
-        return 0;
-    }
-    free(run->url);
-    run->url = mem_strdup(run->task->url);
-    run->hops = 0;
-    run->left_home = false;
-    run->task->headers = (HttpHeaders){0};
-    return start_hop(run, multi, error);
+    Run *run = free_slot(engine);
+    run->task = task;
+    run->turn = turn;
+    run->range = range;
+    run->url = mem_strdup(task->url);
+    turn->state = RUN_ACTIVE;
+    engine->active++;
+    int result = start_hop(run, engine->multi, error);
+    share_rate(engine);
+    return result;
 }
 
 /* ---- what an answer means */
 
 /* Sets the task to be tried again after a pause, or fails with run->error when it was tried often enough. */
 static int try_again(Run *run, double pause_s, Error *error) {
+    Turn *turn = run->turn;
+    if (run->task->broken && run->task->broken(run->task->context, error))
+        return -1;
     if (run->task->progressed)
-        run->attempts = 0;
+        turn->attempts = 0;
     run->task->progressed = false;
-    run->attempts++;
-    run->tries++;
-    if (run->attempts >= MOST_ATTEMPTS || run->tries >= MOST_TRIES)
-        return error_set(error, "%s; gave up after %d attempts", run->error.message, run->tries);
+    turn->attempts++;
+    turn->tries++;
+    if (turn->attempts >= MOST_ATTEMPTS || turn->tries >= MOST_TRIES)
+        return error_set(error, "%s; gave up after %d attempts", run->error.message, turn->tries);
     if (pause_s < 0) {
         pause_s = run->options->retry_delay_ms / 1000.0;
-        for (int i = 1; i < run->attempts; i++)
+        for (int i = 1; i < turn->attempts; i++)
             pause_s *= 2;
     }
-    run->wake_s = clock_seconds() + pause_s;
-    run->state = RUN_WAITING;
+    turn->wake_s = clock_seconds() + pause_s;
+    turn->state = RUN_WAITING;
     return 0;
 }
 
 static int refused(const Run *run, long status, Error *error) {
     const HttpTask *task = run->task;
-    const char *code = task->headers.error_code, *page = task->page ? task->page : run->task->url;
+    const char *code = run->headers.error_code, *page = task->page ? task->page : run->task->url;
     bool with_token = run->options->token != NULL;
     if (strcmp(code, "GatedRepo") == 0)
         return error_set(error,
@@ -275,7 +329,7 @@ static int refused(const Run *run, long status, Error *error) {
     return error_set(error, "%s: %s answered HTTP %ld, expected 200", task->what, run->url, status);
 }
 
-static int follow(Run *run, CURLM *multi, Error *error) {
+static int follow(Engine *engine, Run *run, Error *error) {
     char *location = NULL;
     curl_easy_getinfo(run->easy, CURLINFO_REDIRECT_URL, &location);
     if (!location || (!text_starts_with(location, "http://") && !text_starts_with(location, "https://")))
@@ -290,10 +344,12 @@ static int follow(Run *run, CURLM *multi, Error *error) {
     char *next = mem_strdup(location);
     if (!http_same_origin(run->url, next))
         run->left_home = true;
-    leave_hop(run, multi);
+    leave_hop(run, engine->multi);
     free(run->url);
     run->url = next;
-    return start_hop(run, multi, error);
+    int result = start_hop(run, engine->multi, error);
+    share_rate(engine);
+    return result;
 }
 
 static bool may_pass(long status) {
@@ -321,7 +377,10 @@ static int settle(Run *run, HttpVerdict verdict, Error *error) {
     }
     if (verdict == HTTP_AGAIN)
         return try_again(run, -1, error);
-    run->state = RUN_DONE;
+    run->turn->state = verdict == HTTP_WAIT ? RUN_WAITING : RUN_DONE;
+    run->turn->wake_s = clock_seconds() + LOCK_POLL_MS / 1000.0;
+    if (verdict == HTTP_WAIT && run->task->broken)
+        return run->task->broken(run->task->context, error);
     return 0;
 }
 
@@ -345,7 +404,7 @@ static int broken(Run *run, CURLcode code, Error *error) {
     return -1;
 }
 
-static int on_done(Run *run, CURLM *multi, CURLcode code, Error *error) {
+static int on_done(Engine *engine, Run *run, CURLcode code, Error *error) {
     long status = 0;
     int result;
     curl_easy_getinfo(run->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -355,7 +414,7 @@ static int on_done(Run *run, CURLM *multi, CURLcode code, Error *error) {
     else if (!answered)
         result = broken(run, code, error);
     else if (status >= 300 && status < 400 && status != 304)
-        return follow(run, multi, error);
+        return follow(engine, run, error);
     else if (may_pass(status) || status == 416)
         result = busy(run, status, error);
     else if (status != 200 && status != 206)
@@ -365,76 +424,74 @@ static int on_done(Run *run, CURLM *multi, CURLcode code, Error *error) {
     else
         result = settle(run, run->task->finish ? run->task->finish(run->task->context, &run->error) : HTTP_GO,
                         error);
-    leave_hop(run, multi);
+    if (run->task->headers)
+        *run->task->headers = run->headers;
+    leave_slot(engine, run);
     return result;
 }
 
 /* ---- all tasks */
 
 /* Ends attempts whose server has fallen silent. */
-static int drop_stalled(Run *runs, size_t n, CURLM *multi, const HttpOptions *options, Error *error) {
-    for (size_t i = 0; i < n; i++) {
-        Run *run = &runs[i];
-        if (run->state != RUN_ACTIVE || clock_seconds() - run->heard_s < options->stall_s)
+static int drop_stalled(Engine *engine, Error *error) {
+    const HttpOptions *options = engine->options;
+    for (int i = 0; i < options->parallel; i++) {
+        Run *run = &engine->runs[i];
+        if (!run->task || clock_seconds() - run->heard_s < options->stall_s)
             continue;
-        leave_hop(run, multi);
         error_set(&run->error, "%s: nothing came from %.300s for %d s", run->task->what, run->url,
                   options->stall_s);
-        if (try_again(run, -1, error))
+        int result = try_again(run, -1, error);
+        leave_slot(engine, run);
+        if (result)
             return -1;
     }
     return 0;
 }
 
-/* Starts what is due; false in *more when nothing is left to do. */
-static int start_due(Run *runs, size_t n, CURLM *multi, const HttpOptions *options, bool *more,
-                     Error *error) {
-    int active = 0;
-    *more = false;
-    for (size_t i = 0; i < n; i++)
-        active += runs[i].state == RUN_ACTIVE;
-    for (size_t i = 0; i < n; i++) {
-        if (runs[i].state == RUN_WAITING && active < options->parallel && clock_seconds() >= runs[i].wake_s) {
-            if (start_attempt(&runs[i], multi, error))
-                return -1;
-            active += runs[i].state == RUN_ACTIVE;
-        }
-        *more = *more || runs[i].state != RUN_DONE;
-    }
+/* Starts what is due, in the order of the tasks. */
+static int start_due(Engine *engine, Error *error) {
+    double now_s = clock_seconds();
+    while (engine->first_open < engine->n && engine->turns[engine->first_open].state == RUN_DONE)
+        engine->first_open++;
+    for (size_t i = engine->first_open; i < engine->n && engine->active < engine->options->parallel; i++)
+        if (engine->turns[i].state == RUN_WAITING && now_s >= engine->turns[i].wake_s &&
+            start_attempt(engine, i, error))
+            return -1;
     return 0;
 }
 
-static int take_messages(CURLM *multi, Error *error) {
+static int take_messages(Engine *engine, Error *error) {
     int left;
-    for (CURLMsg *message; (message = curl_multi_info_read(multi, &left));) {
+    for (CURLMsg *message; (message = curl_multi_info_read(engine->multi, &left));) {
         if (message->msg != CURLMSG_DONE)
             continue;
         Run *run = NULL;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&run);
-        if (on_done(run, multi, message->data.result, error))
+        if (on_done(engine, run, message->data.result, error))
             return -1;
     }
     return 0;
 }
 
-static int run_all(Run *runs, size_t n, CURLM *multi, const HttpOptions *options, void (*tick)(void *),
-                   void *tick_context, Error *error) {
+static int run_all(Engine *engine, void (*tick)(void *), void *tick_context, Error *error) {
+    const HttpOptions *options = engine->options;
     int running;
     double ticked_s = clock_seconds();
-    for (bool more = true;;) {
+    for (;;) {
         if (options->stop && *options->stop)
             return error_set_kind(
                 error, ERROR_STOPPED,
                 "stopped; what has arrived is kept, and the same command goes on from there");
-        if (drop_stalled(runs, n, multi, options, error) || start_due(runs, n, multi, options, &more, error))
+        if (drop_stalled(engine, error) || start_due(engine, error))
             return -1;
-        if (!more)
+        if (engine->first_open == engine->n)
             return 0;
-        if (curl_multi_perform(multi, &running) != CURLM_OK)
+        if (curl_multi_perform(engine->multi, &running) != CURLM_OK)
             return error_set(error, "libcurl cannot go on with its transfers");
-        if (take_messages(multi, error))
+        if (take_messages(engine, error))
             return -1;
-        curl_multi_poll(multi, NULL, 0, running ? POLL_MS : 10, NULL);
+        curl_multi_poll(engine->multi, NULL, 0, running ? POLL_MS : 10, NULL);
         if (tick && clock_seconds() - ticked_s >= POLL_MS / 1000.0) {
             tick(tick_context);
             ticked_s = clock_seconds();
@@ -444,19 +501,20 @@ static int run_all(Run *runs, size_t n, CURLM *multi, const HttpOptions *options
 
 int http_run(HttpTask *tasks, size_t n, const HttpOptions *options, void (*tick)(void *), void *tick_context,
              Error *error) {
-    CURLM *multi = curl_multi_init();
-    if (!multi)
+    Engine engine = {.multi = curl_multi_init(), .options = options, .tasks = tasks, .n = n};
+    if (!engine.multi)
         return error_set(error, "libcurl cannot be started");
-    Run *runs = mem_alloc_zero(n + 1, sizeof *runs);
-    for (size_t i = 0; i < n; i++)
-        runs[i] = (Run){.task = &tasks[i], .options = options};
-    int result = run_all(runs, n, multi, options, tick, tick_context, error);
-    for (size_t i = 0; i < n; i++) {
-        leave_hop(&runs[i], multi);
-        free(runs[i].url);
-    }
-    free(runs);
-    curl_multi_cleanup(multi);
+    engine.turns = mem_alloc_zero(n + 1, sizeof *engine.turns);
+    engine.runs = mem_alloc_zero((size_t)options->parallel, sizeof *engine.runs);
+    for (int i = 0; i < options->parallel; i++)
+        engine.runs[i].options = options;
+    int result = run_all(&engine, tick, tick_context, error);
+    for (int i = 0; i < options->parallel; i++)
+        if (engine.runs[i].task)
+            leave_slot(&engine, &engine.runs[i]);
+    free(engine.runs);
+    free(engine.turns);
+    curl_multi_cleanup(engine.multi);
     return result;
 }
 
@@ -496,9 +554,7 @@ int http_get(Buffer *out, const char *url, const char *what, const char *page, s
                      .page = page,
                      .context = &document,
                      .begin = document_begin,
-                     .receive = document_receive};
-    int result = http_run(&task, 1, options, NULL, NULL, error);
-    if (headers)
-        *headers = task.headers;
-    return result;
+                     .receive = document_receive,
+                     .headers = headers};
+    return http_run(&task, 1, options, NULL, NULL, error);
 }

@@ -17,7 +17,7 @@ typedef struct HttpOptions {
     const char *token;        /* NULL: none */
     const char *token_origin; /* any URL of the only scheme, host and port that may see the token */
     int parallel, stall_s, retry_delay_ms;
-    int64_t bytes_per_second; /* 0: as fast as it goes */
+    int64_t bytes_per_second; /* of all connections together; 0: as fast as it goes */
     const volatile sig_atomic_t *stop;
 } HttpOptions;
 
@@ -32,9 +32,15 @@ typedef enum HttpVerdict {
     HTTP_GO = 0,
     HTTP_FATAL = -1, /* give up; the Error says why */
     HTTP_AGAIN = 1,  /* drop this attempt and try again; the Error says why, should it have been the last */
-    HTTP_WAIT = 2,   /* ready: not now, ask again soon */
+    HTTP_WAIT = 2,   /* not now, ask `ready` again soon; this attempt does not count */
     HTTP_DONE = 3    /* ready: nothing left to fetch */
 } HttpVerdict;
+
+/* Which bytes of a file are asked for. */
+typedef struct HttpRange {
+    int64_t from, to;     /* from 0 to -1 is the whole file, to -1 its end; else `to` is the last byte */
+    const char *if_range; /* the ETag that the file must still have, or all of it comes; "" or NULL: any */
+} HttpRange;
 
 /* One request and what is done with its answer. Callbacks run on the caller's thread. */
 typedef struct HttpTask {
@@ -42,15 +48,17 @@ typedef struct HttpTask {
     const char *what; /* for messages: "file config.json of amd/Zebra" */
     const char *page; /* what to visit when access is refused; NULL: nothing */
     void *context;
-    /* Before each attempt: GO, WAIT, DONE or FATAL; *offset is where the answer should begin. May be NULL. */
-    HttpVerdict (*ready)(void *context, int64_t *offset, Error *error);
+    /* Before each attempt: GO, WAIT, DONE or FATAL; *range is what the answer should hold. May be NULL. */
+    HttpVerdict (*ready)(void *context, HttpRange *range, Error *error);
     /* The head of a 200 or 206 answer, before its first byte. May be NULL. */
     HttpVerdict (*begin)(void *context, int status, const HttpHeaders *headers, Error *error);
     HttpVerdict (*receive)(void *context, const void *data, size_t bytes, Error *error);
+    /* An attempt has ended before its time, and another will follow. Non-zero gives up. May be NULL. */
+    int (*broken)(void *context, Error *error);
     /* The whole answer has come. May be NULL. */
     HttpVerdict (*finish)(void *context, Error *error);
-    bool progressed;     /* set by callbacks when new bytes were kept: the count of attempts starts over */
-    HttpHeaders headers; /* of the answer, for the caller */
+    bool progressed;      /* set by callbacks when new bytes were kept: the count of attempts starts over */
+    HttpHeaders *headers; /* receives those of the answer; NULL: nobody wants them */
 } HttpTask;
 
 /* Runs tasks until all are done or one has failed. `tick` (may be NULL) is called about ten times a second.

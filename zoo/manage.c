@@ -325,7 +325,8 @@ static void drop_refs(const Shelf *shelf, const ZooSnapshot *snapshot) {
 
 static int remove_from_shelf(const Shelf *shelf, const ZooSnapshot *snapshot, int64_t *freed, Error *error) {
     Buffer used = {0}, tree = {0};
-    char *snapshots = path_join(shelf->folder, "snapshots"), *blobs = path_join(shelf->folder, "blobs");
+    char *snapshots = path_join(shelf->folder, "snapshots"), *blobs = path_join(shelf->folder, "blobs"),
+         *note = path_join(shelf->folder, "unsettled");
     Sweep sweep = {.used = &used, .error = error};
     buffer_printf(&tree, "%s/trees/%s.json", shelf->folder, snapshot->commit);
     drop_refs(shelf, snapshot);
@@ -335,6 +336,8 @@ static int remove_from_shelf(const Shelf *shelf, const ZooSnapshot *snapshot, in
         walk_files(snapshots, note_use, &used);
         result = each_name(blobs, sweep_blob, &sweep);
         each_name(shelf->folder, remove_empty, NULL);
+        if (!file_exists(blobs))
+            unlink(note);
         rmdir(shelf->folder);
     }
     *freed = sweep.freed;
@@ -342,6 +345,7 @@ static int remove_from_shelf(const Shelf *shelf, const ZooSnapshot *snapshot, in
     buffer_free(&tree);
     free(snapshots);
     free(blobs);
+    free(note);
     return result;
 }
 

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "zoo/download.h"
@@ -21,10 +23,11 @@ typedef struct Pull {
     Shelf shelf;
     Hub hub;
     char *page;
+    int lock;   /* held while files are added; -1: not yet */
     bool *want; /* by file of the listing */
     Download *downloads;
     HttpTask *tasks;
-    size_t n;
+    size_t n, n_tasks;
     Progress progress;
 } Pull;
 
@@ -57,14 +60,20 @@ static void choose(Pull *pull) {
     }
 }
 
+/* A file with gaps takes less than its size. */
+static int64_t disk_bytes(const char *path) {
+    struct stat status;
+    return lstat(path, &status) == 0 ? (int64_t)status.st_blocks * 512 : 0;
+}
+
 static int check_space(const Pull *pull, Error *error) {
     int64_t needed = 0;
     struct statvfs disk;
     for (size_t i = 0; i < pull->n; i++) {
         const Download *download = &pull->downloads[i];
-        int64_t there = file_size(download->blob), begun = file_size(download->partial);
+        int64_t there = file_size(download->blob), begun = disk_bytes(download->partial.path);
         if (there != download->file->bytes)
-            needed += download->file->bytes - (begun > 0 && begun < download->file->bytes ? begun : 0);
+            needed += begun < download->file->bytes ? download->file->bytes - begun : 0;
     }
     if (statvfs(pull->shelf.folder, &disk) != 0)
         return error_set(error, "cannot ask for the free space of %s: %s", pull->shelf.folder,
@@ -81,34 +90,43 @@ static int check_space(const Pull *pull, Error *error) {
 static void show_progress(void *context) {
     Pull *pull = context;
     int64_t done = 0;
-    for (size_t i = 0; i < pull->n; i++) {
-        const Download *download = &pull->downloads[i];
-        done += download->done ? download->file->bytes : download->offset;
-    }
+    for (size_t i = 0; i < pull->n; i++)
+        done += download_have(&pull->downloads[i]);
     progress_update(&pull->progress, done / 1000);
+}
+
+/* Lays out a download for each wanted file, in as many tasks as it has parts. */
+static void prepare_downloads(Pull *pull, const char *second_store, int64_t *total, int64_t *there) {
+    const HubListing *listing = &pull->listing;
+    int64_t part_bytes = pull->options->part_bytes;
+    pull->downloads = mem_alloc_zero(listing->n + 1, sizeof *pull->downloads);
+    for (size_t i = 0; i < listing->n; i++)
+        pull->n_tasks += pull->want[i] ? download_n_parts(listing->files[i].bytes, part_bytes) : 0;
+    pull->tasks = mem_alloc_zero(pull->n_tasks + 1, sizeof *pull->tasks);
+    HttpTask *task = pull->tasks;
+    for (size_t i = 0; i < listing->n; i++) {
+        if (!pull->want[i])
+            continue;
+        Download *download = &pull->downloads[pull->n++];
+        download_begin(download, task, &pull->hub, &pull->name, &pull->shelf, listing->commit,
+                       &listing->files[i], pull->page, part_bytes);
+        download->second_store = second_store;
+        task += download->n_parts;
+        *total += download->file->bytes;
+        *there += file_size(download->blob) == download->file->bytes ? download->file->bytes : 0;
+    }
 }
 
 static int transfer(Pull *pull, Error *error) {
     int64_t total = 0, there = 0;
     char *stores[2];
     store_folders(stores);
-    pull->downloads = mem_alloc_zero(pull->listing.n + 1, sizeof *pull->downloads);
-    pull->tasks = mem_alloc_zero(pull->listing.n + 1, sizeof *pull->tasks);
-    for (size_t i = 0; i < pull->listing.n; i++) {
-        if (!pull->want[i])
-            continue;
-        Download *download = &pull->downloads[pull->n];
-        download_begin(download, &pull->tasks[pull->n++], &pull->hub, &pull->name, &pull->shelf,
-                       pull->listing.commit, &pull->listing.files[i], pull->page);
-        download->second_store = stores[1];
-        total += download->file->bytes;
-        there += file_size(download->blob) == download->file->bytes ? download->file->bytes : 0;
-    }
+    prepare_downloads(pull, stores[1], &total, &there);
     int result = check_space(pull, error);
     if (result == 0) {
         progress_begin(&pull->progress, pull->options->progress, pull->name.repository, "kB", there / 1000,
                        total / 1000);
-        result = http_run(pull->tasks, pull->n, &pull->hub.http, show_progress, pull, error);
+        result = http_run(pull->tasks, pull->n_tasks, &pull->hub.http, show_progress, pull, error);
     }
     if (result == 0) {
         progress_update(&pull->progress, total / 1000);
@@ -150,7 +168,13 @@ static int pull_online(Pull *pull, PullResult *out, Error *error) {
     if (hub_list(&pull->listing, &pull->hub, &pull->name, error))
         return -1;
     choose(pull);
-    if (shelf_prepare(&pull->shelf, error) || transfer(pull, error) || link_files(pull, error))
+    /* What a crash of the machine has damaged is put aside, and fetched again like anything that is missing.
+     */
+    if (shelf_prepare(&pull->shelf, error) ||
+        (shelf_settle(&pull->shelf, error) && error->kind != ERROR_CHECK))
+        return -1;
+    if (shelf_begin_writing(&pull->shelf, &pull->lock, error) || transfer(pull, error) ||
+        link_files(pull, error))
         return -1;
     report(pull, out);
     out->folder = shelf_snapshot(&pull->shelf, pull->listing.commit);
@@ -187,6 +211,8 @@ static int find_offline(const HubName *name, PullResult *out, Error *error) {
 static void pull_close(Pull *pull) {
     for (size_t i = 0; i < pull->n; i++)
         download_end(&pull->downloads[i]);
+    if (pull->lock >= 0)
+        close(pull->lock);
     free(pull->downloads);
     free(pull->tasks);
     free(pull->want);
@@ -199,7 +225,7 @@ static void pull_close(Pull *pull) {
 
 int zoo_pull(PullResult *out, const char *name, const PullOptions *options, Error *error) {
     Registry registry;
-    Pull pull = {.options = options};
+    Pull pull = {.options = options, .lock = -1};
     *out = (PullResult){0};
     if (zoo_registry_open(&registry, options->registry_file, error))
         return -1;

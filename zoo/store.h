@@ -5,6 +5,7 @@
  *     models--ORG--NAME/snapshots/COMMIT/PATH  a link to a blob
  *     models--ORG--NAME/refs/REVISION          a commit
  *     models--ORG--NAME/trees/COMMIT.json      the hub's list of files, sizes and hashes
+ *     models--ORG--NAME/unsettled              files were added that the disk may not have yet (settle.c)
  *     .locks/models--ORG--NAME/HASH.lock       held while a blob is fetched
  *
  * Invariant: a file in blobs/ without a suffix is complete and was verified when it got its name. */
@@ -23,6 +24,19 @@ void shelf_close(Shelf *shelf);
 
 /* Creates the folders that a pull writes to. */
 int shelf_prepare(const Shelf *shelf, Error *error);
+/* Before the first file gets its name: notes that the disk may lag behind. *lock is a descriptor, to be
+ * closed (if it is not -1) when all is done. */
+int shelf_begin_writing(const Shelf *shelf, int *lock, Error *error);
+/* Before files are used: if the machine went down before the disk had them, hashes them all and puts aside
+ * those that it does not have. ERROR_CHECK if there are any. */
+int shelf_settle(const Shelf *shelf, Error *error);
+/* The same for the repository of a snapshot of our store; nothing to do in another. */
+int snapshot_settle(const ZooSnapshot *snapshot, Error *error);
+
+/* Takes the file at `path` in as the blob `hash`: by a second name for its bytes, or by a copy where they lie
+ * on another file system. -1 (without an Error) if its bytes hash to something else or it cannot be read. */
+int shelf_take(const Shelf *shelf, const char *path, const char *hash);
+
 /* Paths inside; new strings. */
 char *shelf_blob(const Shelf *shelf, const char *hash, const char *suffix);
 char *shelf_lock(const Shelf *shelf, const char *hash);

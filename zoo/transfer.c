@@ -97,40 +97,66 @@ static int copy_bytes(int from, int to, Digest *digest, const char *path, Error 
     return result;
 }
 
-static int copy_blob(Transfer *transfer, const HubFile *file, Error *error) {
+/* Copies the file at `source` into the blob `hash`; -1 with `hex` what its bytes hash to if that is not it,
+ * with hex "" and an Error if something else went wrong. */
+static int copy_file(const Shelf *to_shelf, const char *source, const char *hash, int64_t bytes,
+                     char hex[DIGEST_HEX], Error *error) {
     Buffer suffix = {0};
     buffer_printf(&suffix, ".%ld.incomplete", (long)getpid());
-    char *source = shelf_blob(&transfer->from, file->hash, ""),
-         *blob = shelf_blob(&transfer->to, file->hash, ""),
-         *partial = shelf_blob(&transfer->to, file->hash, suffix.data), hex[DIGEST_HEX];
-    int result = 0, from = -1, to = -1;
-    if (file_size(blob) != file->bytes) {
-        Digest *digest = digest_begin(file->hash, file->bytes);
-        from = open(source, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        to = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (from < 0 || to < 0)
-            result = error_set(error, "cannot open %s: %s", from < 0 ? source : partial, strerror(errno));
-        else
-            result = copy_bytes(from, to, digest, source, error);
+    char *blob = shelf_blob(to_shelf, hash, ""), *partial = shelf_blob(to_shelf, hash, suffix.data);
+    int from = open(source, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), result;
+    int to = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    Digest *digest = digest_begin(hash, bytes);
+    hex[0] = 0;
+    if (from < 0 || to < 0)
+        result = error_set(error, "cannot open %s: %s", from < 0 ? source : partial, strerror(errno));
+    else
+        result = copy_bytes(from, to, digest, source, error);
+    if (result == 0) {
         digest_end(digest, hex);
-        if (result == 0 && strcmp(hex, file->hash) != 0)
-            result = error_set_kind(error, ERROR_CHECK,
-                                    "%s of %s: its bytes hash to %s, expected %s; nothing was taken",
-                                    file->path, transfer->from.name, hex, file->hash);
-        if (result == 0 && (fdatasync(to) != 0 || rename(partial, blob) != 0))
+        result = strcmp(hex, hash) == 0 ? 0 : -1;
+        if (result == 0 && (fdatasync(to) != 0 || rename(partial, blob) != 0)) {
+            hex[0] = 0;
             result = error_set(error, "cannot finish %s: %s", blob, strerror(errno));
-        if (result && to >= 0)
-            unlink(partial);
-        transfer->copied += result == 0 ? file->bytes : 0;
+        }
+    } else {
+        digest_free(digest);
     }
+    if (result && to >= 0)
+        unlink(partial);
     if (from >= 0)
         close(from);
     if (to >= 0)
         close(to);
     buffer_free(&suffix);
-    free(source);
     free(blob);
     free(partial);
+    return result;
+}
+
+int shelf_take(const Shelf *shelf, const char *path, const char *hash) {
+    char hex[DIGEST_HEX], *blob = shelf_blob(shelf, hash, "");
+    int result = digest_file(path, hash, hex, NULL) || strcmp(hex, hash) != 0 ? -1 : link(path, blob);
+    if (result != 0 && errno == EXDEV)
+        result = copy_file(shelf, path, hash, file_size(path), hex, NULL);
+    free(blob);
+    return result;
+}
+
+static int copy_blob(Transfer *transfer, const HubFile *file, Error *error) {
+    char *source = shelf_blob(&transfer->from, file->hash, ""),
+         *blob = shelf_blob(&transfer->to, file->hash, ""), hex[DIGEST_HEX];
+    int result = 0;
+    if (file_size(blob) != file->bytes) {
+        result = copy_file(&transfer->to, source, file->hash, file->bytes, hex, error);
+        if (result && hex[0])
+            error_set_kind(error, ERROR_CHECK,
+                           "%s of %s: its bytes hash to %s, expected %s; nothing was taken", file->path,
+                           transfer->from.name, hex, file->hash);
+        transfer->copied += result == 0 ? file->bytes : 0;
+    }
+    free(source);
+    free(blob);
     return result;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "zoo/store.h"
 
 #define DEMO_PREFIX "zoo/demo/model/"
 
@@ -75,7 +76,7 @@ static int resolve_stored(const char *name, char **folder, Error *error) {
         result = error_set_kind(error, ERROR_USAGE,
                                 "model %s is not on this machine; `zeval pull %s` fetches it from the hub",
                                 name, name);
-    else
+    else if ((result = snapshot_settle(&snapshots[0], error)) == 0)
         *folder = mem_strdup(snapshots[0].folder);
     arena_free(&arena);
     return result;

@@ -92,12 +92,13 @@ typedef struct PullOptions {
     bool offline;              /* only look at what is here */
     bool all;                  /* every file of the repository, not only what a runtime reads */
     const char *const *include;
-    size_t n_include; /* shell patterns of further files to take */
-    int parallel;     /* files at once; 0: 4 */
-    int64_t bytes_per_second;
-    int stall_s;        /* give up on a silent connection after this; 0: 30 */
-    int retry_delay_ms; /* first pause between attempts, doubling; 0: 500 */
-    FILE *progress;     /* NULL: silent */
+    size_t n_include;   /* shell patterns of further files to take */
+    int parallel;       /* connections; 0: 4 */
+    int64_t part_bytes; /* a larger file is fetched in parts of this size side by side; 0: as suits it */
+    int64_t bytes_per_second; /* 0: as fast as it goes */
+    int stall_s;              /* give up on a silent connection after this; 0: 30 */
+    int retry_delay_ms;       /* first pause between attempts, doubling; 0: 500 */
+    FILE *progress;           /* NULL: silent */
     const volatile sig_atomic_t *stop;
 } PullOptions;
 

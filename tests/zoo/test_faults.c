@@ -2,6 +2,7 @@
 #include "tests/zoo/tests.h"
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,28 +11,49 @@ static const struct {
     HubFault fault;
     long long argument;
 } passing[] = {
-    {PART_CONTENT, FAULT_CUT, 1000000}, {PART_CONTENT, FAULT_SHORT, 1000000},
-    {PART_CONTENT, FAULT_FLIP, 0},      {PART_CONTENT, FAULT_STALL, 500000},
-    {PART_CONTENT, FAULT_BUSY, 1},      {PART_CONTENT, FAULT_BROKEN, 0},
-    {PART_CONTENT, FAULT_HTML, 0},      {PART_CONTENT, FAULT_ENDLESS, 0},
-    {PART_CONTENT, FAULT_DROP, 0},      {PART_RESOLVE, FAULT_BROKEN, 0},
-    {PART_RESOLVE, FAULT_DROP, 0},      {PART_RESOLVE, FAULT_OTHER_COMMIT, 0},
-    {PART_RESOLVE, FAULT_HTML, 0},      {PART_API, FAULT_BROKEN, 0},
-    {PART_API, FAULT_DROP, 0},          {PART_API, FAULT_BUSY, 0},
+    {PART_CONTENT, FAULT_CUT, 1000000},
+    {PART_CONTENT, FAULT_SHORT, 1000000},
+    {PART_CONTENT, FAULT_FLIP, 0},
+    {PART_CONTENT, FAULT_STALL, 500000},
+    {PART_CONTENT, FAULT_BUSY, 1},
+    {PART_CONTENT, FAULT_BROKEN, 0},
+    {PART_CONTENT, FAULT_HTML, 0},
+    {PART_CONTENT, FAULT_ENDLESS, 0},
+    {PART_CONTENT, FAULT_DROP, 0},
+    {PART_CONTENT, FAULT_CHANGED, 0},
+    {PART_CONTENT, FAULT_NO_RANGES, 0},
+    {PART_CONTENT, FAULT_WRONG_RANGE, 0},
+    {PART_RESOLVE, FAULT_BROKEN, 0},
+    {PART_RESOLVE, FAULT_DROP, 0},
+    {PART_RESOLVE, FAULT_OTHER_COMMIT, 0},
+    {PART_RESOLVE, FAULT_HTML, 0},
+    {PART_API, FAULT_BROKEN, 0},
+    {PART_API, FAULT_DROP, 0},
+    {PART_API, FAULT_BUSY, 0},
 };
 
-static void test_faults_that_pass_are_overcome(void **state) {
-    (void)state;
+static void overcome_faults(int64_t part_bytes) {
     for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
         void *fresh;
         PullResult result;
         assert_int_equal(world_open(&fresh), 0);
         World *world = fresh;
+        world->options.part_bytes = part_bytes;
         hub_server_fault(world->hub, passing[i].part, passing[i].fault, passing[i].argument, 1);
         pull_and_check(world, &result);
         pull_result_free(&result);
         assert_int_equal(world_close(&fresh), 0);
     }
+}
+
+static void test_faults_that_pass_are_overcome(void **state) {
+    (void)state;
+    overcome_faults(0);
+}
+
+static void test_faults_in_one_of_many_ranges_are_overcome(void **state) {
+    (void)state;
+    overcome_faults(WEIGHTS_BYTES / 5);
 }
 
 static const struct {
@@ -151,6 +173,104 @@ static void test_ranges_ignored_or_wrong(void **state) {
     free(blob);
 }
 
+/* What a server's lists and answers may not do while a file is fetched in parts, however often. */
+static void test_a_file_in_parts(void **state) {
+    World *world = *state;
+    PullResult result;
+    world->options.part_bytes = 100000;
+    pull_and_check(world, &result);
+    HubCounts counts = hub_server_counts(world->hub);
+    assert_true(counts.requests[PART_CONTENT] >= WEIGHTS_BYTES / 100000);
+    assert_true(counts.if_ranges > 0);
+    assert_int_equal(counts.content_bytes, result.bytes);
+    pull_result_free(&result);
+}
+
+static void test_a_server_without_ranges_gives_the_whole_file_once(void **state) {
+    World *world = *state;
+    PullResult result;
+    world->options.part_bytes = WEIGHTS_BYTES / 3;
+    world->options.parallel = 1;
+    hub_server_fault(world->hub, PART_CONTENT, FAULT_NO_RANGES, 0, -1);
+    pull_and_check(world, &result);
+    assert_int_equal(hub_server_counts(world->hub).requests[PART_CONTENT], 1);
+    pull_result_free(&result);
+}
+
+/* A file that changes on the server between two ranges is noticed at once, and its bytes are never joined. */
+static void test_a_file_that_changes_between_ranges(void **state) {
+    World *world = *state;
+    PullResult result;
+    world->options.part_bytes = WEIGHTS_BYTES / 6;
+    world->options.parallel = 1;
+    hub_server_fault(world->hub, PART_CONTENT, FAULT_CHANGED, 0, 1);
+    pull_and_check(world, &result);
+    char *aside = world_path(world, "hub/models--test--model/blobs/%s.mismatch",
+                             hub_server_hash(world->hub, "model.safetensors"));
+    assert_false(file_exists(aside)); /* it did not take the hash to notice */
+    free(aside);
+    pull_result_free(&result);
+}
+
+/* A pull that is stopped keeps every part's bytes; the next one fetches the rest only. */
+static void test_parts_are_taken_up(void **state) {
+    World *world = *state;
+    PullResult result;
+    volatile sig_atomic_t *stop =
+        mmap(NULL, sizeof *stop, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    world->options.part_bytes = WEIGHTS_BYTES / 4;
+    world->options.stop = stop;
+    hub_server_throttle(world->hub, 1 << 20);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        Error error = {0};
+        _exit(zoo_pull(&result, "test/model", &world->options, &error) ? error.kind : 0);
+    }
+    while (hub_server_counts(world->hub).requests[PART_CONTENT] < 4)
+        usleep(10000);
+    usleep(300000);
+    *stop = 1;
+    int status;
+    waitpid(child, &status, 0);
+    assert_int_equal(WEXITSTATUS(status), ERROR_STOPPED);
+    *stop = 0;
+    hub_server_throttle(world->hub, 0);
+    pull_and_check(world, &result);
+    assert_in_range(result.bytes_fetched, 1, result.bytes - 1);
+    pull_result_free(&result);
+    munmap((void *)stop, sizeof *stop);
+}
+
+/* The record of parts may be anything; what it claims is believed only as far as the hash is right. */
+static void test_a_damaged_record_of_parts(void **state) {
+    World *world = *state;
+    PullResult result;
+    const char *hash = hub_server_hash(world->hub, "model.safetensors");
+    char *partial = world_path(world, "hub/models--test--model/blobs/%s.parts", hash),
+         *blob = world_path(world, "hub/models--test--model/blobs/%s", hash), *folder = path_folder(partial);
+    world->options.part_bytes = WEIGHTS_BYTES / 4;
+    assert_int_equal(file_make_directories(folder, NULL), 0);
+    Random random;
+    random_seed(&random, 3);
+    for (int i = 0; i < 20; i++) {
+        size_t bytes = WEIGHTS_BYTES + random_below(&random, 4096);
+        char *text = mem_alloc_zero(1, bytes);
+        memcpy(text + WEIGHTS_BYTES, "zeval parts 1\n",
+               bytes - WEIGHTS_BYTES < 16 ? bytes - WEIGHTS_BYTES : 16);
+        for (size_t k = WEIGHTS_BYTES + 16; k < bytes && i % 2; k++)
+            text[k] = (char)random_u32(&random);
+        assert_int_equal(file_write_atomic(partial, text, bytes, NULL), 0);
+        pull_and_check(world, &result);
+        pull_result_free(&result);
+        unlink(blob);
+        free(text);
+    }
+    free(partial);
+    free(blob);
+    free(folder);
+}
+
 static void test_a_refusal_without_a_token_asks_for_one(void **state) {
     World *world = *state;
     unsetenv("HF_TOKEN");
@@ -226,8 +346,9 @@ static void test_random_faults_and_kills_corrupt_nothing(void **state) {
     World *world = *state;
     const char *wanted = getenv("ZEVAL_PULLS");
     int n = wanted ? atoi(wanted) : 20;
-    static const HubFault faults[] = {FAULT_NONE, FAULT_CUT,  FAULT_SHORT,     FAULT_FLIP,       FAULT_BROKEN,
-                                      FAULT_DROP, FAULT_HTML, FAULT_NO_RANGES, FAULT_WRONG_RANGE};
+    static const HubFault faults[] = {FAULT_NONE,        FAULT_CUT,    FAULT_SHORT, FAULT_FLIP,
+                                      FAULT_BROKEN,      FAULT_DROP,   FAULT_HTML,  FAULT_NO_RANGES,
+                                      FAULT_WRONG_RANGE, FAULT_CHANGED};
     Random random;
     PullResult result;
     random_seed(&random, 20);
@@ -236,6 +357,8 @@ static void test_random_faults_and_kills_corrupt_nothing(void **state) {
         hub_server_fault(world->hub, (HubPart)random_below(&random, 3),
                          faults[random_below(&random, sizeof faults / sizeof *faults)],
                          (long long)random_below(&random, WEIGHTS_BYTES), (int)random_below(&random, 4));
+        /* In one piece, or in few or many parts; a change drops what an earlier pull left. */
+        world->options.part_bytes = random_below(&random, 2) ? WEIGHTS_BYTES / (int64_t)(1 + i % 7 * 5) : 0;
         fflush(NULL);
         pid_t child = fork();
         if (child == 0) {
@@ -265,11 +388,17 @@ static void test_random_faults_and_kills_corrupt_nothing(void **state) {
 int run_fault_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_faults_that_pass_are_overcome),
+        cmocka_unit_test(test_faults_in_one_of_many_ranges_are_overcome),
         cmocka_unit_test(test_faults_that_last_are_named),
         HERE(test_a_cut_download_goes_on_where_it_was),
         HERE(test_a_partial_file_is_taken_up),
         HERE(test_wrong_bytes_are_kept_aside),
         HERE(test_ranges_ignored_or_wrong),
+        HERE(test_a_file_in_parts),
+        HERE(test_a_server_without_ranges_gives_the_whole_file_once),
+        HERE(test_a_file_that_changes_between_ranges),
+        HERE(test_parts_are_taken_up),
+        HERE(test_a_damaged_record_of_parts),
         HERE(test_a_refusal_without_a_token_asks_for_one),
         HERE(test_nobody_listens),
         HERE(test_certificates_are_verified),

@@ -115,33 +115,41 @@ static void send_file_bytes(Exchange *exchange, const ServedFile *file, size_t f
     pthread_mutex_unlock(&exchange->server->lock);
 }
 
-static size_t range_start(const Exchange *exchange) {
-    const char *range = strcasestr(exchange->request, "\r\nrange: bytes=");
-    return range ? (size_t)strtoull(range + 15, NULL, 10) : 0;
+/* The value of a request's header up to the line's end, NULL if it has none. */
+static const char *find_header(const Exchange *exchange, const char *name, char *out, size_t room) {
+    char line[64];
+    snprintf(line, sizeof line, "\r\n%s: ", name);
+    const char *at = strcasestr(exchange->request, line);
+    if (!at)
+        return NULL;
+    at += strlen(line);
+    snprintf(out, room, "%.*s", (int)strcspn(at, "\r"), at);
+    return out;
 }
 
-static void send_file(Exchange *exchange, const ServedFile *file, const char *headers) {
+/* Which bytes are to be sent, [*from, *to); true if the request asks for some of them. */
+static bool asked_range(const Exchange *exchange, const char *etag, size_t *from, size_t *to) {
+    char range[64], if_range[128];
+    unsigned long long first = 0, last = 0;
+    if (exchange->fault.fault == FAULT_NO_RANGES || !find_header(exchange, "range", range, sizeof range) ||
+        (find_header(exchange, "if-range", if_range, sizeof if_range) && strcmp(if_range, etag) != 0))
+        return false;
+    int n = sscanf(range, "bytes=%llu-%llu", &first, &last);
+    if (n < 1 || first > *to)
+        return false;
+    *from = (size_t)first;
+    if (n == 2 && last + 1 < *to)
+        *to = (size_t)last + 1;
+    return true;
+}
+
+static void send_content(Exchange *exchange, const ServedFile *file, size_t from, size_t to) {
     HubFault fault = exchange->fault.fault;
-    size_t argument = (size_t)exchange->fault.argument, from = range_start(exchange), to = file->bytes;
-    Buffer head = {0};
-    if (fault == FAULT_NO_RANGES || from > to)
-        from = 0;
-    if (fault == FAULT_SHORT && argument < to)
-        to = argument > from ? argument : from;
-    buffer_printf(&head, "HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: application/octet-stream\r\n%s",
-                  from ? "206 Partial Content" : "200 OK", headers);
-    if (from)
-        buffer_printf(&head, "Content-Range: bytes %zu-%zu/%zu\r\n", from + (fault == FAULT_WRONG_RANGE),
-                      to - 1, file->bytes);
-    buffer_printf(&head, "Content-Length: %zu\r\n\r\n", to - from);
-    send_all(exchange, head.data, head.size);
-    buffer_free(&head);
-    if (strcmp(exchange->method, "HEAD") == 0)
-        return;
+    size_t argument = (size_t)exchange->fault.argument;
     if ((fault == FAULT_CUT || fault == FAULT_STALL || fault == FAULT_NO_RANGES) && to > from + argument &&
         argument > 0)
         to = from + argument;
-    if (fault == FAULT_FLIP && to > from) {
+    if ((fault == FAULT_FLIP || fault == FAULT_CHANGED) && to > from) {
         char flipped = (char)(file->data[from] ^ 1);
         send_all(exchange, &flipped, 1);
         from++;
@@ -149,6 +157,31 @@ static void send_file(Exchange *exchange, const ServedFile *file, const char *he
     send_file_bytes(exchange, file, from, to);
     if (fault == FAULT_STALL)
         hold(exchange);
+}
+
+static void send_file(Exchange *exchange, const ServedFile *file, const char *headers) {
+    HubFault fault = exchange->fault.fault;
+    size_t from = 0, to = file->bytes;
+    char etag[DIGEST_HEX + 2];
+    Buffer head = {0};
+    snprintf(etag, sizeof etag, "\"%s\"", file->hash);
+    if (fault == FAULT_CHANGED)
+        etag[1] = etag[1] == '0' ? '1' : '0';
+    bool part = asked_range(exchange, etag, &from, &to);
+    size_t last = to, argument = (size_t)exchange->fault.argument;
+    if (fault == FAULT_SHORT && argument < to)
+        to = argument > from ? argument : from;
+    buffer_printf(
+        &head, "HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: application/octet-stream\r\nETag: %s\r\n%s",
+        part ? "206 Partial Content" : "200 OK", etag, headers);
+    if (part)
+        buffer_printf(&head, "Content-Range: bytes %zu-%zu/%zu\r\n", from + (fault == FAULT_WRONG_RANGE),
+                      last - 1, file->bytes);
+    buffer_printf(&head, "Content-Length: %zu\r\n\r\n", to - from);
+    send_all(exchange, head.data, head.size);
+    buffer_free(&head);
+    if (strcmp(exchange->method, "HEAD") != 0)
+        send_content(exchange, file, from, to);
 }
 
 /* ---- faults that are whole answers; true if the request is done with */
@@ -250,7 +283,7 @@ static void answer_resolve(Exchange *exchange) {
         return;
     }
     if (!file->large) {
-        snprintf(headers, sizeof headers, "ETag: \"%s\"\r\nX-Repo-Commit: %s\r\n", file->git_id, commit);
+        snprintf(headers, sizeof headers, "X-Repo-Commit: %s\r\n", commit);
         send_file(exchange, file, headers);
         return;
     }
@@ -265,9 +298,7 @@ static void answer_content(Exchange *exchange) {
     const char *hash = exchange->target + strlen("/content/");
     for (size_t i = 0; i < exchange->server->n_files; i++)
         if (strcmp(exchange->server->files[i].hash, hash) == 0) {
-            char headers[256];
-            snprintf(headers, sizeof headers, "ETag: \"%s\"\r\n", hash);
-            send_file(exchange, &exchange->server->files[i], headers);
+            send_file(exchange, &exchange->server->files[i], "");
             return;
         }
     send_text(exchange, "404 Not Found", "", "none");
@@ -284,6 +315,7 @@ static void account(Exchange *exchange) {
     server->counts.requests[exchange->part]++;
     server->counts.tokens[exchange->part] += strcasestr(exchange->request, "\r\nauthorization:") != NULL;
     server->counts.ranges += strcasestr(exchange->request, "\r\nrange:") != NULL;
+    server->counts.if_ranges += strcasestr(exchange->request, "\r\nif-range:") != NULL;
     if (fault->left != 0) {
         exchange->fault = *fault;
         fault->left -= fault->left > 0;

@@ -25,6 +25,7 @@ typedef enum HubFault {
     FAULT_HTML,         /* a web page where JSON or a file is due */
     FAULT_ENDLESS,      /* a body without end */
     FAULT_OTHER_COMMIT, /* X-Repo-Commit of another commit */
+    FAULT_CHANGED,      /* the content is that of another state of the file, with an ETag of its own */
     FAULT_DROP          /* close without an answer */
 } HubFault;
 
@@ -58,6 +59,7 @@ typedef struct HubCounts {
     int requests[3];         /* by part */
     int tokens[3];           /* requests that carried an Authorization header */
     int ranges;              /* requests with a Range */
+    int if_ranges;           /* of these, with If-Range */
     long long content_bytes; /* file bytes sent */
 } HubCounts;
 HubCounts hub_server_counts(HubServer *server);
