@@ -83,7 +83,7 @@ static void add_tasks(Facts *facts) {
     TaskListing *listings;
     size_t n;
     char *cache = zoo_cache_folder();
-    if (task_list(NULL, &facts->arena, &listings, &n, &error) == 0)
+    if (task_list(NULL, COMPAT_MAIN, &facts->arena, &listings, &n, &error) == 0)
         add(facts, "built-in tasks", arena_printf(&facts->arena, "%zu tasks, groups and tags", n));
     else
         add(facts, "built-in tasks", arena_printf(&facts->arena, "FAIL: %s", error.message));

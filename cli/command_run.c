@@ -92,7 +92,9 @@ int command_run(int argc, char **argv, Error *error) {
                     "  zeval run --model ./m --tasks mmlu --num-fewshot 5 --data ./datasets --db mmlu.db",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
-    int result = parsed ? parsed : run(&a, error);
-    option_list_free(&a.selection.tasks);
+    int result = parsed;
+    if (!parsed)
+        result = selection_prepare(&a.selection, error) || run(&a, error) ? -1 : 0;
+    selection_free(&a.selection);
     return result < 0 ? -1 : 0;
 }

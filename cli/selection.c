@@ -3,6 +3,26 @@
 
 #include <stdlib.h>
 
+int selection_compat(const char *profile, Compat *out, Error *error) {
+    *out = COMPAT_MAIN;
+    if (!profile || compat_parse(profile, out))
+        return 0;
+    return error_set_kind(error, ERROR_USAGE, "--compat: found '%s'; 'main' or 'v0.4.0' was expected",
+                          profile);
+}
+
+int selection_prepare(Selection *selection, Error *error) {
+    if (selection_compat(selection->profile, &selection->compat, error))
+        return -1;
+    if (selection->limit > 0 && selection->samples)
+        return error_set_kind(error, ERROR_USAGE, "--limit and --samples cannot both choose the documents");
+    return 0;
+}
+
+void selection_free(Selection *selection) {
+    option_list_free(&selection->tasks);
+}
+
 TaskOptions selection_task_options(const Selection *selection, Log *log) {
     const char *data = selection->data ? selection->data : getenv("ZEVAL_DATA");
     return (TaskOptions){.names = selection->tasks.items,
@@ -12,7 +32,10 @@ TaskOptions selection_task_options(const Selection *selection, Log *log) {
                          .num_fewshot = (int)selection->num_fewshot,
                          .limit = selection->limit,
                          .fewshot_seed = (uint64_t)selection->fewshot_seed,
-                         .log = log};
+                         .log = log,
+                         .compat = selection->compat,
+                         .system_instruction = selection->system_instruction,
+                         .samples = selection->samples};
 }
 
 Log verbosity_log(const Verbosity *verbosity) {

@@ -13,6 +13,9 @@ typedef struct Selection {
     const char *data, *include_path;
     int64_t num_fewshot, fewshot_seed; /* num_fewshot -1: the task's own */
     double limit;
+    const char *profile; /* as given; NULL: main */
+    const char *samples, *system_instruction;
+    Compat compat; /* what selection_prepare made of it */
 } Selection;
 
 #define SELECTION_DEFAULTS                                                                                   \
@@ -31,9 +34,22 @@ typedef struct Selection {
     {"fewshot-seed", "N", OPTION_INT, &(s).fewshot_seed, 0, 4294967295.0, false, \
      "seed of the draw of examples (default 1234, lm-eval's)"}, \
     {"limit", "N", OPTION_NUMBER, &(s).limit, 1e-9, 1e12, false, \
-     "only the first N documents of each task; below 1, that fraction"}
+     "only the first N documents of each task; below 1, that fraction"}, \
+    {"samples", "FILE", OPTION_TEXT, &(s).samples, 0, 0, false, \
+     "JSON {\"TASK\": [document ids]}: only these documents of the tasks it names"}, \
+    {"system-instruction", "TEXT", OPTION_TEXT, &(s).system_instruction, 0, 0, false, \
+     "text before the description, lm-eval's --system_instruction"}, \
+    COMPAT_OPTION((s).profile)
+#define COMPAT_OPTION(profile) \
+    {"compat", "NAME", OPTION_TEXT, &(profile), 0, 0, false, \
+     "whose prompts and numbers: main, or v0.4.0 of December 2023\n(default main)"}
 /* clang-format on */
 
+/* Checks what the options say and settles it; before selection_task_options. */
+int selection_prepare(Selection *selection, Error *error);
+void selection_free(Selection *selection);
+/* NULL is main. */
+int selection_compat(const char *profile, Compat *out, Error *error);
 /* The tasks room's options; they borrow from `selection`. */
 TaskOptions selection_task_options(const Selection *selection, Log *log);
 

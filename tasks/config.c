@@ -15,7 +15,8 @@ typedef enum KeyUse {
     KEY_IGNORED,  /* has no effect on prompts or scores */
     KEY_REFUSED,  /* would change them in a way that is not supported */
     KEY_GENERATE, /* of tasks that generate text */
-    KEY_GROUP     /* a group's */
+    KEY_GROUP,    /* a group's */
+    KEY_EITHER    /* a group's or a task's */
 } KeyUse;
 
 static const struct {
@@ -40,9 +41,9 @@ static const struct {
                   {"filter_list", KEY_READ},
                   {"gen_prefix", KEY_READ},
                   {"generation_kwargs", KEY_GENERATE},
-                  {"group", KEY_GROUP},
-                  {"group_alias", KEY_GROUP},
-                  {"metadata", KEY_READ},
+                  {"group", KEY_EITHER}, /* of a task: a tag */
+                  {"group_alias", KEY_EITHER},
+                  {"metadata", KEY_EITHER},
                   {"metric_list", KEY_READ},
                   {"num_fewshot", KEY_READ},
                   {"output_type", KEY_READ},
@@ -50,9 +51,9 @@ static const struct {
                   {"process_results", KEY_READ},
                   {"repeats", KEY_READ},
                   {"should_decontaminate", KEY_IGNORED},
-                  {"tag", KEY_READ},
+                  {"tag", KEY_EITHER},
                   {"target_delimiter", KEY_READ},
-                  {"task", KEY_READ},
+                  {"task", KEY_EITHER},
                   {"task_alias", KEY_READ},
                   {"test_split", KEY_READ},
                   {"training_split", KEY_READ},
@@ -103,9 +104,7 @@ static int check_keys(const Reader *reader) {
         if (known_keys[k].use == KEY_REFUSED && value_truth(&pair->value))
             return error_set(reader->error, "%s:%u: the key '%s' is not supported",
                              reader->entry->key_files[i], pair->line, pair->key);
-        bool is_name = strcmp(pair->key, "task") == 0;
-        if ((known_keys[k].use == KEY_GROUP) != reader->entry->is_group && !is_name &&
-            strcmp(pair->key, "metadata") != 0 && strcmp(pair->key, "tag") != 0)
+        if ((known_keys[k].use == KEY_GROUP) != reader->entry->is_group && known_keys[k].use != KEY_EITHER)
             return error_set(reader->error, "%s:%u: the key '%s' does not belong into a %s's file",
                              reader->entry->key_files[i], pair->line, pair->key,
                              reader->entry->is_group ? "group" : "task");
@@ -132,7 +131,7 @@ const char *config_folder(Arena *arena, const char *file) {
 
 static int find_function(const Reader *reader, const Key *key, DocumentFunction **out) {
     const char *folder = config_folder(reader->arena, key->file);
-    *out = function_find(folder, key->value->as.text);
+    *out = function_find(folder, key->value->as.text, reader->entry->compat);
     if (*out)
         return 0;
     return config_fail(
@@ -144,7 +143,8 @@ static int find_function(const Reader *reader, const Key *key, DocumentFunction 
 
 static int compile(const Reader *reader, const Key *key, const char *text, const Template **out) {
     const char *where = arena_printf(reader->arena, "%s:%u: %s", key->file, key->value->line, key->name);
-    return template_compile(out, reader->arena, text, where, reader->error);
+    TemplateStyle style = reader->entry->compat == COMPAT_V0_4_0 ? TEMPLATE_TASK_V0_4_0 : TEMPLATE_TASK;
+    return template_compile(out, reader->arena, text, style, where, reader->error);
 }
 
 static int read_source(const Reader *reader, const Key *key, Source *out) {
@@ -186,6 +186,29 @@ static int read_prompt(const Reader *reader, Prompt *out) {
                    config_string(reader, "fewshot_delimiter", &out->fewshot_delimiter)
                ? -1
                : 0;
+}
+
+static int read_function(const Reader *reader, const Key *key, DocumentFunction **out) {
+    if (key->value->kind != VALUE_FUNCTION)
+        return config_fail(reader, key, "a !function was expected");
+    return find_function(reader, key, out);
+}
+
+static int read_process_docs(const Reader *reader, TaskConfig *out) {
+    Key key = config_key(reader, "process_docs");
+    return key.value ? read_function(reader, &key, &out->process_docs) : 0;
+}
+
+/* A template, or in v0.4.0 text that is taken as it is. */
+static int read_description(const Reader *reader, TaskConfig *out) {
+    Key key = config_key(reader, "description");
+    if (!key.value)
+        return 0;
+    if (key.value->kind == VALUE_STRING && reader->entry->compat == COMPAT_V0_4_0) {
+        out->description = (Source){.kind = SOURCE_VALUE, .value = *key.value};
+        return 0;
+    }
+    return read_source(reader, &key, &out->description);
 }
 
 static int read_sampler(const Reader *reader, const Key *key, TaskConfig *out) {
@@ -238,12 +261,28 @@ static int read_fewshot_key(const Reader *reader, const Key *key, TaskConfig *ou
         return read_sampler(reader, key, out);
     if (strcmp(key->name, "samples") == 0)
         return read_samples(reader, key, out);
+    if (strcmp(key->name, "process_docs") == 0)
+        return read_function(reader, key, &out->process_pool);
+    if (strcmp(key->name, "fewshot_indices") == 0)
+        return 0; /* upstream has the key and never looks at it */
     return config_fail(reader, key, "an unknown or unsupported key of fewshot_config");
+}
+
+/* What process_docs does to examples: it is not for literal samples, and v0.4.0 forgot it where the split is
+ * named. */
+static void settle_pool(const Reader *reader, TaskConfig *out) {
+    bool literal = !out->fewshot_split && out->fewshot_samples;
+    if (literal || (out->fewshot_split && reader->entry->compat == COMPAT_V0_4_0))
+        out->process_pool = NULL;
+    else if (!out->fewshot_split)
+        out->process_pool = out->process_docs;
 }
 
 static int read_fewshot(const Reader *reader, TaskConfig *out) {
     Key config = config_key(reader, "fewshot_config");
+    bool old = reader->entry->compat == COMPAT_V0_4_0;
     out->fewshot = out->prompt;
+    out->process_pool = out->process_docs;
     if (!config.value)
         return 0;
     if (config.value->kind != VALUE_DICT)
@@ -252,9 +291,14 @@ static int read_fewshot(const Reader *reader, TaskConfig *out) {
     for (size_t i = 0; i < config.value->n; i++) {
         const ValuePair *pair = &config.value->as.pairs[i];
         const Key key = {pair->key, config.file, &pair->value};
+        if (old && strcmp(pair->key, "sampler") != 0)
+            continue; /* v0.4.0 looked at nothing else */
+        if (strcmp(pair->key, "process_docs") == 0)
+            out->process_pool = NULL;
         if (pair->value.kind != VALUE_NULL && read_fewshot_key(reader, &key, out))
             return -1;
     }
+    settle_pool(reader, out);
     return 0;
 }
 
@@ -284,23 +328,12 @@ static int read_output_type(const Reader *reader, TaskConfig *out) {
 static int read_version(const Reader *reader, const char **out) {
     Key key = config_key(reader, "metadata");
     *out = "Yaml";
-    if (!key.value)
+    if (!key.value || key.value->kind != VALUE_DICT || reader->entry->compat == COMPAT_V0_4_0)
         return 0;
-    if (key.value->kind != VALUE_DICT)
-        return config_fail(reader, &key, "a mapping was expected");
     const Value *version = value_get(key.value, "version");
     if (version && version->kind != VALUE_NULL)
         *out = value_to_string(reader->arena, version).as.text;
     return 0;
-}
-
-static int read_process_docs(const Reader *reader, TaskConfig *out) {
-    Key key = config_key(reader, "process_docs");
-    if (!key.value)
-        return 0;
-    if (key.value->kind != VALUE_FUNCTION)
-        return config_fail(reader, &key, "a !function was expected");
-    return find_function(reader, &key, &out->process_docs);
 }
 
 static int read_splits(const Reader *reader, TaskConfig *out) {
@@ -348,16 +381,18 @@ static int read_generation(const Reader *reader, TaskConfig *out) {
                            value_kind_name(key.value->kind));
     Value kwargs = {.kind = VALUE_DICT}, stop = value_list(reader->arena, 1);
     size_t n = key.value ? key.value->n : 0;
-    kwargs.as.pairs = arena_alloc(reader->arena, (n + 3) * sizeof(ValuePair));
+    kwargs.as.pairs = arena_alloc(reader->arena, (n + 4) * sizeof(ValuePair));
     for (; kwargs.n < n; kwargs.n++)
         if (add_generation_key(reader, &key, &key.value->as.pairs[kwargs.n], &kwargs.as.pairs[kwargs.n]))
             return -1;
     stop.as.items[0] = value_string(out->prompt.fewshot_delimiter);
     if (!value_get(&kwargs, "until"))
         kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "until", .value = stop};
-    if (!key.value) {
+    if (!key.value)
         kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "do_sample", .value = value_bool(false)};
-        kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "temperature", .value = value_int(0)};
+    if (!key.value && reader->entry->compat == COMPAT_MAIN) {
+        kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "temperature", .value = value_double(0)};
+        kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "max_gen_toks", .value = value_int(256)};
     }
     Buffer json = {0};
     value_append_json(&json, &kwargs);
@@ -383,17 +418,19 @@ static int check_prompt(const Reader *reader, const TaskConfig *config) {
 
 int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error *error) {
     const Reader reader = {entry, arena, error};
-    *out = (TaskConfig){.file = entry->file, .name = entry->name, .alias = entry->name, .num_fewshot = -1};
-    Key description = config_key(&reader, "description");
-    const char *text = NULL;
+    *out = (TaskConfig){.compat = entry->compat,
+                        .file = entry->file,
+                        .name = entry->name,
+                        .alias = entry->name,
+                        .num_fewshot = -1};
     if (check_keys(&reader) || config_string(&reader, "task_alias", &out->alias) ||
         read_version(&reader, &out->version) || read_splits(&reader, out) ||
-        read_prompt(&reader, &out->prompt) || read_fewshot(&reader, out) ||
+        read_prompt(&reader, &out->prompt) || read_process_docs(&reader, out) || read_fewshot(&reader, out) ||
         config_count(&reader, "num_fewshot", 1000, &out->num_fewshot) || read_output_type(&reader, out) ||
-        read_generation(&reader, out) || config_scoring(&reader, out) || read_process_docs(&reader, out) ||
-        config_string(&reader, "description", &text) || check_prompt(&reader, out))
+        read_generation(&reader, out) || config_scoring(&reader, out) || read_description(&reader, out) ||
+        check_prompt(&reader, out))
         return -1;
-    return text ? compile(&reader, &description, text, &out->description) : 0;
+    return 0;
 }
 
 static bool is_word(const char *text) {

@@ -35,13 +35,14 @@ typedef struct Prompt {
 } Prompt;
 
 typedef struct TaskConfig {
+    Compat compat;
     const char *file; /* for messages */
     const char *name, *alias, *version;
     const char *dataset_path, *dataset_name; /* dataset_name NULL if none */
     const char *training_split, *validation_split, *test_split, *fewshot_split; /* NULL if none */
-    DocumentFunction *process_docs;                                             /* NULL if none */
+    DocumentFunction *process_docs, *process_pool; /* of documents and of examples; NULL if none */
     Prompt prompt, fewshot;
-    const Template *description;  /* NULL if none */
+    Source description;
     bool fewshot_first_n;         /* sampler first_n; otherwise default */
     const Value *fewshot_samples; /* a list of documents; NULL if none */
     int num_fewshot;              /* -1: not given */

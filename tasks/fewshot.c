@@ -23,9 +23,19 @@ static bool same_split(const TaskConfig *config) {
     return text_equal(config->fewshot_split, config->test_split);
 }
 
-/* Copies up to n of the candidates into draws, without the document itself if asked. */
-static void keep(const Task *task, const Value *document, bool drop, const size_t *candidates,
-                 size_t n_candidates, size_t *draws) {
+/* Whether the document itself is kept out of its examples. main asks same_split; v0.4.0 always did it, but by
+ * comparing what process_docs had made of the one with what it had not of the other. */
+static bool drops_itself(const Task *task) {
+    const TaskConfig *config = &task->config;
+    if (config->compat == COMPAT_MAIN)
+        return same_split(config);
+    return !config->process_docs || config->process_pool;
+}
+
+/* Copies up to n of the candidates into the draws of document d. */
+static void keep(Task *task, size_t d, bool drop, const size_t *candidates, size_t n_candidates) {
+    const Value *document = &task->rows[task->chosen ? task->chosen[d] : d];
+    size_t *draws = task->draws + d * (size_t)task->info.num_fewshot;
     size_t n = (size_t)task->info.num_fewshot, kept = 0;
     for (size_t i = 0; i < n_candidates && kept < n; i++)
         if (!drop || !value_equal(&task->pool[candidates[i]], document))
@@ -40,12 +50,16 @@ static int too_few(const Task *task, size_t wanted, Error *error) {
                      task->info.name, wanted, task->n_pool);
 }
 
-static int draw_first(Task *task, bool same, Error *error) {
+static int draw_first(Task *task, Error *error) {
     size_t n = (size_t)task->info.num_fewshot, *all = mem_alloc(task->n_pool * sizeof *all);
+    /* main takes the document away and then n rows, v0.4.0 n rows (n + 1 of the same split) and then it */
+    size_t asked = n + same_split(&task->config), first = task->n_pool;
+    if (task->config.compat == COMPAT_V0_4_0 && asked < first)
+        first = asked;
     for (size_t i = 0; i < task->n_pool; i++)
         all[i] = i;
     for (size_t d = 0; d < task->info.n_documents; d++)
-        keep(task, &task->rows[d], same, all, task->n_pool, task->draws + d * n);
+        keep(task, d, drops_itself(task), all, first);
     free(all);
     return n > task->n_pool ? too_few(task, n, error) : 0;
 }
@@ -59,7 +73,7 @@ int fewshot_draw(Task *task, uint64_t seed, Arena *arena, Error *error) {
         return error_set(error, "%s: too many few-shot examples", task->info.name);
     task->draws = arena_alloc(arena, bytes);
     if (task->config.fewshot_first_n)
-        return draw_first(task, same, error);
+        return draw_first(task, error);
     if (n_drawn > task->n_pool)
         return too_few(task, n_drawn, error);
     Random random;
@@ -67,7 +81,7 @@ int fewshot_draw(Task *task, uint64_t seed, Arena *arena, Error *error) {
     size_t *sample = mem_alloc(n_drawn * sizeof *sample);
     for (size_t d = 0; d < task->info.n_documents; d++) {
         random_sample(&random, task->n_pool, n_drawn, sample);
-        keep(task, &task->rows[d], same, sample, n_drawn, task->draws + d * n);
+        keep(task, d, drops_itself(task), sample, n_drawn);
     }
     free(sample);
     return 0;

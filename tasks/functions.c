@@ -255,7 +255,9 @@ static int race_last(const Value *document, Arena *arena, RaceProblem *out, Erro
     return race_problem(&problems.as.items[problems.n - 1], out, error);
 }
 
-static int race_text(const Value *document, Arena *arena, Value *out, Error *error) {
+/* A question that ends in a gap has its answer put there: upstream keeps the part before the gap, v0.4.0 kept
+ * only the gap. */
+static int race_article(const Value *document, bool keeps_gap, Arena *arena, Value *out, Error *error) {
     const Value *article;
     Value problems;
     if (column(document, "article", VALUE_STRING, &article, error) ||
@@ -274,7 +276,8 @@ static int race_text(const Value *document, Arena *arena, Value *out, Error *err
         if (i + 1 == problems.n)
             buffer_append_text(&text, question);
         else if (text_ends_with(question, "  _  ."))
-            buffer_printf(&text, "%.*s%s\n", (int)problem.question->n - 5, question, answer);
+            buffer_printf(&text, "%.*s%s\n", keeps_gap ? 5 : (int)problem.question->n - 5,
+                          keeps_gap ? question + problem.question->n - 5 : question, answer);
         else
             buffer_printf(&text, "Question: %s\nAnswer: %s\n", question, answer);
     }
@@ -282,6 +285,14 @@ static int race_text(const Value *document, Arena *arena, Value *out, Error *err
         *out = string_copy(arena, text.data, text.size);
     buffer_free(&text);
     return status;
+}
+
+static int race_text(const Value *document, Arena *arena, Value *out, Error *error) {
+    return race_article(document, false, arena, out, error);
+}
+
+static int race_text_v0_4_0(const Value *document, Arena *arena, Value *out, Error *error) {
+    return race_article(document, true, arena, out, error);
 }
 
 static int race_target(const Value *document, Arena *arena, Value *out, Error *error) {
@@ -374,23 +385,24 @@ static int wikitext_detokenizer(const Value *document, Arena *arena, Value *out,
 
 static const struct {
     const char *folder, *name;
-    DocumentFunction *function;
-} functions[] = {{"copa", "utils.doc_to_text", copa_text},
-                 {"copa", "utils.doc_to_target", copa_target},
-                 {"copa", "utils.doc_to_choice", copa_choice},
-                 {"hellaswag", "utils.process_docs", hellaswag_process_docs},
-                 {"pubmedqa", "preprocess_pubmedqa.doc_to_text", pubmedqa_text},
-                 {"race", "preprocess_race.doc_to_text", race_text},
-                 {"race", "preprocess_race.doc_to_target", race_target},
-                 {"race", "preprocess_race.doc_to_choice", race_choice},
-                 {"wikitext", "preprocess_wikitext.wikitext_detokenizer", wikitext_detokenizer},
-                 {"winogrande", "preprocess_winogrande.doc_to_text", winogrande_text},
-                 {"winogrande", "preprocess_winogrande.doc_to_target", winogrande_target},
-                 {"winogrande", "preprocess_winogrande.doc_to_choice", winogrande_choice}};
+    DocumentFunction *function, *v0_4_0; /* NULL: the same */
+} functions[] = {{"copa", "utils.doc_to_text", copa_text, NULL},
+                 {"copa", "utils.doc_to_target", copa_target, NULL},
+                 {"copa", "utils.doc_to_choice", copa_choice, NULL},
+                 {"hellaswag", "utils.process_docs", hellaswag_process_docs, NULL},
+                 {"pubmedqa", "preprocess_pubmedqa.doc_to_text", pubmedqa_text, NULL},
+                 {"race", "preprocess_race.doc_to_text", race_text, race_text_v0_4_0},
+                 {"race", "preprocess_race.doc_to_target", race_target, NULL},
+                 {"race", "preprocess_race.doc_to_choice", race_choice, NULL},
+                 {"wikitext", "preprocess_wikitext.wikitext_detokenizer", wikitext_detokenizer, NULL},
+                 {"winogrande", "preprocess_winogrande.doc_to_text", winogrande_text, NULL},
+                 {"winogrande", "preprocess_winogrande.doc_to_target", winogrande_target, NULL},
+                 {"winogrande", "preprocess_winogrande.doc_to_choice", winogrande_choice, NULL}};
 
-DocumentFunction *function_find(const char *folder, const char *name) {
+DocumentFunction *function_find(const char *folder, const char *name, Compat compat) {
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         if (strcmp(functions[i].folder, folder) == 0 && strcmp(functions[i].name, name) == 0)
-            return functions[i].function;
+            return compat == COMPAT_V0_4_0 && functions[i].v0_4_0 ? functions[i].v0_4_0
+                                                                  : functions[i].function;
     return NULL;
 }

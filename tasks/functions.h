@@ -6,7 +6,7 @@
 #include "tasks/config.h"
 
 /* The twin of FOLDER/module.name, where FOLDER is that of the file which names the function: "utils" is a
- * module of many tasks. NULL if there is none. */
-DocumentFunction *function_find(const char *folder, const char *name);
+ * module of many tasks. As the profile has it; NULL if there is none. */
+DocumentFunction *function_find(const char *folder, const char *name, Compat compat);
 
 #endif

@@ -15,9 +15,15 @@
 enum { FILE_BYTES_MAX = 4 << 20, INCLUDE_DEPTH_MAX = 16, FOLDER_DEPTH_MAX = 12, FILES_MAX = 100000 };
 
 static const char *const embedded_roots[] = {"tasks/library", "zoo/demo/tasks"};
+/* What v0.4.0 has otherwise, and what it has not. */
+static const char old_files[] = "tasks/library/v0.4.0/";
+static const char *const later_tasks[] = {"arc_challenge_chat", "commonsense_qa", "gsm8k_cot_llama"};
+
+enum { RANK_USER, RANK_PROFILE, RANK_BUILT_IN };
 
 struct Library {
     Arena arena;
+    Compat compat;
     LibraryFile **files;
     size_t n_files, files_room;
     LibraryEntry **entries; /* sorted by name once opened */
@@ -200,8 +206,11 @@ static int merge_file(Library *library, LibraryEntry *entry, LibraryFile *file, 
     return 0;
 }
 
-static bool is_embedded_entry(const LibraryEntry *entry) {
-    return entry->files[0]->embedded;
+bool library_came_later(const Library *library, const char *name) {
+    bool found = false;
+    for (size_t i = 0; i < sizeof later_tasks / sizeof *later_tasks; i++)
+        found |= strcmp(later_tasks[i], name) == 0;
+    return found && library->compat == COMPAT_V0_4_0;
 }
 
 static int add_entry(Library *library, LibraryEntry *entry, Error *error) {
@@ -209,11 +218,13 @@ static int add_entry(Library *library, LibraryEntry *entry, Error *error) {
         const LibraryEntry *other = library->entries[i];
         if (strcmp(other->name, entry->name) != 0)
             continue;
-        if (is_embedded_entry(other) == is_embedded_entry(entry))
+        if (other->rank == entry->rank)
             return error_set(error, "%s: the name '%.100s' is already that of %s", entry->file, entry->name,
                              other->file);
-        return 0; /* the user's file comes first and hides the built-in one */
+        return 0; /* hidden by the one that was there first */
     }
+    if (entry->rank > RANK_USER && library_came_later(library, entry->name))
+        return 0;
     library->entries = grow(library->entries, library->n_entries, &library->entries_room);
     library->entries[library->n_entries++] = entry;
     return 0;
@@ -225,6 +236,10 @@ static int read_entry(Library *library, LibraryFile *file, LibraryEntry **out, E
     LibraryEntry *entry = arena_alloc(&library->arena, sizeof *entry);
     entry->keys.kind = VALUE_DICT;
     entry->file = file->name;
+    entry->compat = library->compat;
+    entry->rank = !file->embedded                           ? RANK_USER
+                  : text_starts_with(file->name, old_files) ? RANK_PROFILE
+                                                            : RANK_BUILT_IN;
     if (merge_file(library, entry, file, NULL, error))
         return -1;
     const Value *group = value_get(&entry->keys, "group"), *task = value_get(&entry->keys, "task");
@@ -276,10 +291,11 @@ static int index_folder(Library *library, const char *folder, const char *root, 
     return status;
 }
 
-static int index_embedded(Library *library, Error *error) {
+/* The profile's own files, or all others. */
+static int index_embedded(Library *library, bool own, Error *error) {
     for (size_t i = 0; i < n_embedded_files; i++) {
         const char *name = embedded_files[i].name;
-        if (!text_ends_with(name, ".yaml"))
+        if (!text_ends_with(name, ".yaml") || text_starts_with(name, old_files) != own)
             continue;
         for (size_t r = 0; r < sizeof embedded_roots / sizeof *embedded_roots; r++) {
             size_t length = strlen(embedded_roots[r]);
@@ -304,10 +320,13 @@ static int compare_entries(const void *a, const void *b) {
     return strcmp((*(LibraryEntry *const *)a)->name, (*(LibraryEntry *const *)b)->name);
 }
 
-int library_open(Library **out, const char *include_path, Error *error) {
+int library_open(Library **out, const char *include_path, Compat compat, Error *error) {
     Library *library = mem_alloc_zero(1, sizeof *library);
+    library->compat = compat;
     const char *root = include_path ? root_name(&library->arena, include_path) : NULL;
-    if ((root && index_folder(library, root, root, 0, error)) || index_embedded(library, error)) {
+    if ((root && index_folder(library, root, root, 0, error)) ||
+        (compat == COMPAT_V0_4_0 && index_embedded(library, true, error)) ||
+        index_embedded(library, false, error)) {
         library_close(library);
         return -1;
     }
@@ -355,14 +374,26 @@ int library_add_file(Library *library, const char *path, const LibraryEntry **ou
     return 0;
 }
 
+/* Tag number i of a task, counted from 0; NULL behind the last. */
+static const char *tag_at(const LibraryEntry *entry, size_t i) {
+    static const char *const keys[] = {"tag", "group"};
+    for (size_t k = 0; k < sizeof keys / sizeof *keys && !entry->is_group; k++) {
+        const Value *tags = value_get(&entry->keys, keys[k]);
+        size_t n = !tags ? 0 : tags->kind == VALUE_LIST ? tags->n : 1;
+        if (i >= n) {
+            i -= n;
+            continue;
+        }
+        const Value *tag = tags->kind == VALUE_LIST ? &tags->as.items[i] : tags;
+        return tag->kind == VALUE_STRING ? tag->as.text : "";
+    }
+    return NULL;
+}
+
 bool library_has_tag(const LibraryEntry *entry, const char *tag) {
-    const Value *tags = value_get(&entry->keys, "tag");
-    if (!tags || entry->is_group)
-        return false;
-    if (tags->kind == VALUE_STRING)
-        return strcmp(tags->as.text, tag) == 0;
-    for (size_t i = 0; tags->kind == VALUE_LIST && i < tags->n; i++)
-        if (tags->as.items[i].kind == VALUE_STRING && strcmp(tags->as.items[i].as.text, tag) == 0)
+    const char *own;
+    for (size_t i = 0; (own = tag_at(entry, i)); i++)
+        if (strcmp(own, tag) == 0)
             return true;
     return false;
 }
@@ -373,21 +404,14 @@ static int compare_names(const void *a, const void *b) {
 
 void library_tags(const Library *library, Arena *arena, const char ***out, size_t *n) {
     size_t room = 0, count = 0;
-    for (size_t i = 0; i < library->n_entries; i++) {
-        const Value *tags = value_get(&library->entries[i]->keys, "tag");
-        room += !tags ? 0 : tags->kind == VALUE_LIST ? tags->n : 1;
-    }
+    for (size_t i = 0; i < library->n_entries; i++)
+        for (size_t t = 0; tag_at(library->entries[i], t); t++)
+            room++;
     const char **names = arena_alloc(arena, (room + 1) * sizeof *names);
-    for (size_t i = 0; i < library->n_entries; i++) {
-        const Value *tags = value_get(&library->entries[i]->keys, "tag");
-        if (!tags || library->entries[i]->is_group)
-            continue;
-        if (tags->kind == VALUE_STRING)
-            names[count++] = tags->as.text;
-        for (size_t t = 0; tags->kind == VALUE_LIST && t < tags->n; t++)
-            if (tags->as.items[t].kind == VALUE_STRING)
-                names[count++] = tags->as.items[t].as.text;
-    }
+    for (size_t i = 0; i < library->n_entries; i++)
+        for (size_t t = 0; tag_at(library->entries[i], t); t++)
+            if (*tag_at(library->entries[i], t))
+                names[count++] = tag_at(library->entries[i], t);
     if (count)
         qsort(names, count, sizeof *names, compare_names);
     *n = 0;

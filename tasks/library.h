@@ -20,6 +20,8 @@ typedef struct LibraryFile {
 typedef struct LibraryEntry {
     const char *name;
     bool is_group;
+    Compat compat; /* the library's profile */
+    int rank;      /* of equal names the lower hides the higher: a user's file, the profile's, any built-in */
     const char *file;
     Value keys;                /* includes merged; each pair's `line` is where its own file has it */
     const char **key_files;    /* [keys.n] the file each pair comes from */
@@ -29,8 +31,9 @@ typedef struct LibraryEntry {
 
 typedef struct Library Library;
 
-/* Indexes the embedded task files and those below include_path (may be NULL), which come first. */
-int library_open(Library **out, const char *include_path, Error *error);
+/* Indexes the task files below include_path (may be NULL), which come first, and the embedded ones as the
+ * profile has them. */
+int library_open(Library **out, const char *include_path, Compat compat, Error *error);
 void library_close(Library *library);
 
 /* All entries, sorted by name. */
@@ -41,7 +44,10 @@ const LibraryEntry *library_find(const Library *library, const char *name);
 /* Adds one file by its path and gives its entry. */
 int library_add_file(Library *library, const char *path, const LibraryEntry **out, Error *error);
 
-/* True if the entry carries the tag. */
+/* True if the library has no such task only because upstream's came after its profile. */
+bool library_came_later(const Library *library, const char *name);
+
+/* True if the entry carries the tag; a task's key `group`, as old files write it, is one. */
 bool library_has_tag(const LibraryEntry *entry, const char *tag);
 /* All tags, sorted, each once; allocated in arena. */
 void library_tags(const Library *library, Arena *arena, const char ***out, size_t *n);

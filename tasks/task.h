@@ -10,14 +10,18 @@
 struct Task {
     TaskInfo info;
     TaskConfig config;
-    const Value *rows; /* of the evaluated split */
-    const Value *pool; /* rows that examples are drawn from; NULL with no examples */
+    const char *system_instruction; /* "" if none */
+    const Value *rows;              /* of the evaluated split */
+    const size_t *chosen;           /* [n_documents] which rows are asked about; NULL: the first ones */
+    const Value *pool;              /* rows that examples are drawn from; NULL with no examples */
     size_t n_pool;
     size_t *draws; /* [n_documents][num_fewshot] indices into pool; SIZE_MAX where an example fell away */
 };
 
 /* A row as prompts see it: with process_docs applied, if the task has it. */
 int task_process(const Task *task, const Value *row, Arena *arena, Value *out, Error *error);
+/* An example as prompts see it. */
+int pool_document(const Task *task, size_t index, Arena *arena, Value *out, Error *error);
 /* Name of the split that examples come from; NULL if the task has literal samples. */
 const char *fewshot_split(const TaskConfig *config);
 /* Draws the examples of all documents, in their order, as lm-eval draws them with that seed.

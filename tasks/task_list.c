@@ -39,11 +39,12 @@ static int compare(const void *a, const void *b) {
     return order ? order : strcmp(left->kind, right->kind);
 }
 
-int task_list(const char *include_path, Arena *arena, TaskListing **out, size_t *n, Error *error) {
+int task_list(const char *include_path, Compat compat, Arena *arena, TaskListing **out, size_t *n,
+              Error *error) {
     Library *library;
     const char **tags;
     size_t n_tags;
-    if (library_open(&library, include_path, error))
+    if (library_open(&library, include_path, compat, error))
         return -1;
     library_tags(library, arena, &tags, &n_tags);
     *n = 0;
@@ -89,12 +90,12 @@ static int check_file(Library *library, const char *path, Arena *arena, TaskList
     return 0;
 }
 
-int task_file_check(const char *path, const char *include_path, Arena *arena, TaskListing *out,
+int task_file_check(const char *path, const char *include_path, Compat compat, Arena *arena, TaskListing *out,
                     Error *error) {
     Library *library;
     if (!file_exists(path))
         return error_set_kind(error, ERROR_USAGE, "%s: there is no such task file", path);
-    if (library_open(&library, include_path, error))
+    if (library_open(&library, include_path, compat, error))
         return -1;
     int status = check_file(library, path, arena, out, error);
     library_close(library);

@@ -4,15 +4,19 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "tasks/task.h"
 
-enum { GROUP_DEPTH_MAX = 16 };
+enum { GROUP_DEPTH_MAX = 16, SHOTS_MAX = 1000 };
 
 struct TaskSet {
     Arena arena;
     Library *library;
     const TaskOptions *options; /* while opening */
+    double limit;               /* the same; v0.4.0 changes it on the way */
+    cJSON *samples;             /* the same; NULL: none */
+    int num_fewshot;            /* the same: what the name being opened asks for, -1: the task's own */
     Task **tasks;
     size_t n_tasks, tasks_room;
     TaskGroup **groups;
@@ -60,12 +64,86 @@ static int find_dataset(TaskSet *set, const TaskConfig *config, const char *spli
     return 0;
 }
 
-/* --limit as lm-eval reads it. */
-static size_t limited(double limit, size_t n) {
-    if (limit <= 0)
-        return n;
-    double kept = limit < 1 ? ceil((double)n * limit) : floor(limit);
-    return kept < (double)n ? (size_t)kept : n;
+/* --limit as lm-eval reads it. v0.4.0 rounds a fraction down, and what it makes for the first task is the
+ * number of documents of all later ones. */
+static int limit_documents(TaskSet *set, Task *task, Error *error) {
+    size_t n = task->info.n_documents_total;
+    bool old = set->options->compat == COMPAT_V0_4_0;
+    task->info.n_documents = n;
+    if (set->limit <= 0)
+        return 0;
+    double product = (double)n * set->limit;
+    double kept = set->limit >= 1 ? floor(set->limit) : old ? floor(product) : ceil(product);
+    if (old)
+        set->limit = kept;
+    if (kept < 1)
+        return error_set_kind(error, ERROR_USAGE, "%s: the limit leaves none of its %zu documents",
+                              task->info.name, n);
+    if (kept < (double)n)
+        task->info.n_documents = (size_t)kept;
+    return 0;
+}
+
+static int compare_rows(const void *a, const void *b) {
+    size_t left = *(const size_t *)a, right = *(const size_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* The documents that --samples lists for the task, in the split's order, each once. */
+static int choose_documents(TaskSet *set, Task *task, const cJSON *list, Error *error) {
+    size_t n = 0, total = task->info.n_documents_total;
+    const cJSON *item;
+    size_t *rows = arena_alloc(&set->arena, ((size_t)cJSON_GetArraySize(list) + 1) * sizeof *rows);
+    cJSON_ArrayForEach(item, list) {
+        if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) || item->valuedouble >= (double)total ||
+            floor(item->valuedouble) != item->valuedouble)
+            return error_set_kind(error, ERROR_USAGE,
+                                  "%s: %s: item %zu is not the number of one of its %zu documents",
+                                  set->options->samples, task->info.name, n, total);
+        rows[n++] = (size_t)item->valuedouble;
+    }
+    if (n == 0)
+        return error_set_kind(error, ERROR_USAGE, "%s: %s: a list of document numbers was expected",
+                              set->options->samples, task->info.name);
+    qsort(rows, n, sizeof *rows, compare_rows);
+    size_t kept = 1;
+    for (size_t i = 1; i < n; i++)
+        if (rows[i] != rows[kept - 1])
+            rows[kept++] = rows[i];
+    task->chosen = rows;
+    task->info.n_documents = kept;
+    return 0;
+}
+
+static int select_documents(TaskSet *set, Task *task, Error *error) {
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(set->samples, task->info.name);
+    return list ? choose_documents(set, task, list, error) : limit_documents(set, task, error);
+}
+
+static int open_samples(TaskSet *set, Error *error) {
+    enum { SAMPLES_BYTES_MAX = 64 << 20 };
+    if (!set->options->samples)
+        return 0;
+    if (json_parse_file(&set->samples, set->options->samples, SAMPLES_BYTES_MAX, error))
+        return -1;
+    if (cJSON_IsObject(set->samples))
+        return 0;
+    return error_set_kind(error, ERROR_USAGE, "%s: a JSON object of lists was expected",
+                          set->options->samples);
+}
+
+/* Every task that --samples names was opened. */
+static int check_samples(const TaskSet *set, Error *error) {
+    const cJSON *item;
+    cJSON_ArrayForEach(item, set->samples) {
+        bool found = false;
+        for (size_t i = 0; i < set->n_tasks; i++)
+            found |= strcmp(set->tasks[i]->info.name, item->string) == 0;
+        if (!found)
+            return error_set_kind(error, ERROR_USAGE, "%s: '%.100s' is none of the tasks that were asked for",
+                                  set->options->samples, item->string);
+    }
+    return 0;
 }
 
 static int shots(const TaskConfig *config, int asked) {
@@ -100,7 +178,7 @@ static int find_columns(TaskSet *set, Task *task, Error *error) {
         return -1;
     if (task->info.num_fewshot == 0)
         return 0;
-    if (task_process(task, &task->pool[0], &set->arena, &document, error))
+    if (pool_document(task, 0, &set->arena, &document, error))
         return error_prefix(error, "few-shot examples");
     return config_find_columns(&task->config.fewshot, &document, &task->config, error);
 }
@@ -136,7 +214,7 @@ static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error 
                             .dataset_path = config->dataset_path,
                             .dataset_name = config->dataset_name ? config->dataset_name : "",
                             .split = config->test_split ? config->test_split : config->validation_split,
-                            .num_fewshot = shots(config, set->options->num_fewshot),
+                            .num_fewshot = shots(config, set->num_fewshot),
                             .metrics = config->metrics,
                             .n_metrics = config->n_metrics,
                             .filters = config->filters,
@@ -146,9 +224,9 @@ static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error 
         return -1;
     task->rows = data[0]->rows;
     task->info.n_documents_total = data[0]->n;
-    task->info.n_documents = limited(set->options->limit, data[0]->n);
-    if (open_pool(set, task, &data[1], error) || find_columns(set, task, error) ||
-        fewshot_draw(task, set->options->fewshot_seed, &set->arena, error))
+    task->system_instruction = set->options->system_instruction ? set->options->system_instruction : "";
+    if (select_documents(set, task, error) || open_pool(set, task, &data[1], error) ||
+        find_columns(set, task, error) || fewshot_draw(task, set->options->fewshot_seed, &set->arena, error))
         return -1;
     note_files(set, task, entry, data);
     return 0;
@@ -159,6 +237,10 @@ static int add_task(TaskSet *set, const LibraryEntry *entry, const Task **out, E
         *out = set->tasks[i];
         if (strcmp((*out)->info.name, entry->name) != 0)
             continue;
+        if (shots(&(*out)->config, set->num_fewshot) != (*out)->info.num_fewshot)
+            return error_set_kind(
+                error, ERROR_USAGE, "the task '%s' was asked for twice, with %d examples and with %d",
+                entry->name, (*out)->info.num_fewshot, shots(&(*out)->config, set->num_fewshot));
         if (strcmp((*out)->config.file, entry->file) == 0)
             return 0;
         return error_set_kind(error, ERROR_USAGE, "the task '%s' was asked for twice, from %s and from %s",
@@ -310,6 +392,9 @@ static int add_matches(TaskSet *set, const char *pattern, Members *into, bool *f
 static int unknown_name(const TaskSet *set, const char *name, Error *error) {
     Buffer near = {0};
     library_suggest(set->library, name, &near);
+    if (library_came_later(set->library, name))
+        return error_set_kind(error, ERROR_USAGE, "the task '%s' came after v0.4.0; --compat main has it",
+                              name);
     error_set_kind(error, ERROR_USAGE, "there is no task, group or tag '%.100s'%s%s%s", name,
                    near.size ? "; did you mean " : "; `zeval tasks` lists what there is",
                    near.size ? near.data : "", near.size ? "?" : "");
@@ -336,18 +421,48 @@ static int add_request(TaskSet *set, const char *name, Members *into, Error *err
     return found ? 0 : unknown_name(set, name, error);
 }
 
+/* A name that may end in :SHOTS. */
+static int add_request_with_shots(TaskSet *set, const char *name, Members *into, Error *error) {
+    const char *colon = strrchr(name, ':');
+    int64_t asked;
+    set->num_fewshot = set->options->num_fewshot;
+    if (!colon || !text_to_int(colon + 1, &asked) || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return add_request(set, name, into, error);
+    if (asked > SHOTS_MAX)
+        return error_set_kind(error, ERROR_USAGE, "%s: 0 to %d few-shot examples are possible", name,
+                              SHOTS_MAX);
+    set->num_fewshot = (int)asked;
+    return add_request(set, arena_strndup(&set->arena, name, (size_t)(colon - name)), into, error);
+}
+
 static int check_options(const TaskOptions *options, Error *error) {
     if (options->n_names == 0)
         return error_set_kind(error, ERROR_USAGE, "no task was named");
     if (!(options->limit >= 0))
         return error_set_kind(error, ERROR_USAGE, "the limit %g is not a number of documents",
                               options->limit);
-    if (options->num_fewshot < -1 || options->num_fewshot > 1000)
-        return error_set_kind(error, ERROR_USAGE, "%d few-shot examples; 0 to 1000 are possible",
-                              options->num_fewshot);
+    if (options->num_fewshot < -1 || options->num_fewshot > SHOTS_MAX)
+        return error_set_kind(error, ERROR_USAGE, "%d few-shot examples; 0 to %d are possible",
+                              options->num_fewshot, SHOTS_MAX);
     if (options->data_root && !file_is_directory(options->data_root))
         return error_set_kind(error, ERROR_USAGE, "the data folder %s does not exist", options->data_root);
     return 0;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The names in the order in which they are opened: as given, or sorted where v0.4.0's order shows in a
+ * result, which is when the first task's limit becomes that of all. */
+static const char *const *ordered_names(TaskSet *set) {
+    const TaskOptions *options = set->options;
+    if (options->compat != COMPAT_V0_4_0 || options->limit <= 0 || options->limit >= 1)
+        return options->names;
+    const char **names = arena_alloc(&set->arena, options->n_names * sizeof *names);
+    memcpy(names, options->names, options->n_names * sizeof *names);
+    qsort(names, options->n_names, sizeof *names, compare_names);
+    return names;
 }
 
 int task_set_open(TaskSet **out, const TaskOptions *options, Error *error) {
@@ -356,10 +471,17 @@ int task_set_open(TaskSet **out, const TaskOptions *options, Error *error) {
     TaskSet *set = mem_alloc_zero(1, sizeof *set);
     Members members = {0};
     set->options = options;
-    int status = library_open(&set->library, options->include_path, error);
+    set->limit = options->limit;
+    const char *const *names = ordered_names(set);
+    int status = library_open(&set->library, options->include_path, options->compat, error);
+    if (!status)
+        status = open_samples(set, error);
     for (size_t i = 0; i < options->n_names && !status; i++)
-        status = add_request(set, options->names[i], &members, error);
+        status = add_request_with_shots(set, names[i], &members, error);
+    if (!status)
+        status = check_samples(set, error);
     members_free(&members);
+    cJSON_Delete(set->samples);
     set->options = NULL;
     if (status) {
         task_set_close(set);

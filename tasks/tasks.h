@@ -205,11 +205,13 @@ typedef struct TaskListing {
 } TaskListing;
 /* Lists the built-in task files and those in include_path (may be NULL), sorted by name, allocated in arena.
  */
-int task_list(const char *include_path, Arena *arena, TaskListing **out, size_t *n, Error *error);
+int task_list(const char *include_path, Compat compat, Arena *arena, TaskListing **out, size_t *n,
+              Error *error);
 
 /* Checks one task or group file without its data: every key and its value, that templates compile and
  * functions are known, that a group's members exist. *out is what the file defines, allocated in arena. A
  * file that is not there is ERROR_USAGE. */
-int task_file_check(const char *path, const char *include_path, Arena *arena, TaskListing *out, Error *error);
+int task_file_check(const char *path, const char *include_path, Compat compat, Arena *arena, TaskListing *out,
+                    Error *error);
 
 #endif

@@ -147,12 +147,13 @@ static int render_all(Renderer *renderer, const Node *statements) {
     return 0;
 }
 
-int template_compile(const Template **out, Arena *arena, const char *text, const char *where, Error *error) {
+int template_compile(const Template **out, Arena *arena, const char *text, TemplateStyle style,
+                     const char *where, Error *error) {
     Token *tokens;
     size_t n;
     Template *template = arena_alloc(arena, sizeof *template);
     template->where = arena_strdup(arena, where);
-    if (template_lex(&tokens, &n, arena, text, where, error) ||
+    if (template_lex(&tokens, &n, arena, text, style, where, error) ||
         template_parse(&template->statements, arena, tokens, where, error))
         return -1;
     *out = template;

@@ -226,10 +226,30 @@ static int lex_tag(Lexer *lexer) {
     return 0;
 }
 
-int template_lex(Token **tokens, size_t *n, Arena *arena, const char *text, const char *where, Error *error) {
+/* The text with every line's end as \n, as Jinja takes it; where the style says so, without the last one. */
+static const char *normalize(Arena *arena, const char *text, TemplateStyle style) {
+    size_t bytes = strlen(text), n = 0;
+    char *out = arena_alloc(arena, bytes + 1);
+    for (size_t i = 0; i < bytes; i++) {
+        out[n++] = text[i] == '\r' ? '\n' : text[i];
+        i += text[i] == '\r' && text[i + 1] == '\n';
+    }
+    if (style != TEMPLATE_TASK && n > 0 && out[n - 1] == '\n')
+        n--;
+    out[n] = '\0';
+    return out;
+}
+
+int template_lex(Token **tokens, size_t *n, Arena *arena, const char *text, TemplateStyle style,
+                 const char *where, Error *error) {
     if (strlen(text) > TEMPLATE_BYTES_MAX)
         return error_set(error, "%s: a template of more than 256 KiB", where);
-    Lexer lexer = {.at = text, .line = 1, .column = 1, .arena = arena, .where = where, .error = error};
+    Lexer lexer = {.at = normalize(arena, text, style),
+                   .line = 1,
+                   .column = 1,
+                   .arena = arena,
+                   .where = where,
+                   .error = error};
     while (*lexer.at) {
         lex_text(&lexer);
         if (!*lexer.at)

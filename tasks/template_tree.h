@@ -29,7 +29,8 @@ typedef struct Token {
 } Token;
 
 /* Cuts a whole template into tokens, the last of which is TOKEN_END. *tokens is allocated in arena. */
-int template_lex(Token **tokens, size_t *n, Arena *arena, const char *text, const char *where, Error *error);
+int template_lex(Token **tokens, size_t *n, Arena *arena, const char *text, TemplateStyle style,
+                 const char *where, Error *error);
 
 typedef enum NodeKind {
     /* statements, chained by next */

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const Template *template;
     char *text = mem_strndup((const char *)data, size);
     if (size < 4096 && !value_from_json(&variables, &arena, row, sizeof row - 1, "row", 1, &error) &&
-        !template_compile(&template, &arena, text, "t", &error)) {
+        !template_compile(&template, &arena, text, TEMPLATE_TASK, "t", &error)) {
         if (!template_render(template, &variables, &arena, &out, &error) && strlen(out.as.text) != out.n)
             abort();
         if (template_is_expression(template))

@@ -1,13 +1,12 @@
-/* Requests against lm-evaluation-harness: contexts, continuations, and right answers (through the accuracies
- * of given responses). The committed extract covers the seven first tasks; the full file, where it is there,
- * every task that ships. */
+/* Requests against lm-evaluation-harness: contexts, continuations, generation_kwargs, and right answers
+ * (through the accuracies of given responses). Both profiles, every task that ships, every mode. */
 #include "support.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FIXTURE "tests/fixtures/lm_eval/prompts.json"
+#include "tasks/value.h"
 
 /* Writes one "ORG/NAME|CONFIG" entry's splits as JSON Lines. */
 static void write_rows(const char *folder, const cJSON *dataset) {
@@ -113,7 +112,7 @@ static int open_requests(TaskSet **set, const char *name, const char *data, int 
     return task_set_open(set, &options, error);
 }
 
-/* Returns the number of requests compared; 0 if the task does not ship or has no such list. */
+/* Returns the number of requests compared; 0 if there is no such list. */
 static size_t check_task(const cJSON *task, int shots, const char *data) {
     char key[32];
     Error error = {0};
@@ -122,11 +121,8 @@ static size_t check_task(const cJSON *task, int shots, const char *data) {
     const cJSON *documents = cJSON_GetObjectItem(task, key);
     if (!documents)
         return 0;
-    if (open_requests(&set, task->string, data, shots, &error)) {
-        if (!strstr(error.message, "there is no task"))
-            fail_msg("%s", error.message);
-        return 0;
-    }
+    if (open_requests(&set, task->string, data, shots, &error))
+        fail_msg("%s", error.message);
     const Task *opened = task_set_task(set, 0);
     size_t n_requests = 0;
     assert_int_equal(task_info(opened)->n_documents, cJSON_GetArraySize(documents));
@@ -146,15 +142,24 @@ static size_t check_task(const cJSON *task, int shots, const char *data) {
     return n_requests;
 }
 
-static void check_golden_file(const char *path, size_t least_requests) {
+static void write_all_rows(const char *folder, const cJSON *rows) {
+    const cJSON *item;
+    cJSON_ArrayForEach(item, rows) write_rows(folder, item);
+}
+
+static void test_prompts_of_all_tasks_equal_the_goldens(void **state) {
+    (void)state;
     Error error = {0};
     cJSON *golden;
     const cJSON *item;
-    char *data = folder_make();
+    char *path = shared_path("golden/lm_eval_golden.json");
     size_t n_requests = 0, n_lists = 0;
+    if (!path)
+        skip();
     if (json_parse_file(&golden, path, 64 << 20, &error))
         fail_msg("%s", error.message);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItem(golden, "rows")) write_rows(data, item);
+    char *data = folder_make();
+    write_all_rows(data, cJSON_GetObjectItem(golden, "rows"));
     cJSON_ArrayForEach(item, cJSON_GetObjectItem(golden, "expected")) {
         for (int shots = 0; shots <= 5; shots++) {
             size_t n = check_task(item, shots, data);
@@ -163,23 +168,117 @@ static void check_golden_file(const char *path, size_t least_requests) {
         }
     }
     printf("%s: %zu requests in %zu lists are equal\n", path, n_requests, n_lists);
-    assert_true(n_requests >= least_requests);
+    assert_int_equal(n_lists, 61);
     cJSON_Delete(golden);
+    folder_remove(data);
+    free(path);
+}
+
+/* ---- digests of what upstream builds in every mode (prompt_goldens.py) */
+
+static int compare_pairs(const void *a, const void *b) {
+    return strcmp(((const ValuePair *)a)->key, ((const ValuePair *)b)->key);
+}
+
+/* The kwargs as JSON with sorted keys. */
+static void append_sorted(Buffer *out, const char *json, Arena *arena) {
+    Error error = {0};
+    Value kwargs;
+    if (value_from_json(&kwargs, arena, json, strlen(json), "kwargs", 1, &error))
+        fail_msg("%s", error.message);
+    qsort(kwargs.as.pairs, kwargs.n, sizeof *kwargs.as.pairs, compare_pairs);
+    value_append_json(out, &kwargs);
+}
+
+static void digest(const TaskDocument *document, Arena *arena, char hex[SHA256_HEX]) {
+    Buffer text = {0};
+    for (size_t r = 0; r < document->n_requests; r++) {
+        const TaskRequest *request = &document->requests[r];
+        buffer_printf(&text, "%s\x1f", request->context);
+        if (request->generation)
+            append_sorted(&text, request->generation, arena);
+        buffer_printf(&text, "%s\x1e", request->continuation ? request->continuation : "");
+    }
+    sha256_text(text.data, text.size, hex);
+    hex[16] = '\0';
+    buffer_free(&text);
+}
+
+/* Compares every document of a task in a mode like "text_3shot" or "chat_multiturn_default". */
+static void check_mode(const char *task, const char *mode, Compat compat, const char *data,
+                       const cJSON *expected) {
+    static const char template[] = "<B>{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}"
+                                   "{% if add_generation_prompt %}<GEN>{% endif %}";
+    const TaskChat chat = {.source = template,
+                           .bos_token = "",
+                           .eos_token = "",
+                           .fewshot_multiturn = text_starts_with(mode, "chat_multiturn")};
+    const char *shots = strrchr(mode, '_') + 1;
+    const bool is_chat = text_starts_with(mode, "chat"), is_text = text_starts_with(mode, "text");
+    const TaskOptions options = {.names = &task,
+                                 .n_names = 1,
+                                 .data_root = data,
+                                 .num_fewshot = strcmp(shots, "default") == 0 ? -1 : atoi(shots),
+                                 .fewshot_seed = 1234,
+                                 .requests_only = true,
+                                 .compat = compat,
+                                 .chat = is_chat ? &chat : NULL,
+                                 .system_instruction = is_text ? NULL : "SYS"};
+    Error error = {0};
+    TaskSet *set;
+    if (task_set_open(&set, &options, &error))
+        fail_msg("%s %s: %s", task, mode, error.message);
+    const Task *opened = task_set_task(set, 0);
+    assert_string_equal(task_info(opened)->compat, compat_name(compat));
+    assert_int_equal(task_info(opened)->n_documents, cJSON_GetArraySize(expected));
+    for (size_t i = 0; i < task_info(opened)->n_documents; i++) {
+        Arena arena = {0};
+        TaskDocument document;
+        char hex[SHA256_HEX];
+        if (task_document(opened, i, &arena, &document, &error))
+            fail_msg("%s %s: %s", task, mode, error.message);
+        digest(&document, &arena, hex);
+        if (strcmp(hex, cJSON_GetArrayItem(expected, (int)i)->valuestring) != 0)
+            fail_msg("%s %s document %zu differs; its first context is:\n%s", task, mode, i,
+                     document.requests[0].context);
+        arena_free(&arena);
+    }
+    task_set_close(set);
+}
+
+static void check_profile(const char *path, Compat compat, int expected_lists) {
+    Error error = {0};
+    cJSON *fixture, *rows;
+    const cJSON *task, *mode;
+    char *data = folder_make();
+    int n = 0;
+    if (json_parse_file(&fixture, path, 1 << 20, &error) ||
+        json_parse_file(&rows, "tests/fixtures/lm_eval/rows.json", 1 << 20, &error))
+        fail_msg("%s", error.message);
+    write_all_rows(data, rows);
+    cJSON_ArrayForEach(task, cJSON_GetObjectItem(fixture, "expected")) {
+        cJSON_ArrayForEach(mode, task) {
+            if (text_starts_with(mode->string, "chat"))
+                continue;
+            check_mode(task->string, mode->string, compat, data, mode);
+            n++;
+        }
+    }
+    printf("%s: %d lists are equal\n", path, n);
+    assert_int_equal(n, expected_lists);
+    cJSON_Delete(fixture);
+    cJSON_Delete(rows);
     folder_remove(data);
 }
 
-static void test_prompts_of_the_seven_tasks_equal_the_extract(void **state) {
+static void test_prompts_equal_mains_in_every_mode(void **state) {
     (void)state;
-    check_golden_file(FIXTURE, 8 * 3 * 6 * 2);
+    check_profile("tests/fixtures/lm_eval/prompts_main.json", COMPAT_MAIN, 24 * 7);
 }
 
-static void test_prompts_of_all_tasks_equal_the_goldens(void **state) {
+static void test_prompts_equal_those_of_v0_4_0_in_every_mode(void **state) {
     (void)state;
-    char *path = shared_path("golden/lm_eval_golden.json");
-    if (!path)
-        skip();
-    check_golden_file(path, 900);
-    free(path);
+    check_profile("tests/fixtures/lm_eval/prompts_v0_4_0.json", COMPAT_V0_4_0, 21 * 6);
 }
 
 static void check_prompt_hashes(const char *task, int shots, const char *const expected[3]) {
@@ -257,8 +356,9 @@ static void test_all_of_mmlu_is_built_quickly(void **state) {
     free(data);
 }
 
-const struct CMUnitTest golden_tests[] = {cmocka_unit_test(test_prompts_of_the_seven_tasks_equal_the_extract),
-                                          cmocka_unit_test(test_prompts_of_all_tasks_equal_the_goldens),
+const struct CMUnitTest golden_tests[] = {cmocka_unit_test(test_prompts_of_all_tasks_equal_the_goldens),
+                                          cmocka_unit_test(test_prompts_equal_mains_in_every_mode),
+                                          cmocka_unit_test(test_prompts_equal_those_of_v0_4_0_in_every_mode),
                                           cmocka_unit_test(test_real_openbookqa_prompts),
                                           cmocka_unit_test(test_real_gsm8k_prompts),
                                           cmocka_unit_test(test_real_piqa_prompts),

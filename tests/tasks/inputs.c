@@ -155,7 +155,7 @@ static void test_missing_few_shot_split_is_named(void **state) {
 static void check_file(const char *folder, TaskListing *out, Arena *arena, Error *error, int expected) {
     char *tasks = path_join(folder, "tasks"), *path = path_join(tasks, "t.yaml");
     error->message[0] = '\0';
-    if (task_file_check(path, tasks, arena, out, error) != expected)
+    if (task_file_check(path, tasks, COMPAT_MAIN, arena, out, error) != expected)
         fail_msg("expected %d: %s", expected, error->message);
     free(path);
     free(tasks);
@@ -180,7 +180,7 @@ static void test_task_files_are_checked_without_data(void **state) {
     folder_write(folder, "tasks/t.yaml", "group: t\ntask: [arc_easy, ai2_arc]\n");
     check_file(folder, &found, &arena, &error, 0);
     assert_int_equal(found.n_members, 2);
-    assert_int_equal(task_file_check("/nowhere/t.yaml", NULL, &arena, &found, &error), -1);
+    assert_int_equal(task_file_check("/nowhere/t.yaml", NULL, COMPAT_MAIN, &arena, &found, &error), -1);
     assert_int_equal(error.kind, ERROR_USAGE);
     arena_free(&arena);
     folder_remove(folder);
@@ -217,7 +217,9 @@ static void assert_generation(const char *yaml, const char *expected) {
 
 static void test_generation_kwargs_have_upstreams_defaults(void **state) {
     (void)state;
-    assert_generation(GENERATE, "{\"until\": [\"\\n\\n\"], \"do_sample\": false, \"temperature\": 0}");
+    assert_generation(
+        GENERATE,
+        "{\"until\": [\"\\n\\n\"], \"do_sample\": false, \"temperature\": 0.0, \"max_gen_toks\": 256}");
     assert_generation(GENERATE "fewshot_delimiter: ';'\ngeneration_kwargs: {temperature: 0}\n",
                       "{\"temperature\": 0.0, \"until\": [\";\"]}");
     assert_generation(GENERATE "generation_kwargs: {until: '.', max_gen_toks: 5}\n",

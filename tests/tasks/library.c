@@ -173,7 +173,7 @@ static void test_the_list_names_everything_sorted(void **state) {
     TaskListing *lines;
     size_t n;
     double start = clock_seconds();
-    if (task_list(NULL, &arena, &lines, &n, &error))
+    if (task_list(NULL, COMPAT_MAIN, &arena, &lines, &n, &error))
         fail_msg("%s", error.message);
     printf("listing %zu names took %.1f ms\n", n, (clock_seconds() - start) * 1e3);
     for (size_t i = 1; i < n; i++)

@@ -74,6 +74,7 @@ int main(void) {
                   {"tasks: library", library_tests, n_library_tests},
                   {"tasks: bad input", input_tests, n_input_tests},
                   {"tasks: few-shot", fewshot_tests, n_fewshot_tests},
+                  {"tasks: selection", selection_tests, n_selection_tests},
                   {"tasks: parquet", parquet_tests, n_parquet_tests},
                   {"tasks: rows", rows_tests, n_rows_tests},
                   {"tasks: goldens", golden_tests, n_golden_tests}};

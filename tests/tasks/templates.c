@@ -14,7 +14,7 @@ static const char *render(const char *text, Arena *arena, Error *error) {
     const Template *template;
     Value out;
     *error = (Error){0};
-    if (template_compile(&template, arena, text, "file.yaml:7: doc_to_text", error) ||
+    if (template_compile(&template, arena, text, TEMPLATE_TASK, "file.yaml:7: doc_to_text", error) ||
         template_render(template, &variables, arena, &out, error))
         return error->message;
     return out.as.text;
@@ -27,7 +27,7 @@ static void check_case(const cJSON *item, const Value *variables) {
     Value out = value_null();
     const char *text = cJSON_GetObjectItem(item, "template")->valuestring;
     const cJSON *expected = cJSON_GetObjectItem(item, "output");
-    int status = template_compile(&template, &arena, text, "t", &error);
+    int status = template_compile(&template, &arena, text, TEMPLATE_TASK, "t", &error);
     if (!status)
         status = template_render(template, variables, &arena, &out, &error);
     if (cJSON_IsNull(expected)) {
@@ -145,14 +145,14 @@ static void test_a_lone_expression_gives_its_value(void **state) {
     Error error = {0};
     const Template *template;
     Value out, variables = {.kind = VALUE_DICT};
-    assert_int_equal(template_compile(&template, &arena, "{{ ['a', 'b'] }}", "t", &error), 0);
+    assert_int_equal(template_compile(&template, &arena, "{{ ['a', 'b'] }}", TEMPLATE_TASK, "t", &error), 0);
     assert_true(template_is_expression(template));
     assert_int_equal(template_evaluate(template, &variables, &arena, &out, &error), 0);
     assert_int_equal(out.kind, VALUE_LIST);
     assert_string_equal(out.as.items[1].as.text, "b");
-    assert_int_equal(template_compile(&template, &arena, "{{ 1 }} ", "t", &error), 0);
+    assert_int_equal(template_compile(&template, &arena, "{{ 1 }} ", TEMPLATE_TASK, "t", &error), 0);
     assert_false(template_is_expression(template));
-    assert_int_equal(template_compile(&template, &arena, "", "t", &error), 0);
+    assert_int_equal(template_compile(&template, &arena, "", TEMPLATE_TASK, "t", &error), 0);
     assert_false(template_is_expression(template));
     arena_free(&arena);
 }

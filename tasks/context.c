@@ -1,0 +1,158 @@
+/* Contexts. As upstream does, a context is built as a list of messages, each with the delimiter that follows
+ * it in plain text: the system's (system instruction and description), two for each example, and the
+ * question. v0.4.0 knew no messages; what it did is the same list with other delimiters. */
+#include <string.h>
+
+#include "base/text.h"
+#include "tasks/prompt.h"
+#include "tasks/strings.h"
+
+typedef struct Message {
+    const char *role;
+    Value text;
+    const char *delimiter; /* in plain text */
+} Message;
+
+/* A list on its way to a context; there is room for all that a document can need. */
+typedef struct Conversation {
+    const Task *task;
+    Arena *arena;
+    Message *messages;
+    size_t n;
+    Error *error;
+} Conversation;
+
+static void add(Conversation *to, const char *role, Value text, const char *delimiter) {
+    to->messages[to->n++] = (Message){role, text, delimiter};
+}
+
+static bool space_at_end(const Value *text) {
+    const char *at = text->as.text;
+    size_t bytes = text->n;
+    text_rstrip(&at, &bytes);
+    return bytes < text->n;
+}
+
+static bool space_at_start(const Value *text) {
+    const char *at = text->as.text;
+    size_t bytes = text->n;
+    text_lstrip(&at, &bytes);
+    return bytes < text->n;
+}
+
+/* False where a side is empty or white space already parts them. */
+static bool needs_delimiter(const Value *left, const Value *right) {
+    return left->n > 0 && right->n > 0 && !space_at_end(left) && !space_at_start(right);
+}
+
+static Value join_with(Arena *arena, const Value *left, const char *delimiter, const Value *right) {
+    if (left->n == 0 || right->n == 0)
+        return left->n == 0 ? *right : *left;
+    return value_string(arena_printf(arena, "%s%s%s", left->as.text,
+                                     needs_delimiter(left, right) ? delimiter : "", right->as.text));
+}
+
+/* System instruction and description. */
+static int add_system(Conversation *to, const Value *document) {
+    const TaskConfig *config = &to->task->config;
+    const Value instruction = value_string(to->task->system_instruction);
+    Value description = value_string("");
+    bool rendered;
+    if (config->description.kind != SOURCE_NONE &&
+        source_value(&config->description, document, to->arena, &description, &rendered, to->error))
+        return -1;
+    if (description.kind != VALUE_STRING)
+        return error_set(to->error, "description gave %s; a string was expected",
+                         value_kind_name(description.kind));
+    Value text = join_with(to->arena, &instruction, config->prompt.fewshot_delimiter, &description);
+    if (text.n > 0)
+        add(to, "system", text, "");
+    return 0;
+}
+
+/* A turn whose answer is known. */
+static void add_answered(Conversation *to, const Prompt *prompt, const Value *text, const Turn *turn,
+                         const Value *answer) {
+    bool old = to->task->config.compat == COMPAT_V0_4_0;
+    bool answered = old || turn->target.kind != VALUE_STRING || turn->target.n > 0;
+    bool delimits = turn->prefix.n > 0 ? needs_delimiter(text, &turn->prefix) : answered;
+    add(to, "user", *text, delimits ? prompt->target_delimiter : "");
+    if (answered)
+        add(to, "assistant", join_with(to->arena, &turn->prefix, " ", answer), prompt->fewshot_delimiter);
+    else if (turn->prefix.n > 0)
+        add(to, "assistant", turn->prefix, "");
+}
+
+static int add_example(Conversation *to, size_t index) {
+    const Prompt *prompt = &to->task->config.fewshot;
+    Value document, answer = value_null();
+    Turn turn;
+    if (pool_document(to->task, index, to->arena, &document, to->error) ||
+        turn_read(prompt, &document, to->arena, &turn, to->error) ||
+        turn_answer(&turn, to->arena, &answer, to->error))
+        return error_prefix(to->error, "few-shot example %zu", index);
+    const Value *text =
+        turn.text.kind == VALUE_INT ? &turn.choices.as.items[turn.text.as.integer] : &turn.text;
+    add_answered(to, prompt, text, &turn, &answer);
+    return 0;
+}
+
+static int add_examples(Conversation *to, size_t i) {
+    size_t n = (size_t)to->task->info.num_fewshot, n_before = to->n;
+    for (size_t e = 0; e < n; e++) {
+        size_t index = to->task->draws[i * n + e];
+        if (index != SIZE_MAX && add_example(to, index))
+            return -1;
+    }
+    /* v0.4.0 ends even no examples with the delimiter */
+    if (n > 0 && to->n == n_before && to->task->config.compat == COMPAT_V0_4_0)
+        add(to, "user", value_string(""), to->task->config.prompt.fewshot_delimiter);
+    return 0;
+}
+
+/* The turn to be answered. */
+static void add_question(Conversation *to, const Value *text, const Value *prefix, const char *delimiter) {
+    add(to, "user", *text, needs_delimiter(text, prefix) ? delimiter : "");
+    if (prefix->n > 0)
+        add(to, "assistant", *prefix, "");
+}
+
+static const char *plain_text(const Conversation *from) {
+    size_t bytes = 0, at = 0;
+    for (size_t i = 0; i < from->n; i++)
+        bytes += from->messages[i].text.n + strlen(from->messages[i].delimiter);
+    char *text = arena_alloc(from->arena, bytes + 1);
+    for (size_t i = 0; i < from->n; i++) {
+        const Message *message = &from->messages[i];
+        size_t delimiter = strlen(message->delimiter);
+        memcpy(text + at, message->text.as.text, message->text.n);
+        memcpy(text + at + message->text.n, message->delimiter, delimiter);
+        at += message->text.n + delimiter;
+    }
+    text[at] = '\0';
+    return text;
+}
+
+int context_build(const Task *task, size_t i, const Value *document, const Turn *turn, Arena *arena,
+                  const char *const **out, Error *error) {
+    size_t room = 2 * (size_t)task->info.num_fewshot + 3;
+    Conversation conversation = {task, arena, arena_alloc(arena, room * sizeof(Message)), 0, error};
+    bool of_choices = turn->text.kind == VALUE_INT;
+    size_t n = of_choices ? turn->choices.n : 1;
+    const char **contexts = arena_alloc(arena, n * sizeof *contexts);
+    /* v0.4.0 makes the bare choices the contexts, with nothing before them */
+    bool bare = of_choices && task->config.compat == COMPAT_V0_4_0;
+    if (!bare && (add_system(&conversation, document) || add_examples(&conversation, i)))
+        return -1;
+    size_t n_before = conversation.n;
+    for (size_t k = 0; k < n; k++) {
+        conversation.n = n_before;
+        if (of_choices)
+            add_question(&conversation, &turn->choices.as.items[k], &turn->prefix, "");
+        else
+            add_question(&conversation, &turn->text, &turn->prefix, task->config.prompt.target_delimiter);
+        contexts[k] = plain_text(&conversation);
+    }
+    *out = contexts;
+    return 0;
+}

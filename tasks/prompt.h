@@ -1,0 +1,30 @@
+/* How a document becomes what a model reads: a turn of question and answer (turn.c), and the context with all
+ * that stands before the question (context.c). */
+#ifndef ZEVAL_TASKS_PROMPT_H
+#define ZEVAL_TASKS_PROMPT_H
+
+#include "tasks/config.h"
+#include "tasks/task.h"
+
+/* What a prompt's sources say about one document. */
+typedef struct Turn {
+    Value text;    /* a string; an integer where the choices are the contexts */
+    Value target;  /* a string, an integer or a list */
+    Value choices; /* a list of strings; null if the task has none */
+    Value prefix;  /* a string: how the answer begins; empty if the task does not say */
+} Turn;
+
+int turn_read(const Prompt *prompt, const Value *document, Arena *arena, Turn *turn, Error *error);
+/* The answer that a few-shot example shows, a string. */
+int turn_answer(const Turn *turn, Arena *arena, Value *out, Error *error);
+/* The raw value of a source: a column, a rendered template (*rendered is true), a literal, or what a function
+ * gives. */
+int source_value(const Source *source, const Value *document, Arena *arena, Value *out, bool *rendered,
+                 Error *error);
+
+/* The contexts of document i of the task, whose own turn is `turn`: one, or where the choices are the
+ * contexts one for each; strings in arena. */
+int context_build(const Task *task, size_t i, const Value *document, const Turn *turn, Arena *arena,
+                  const char *const **out, Error *error);
+
+#endif

@@ -1,0 +1,176 @@
+/* Which documents and how many examples: profiles, --limit, --samples, shots in names. */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TASK                                                                                                 \
+    "output_type: multiple_choice\ndataset_path: org/set\ntest_split: test\ntraining_split: train\n"         \
+    "doc_to_text: \"q{{q}}\\n\"\ndoc_to_target: 0\ndoc_to_choice: ['a', 'b']\n"
+
+typedef struct Opened {
+    char *folder, *tasks, *data;
+    TaskSet *set;
+    Error error;
+} Opened;
+
+/* Three tasks over 7 rows "0" to "6": first, second, and fixed, which stays at 0 examples. */
+static Opened make_folder(void) {
+    Opened opened = {.folder = folder_make()};
+    opened.tasks = path_join(opened.folder, "tasks");
+    opened.data = path_join(opened.folder, "data");
+    folder_write(opened.folder, "tasks/first.yaml", "task: first\ntag: both\n" TASK);
+    folder_write(opened.folder, "tasks/second.yaml",
+                 "task: second\ngroup: [both]\ndescription: 'd{{1}} '\nmetadata: {version: 7}\n" TASK);
+    folder_write(opened.folder, "tasks/fixed.yaml", "task: fixed\nnum_fewshot: 0\n" TASK);
+    folder_write(opened.folder, "data/org/set/default/test.jsonl",
+                 "{\"q\": 0}\n{\"q\": 1}\n{\"q\": 2}\n{\"q\": 3}\n{\"q\": 4}\n{\"q\": 5}\n{\"q\": 6}\n");
+    folder_write(opened.folder, "data/org/set/default/train.jsonl",
+                 "{\"q\": 10}\n{\"q\": 11}\n{\"q\": 12}\n{\"q\": 13}\n{\"q\": 14}\n");
+    return opened;
+}
+
+static void remove_folder(Opened *opened) {
+    free(opened->tasks);
+    free(opened->data);
+    folder_remove(opened->folder);
+}
+
+/* Opens names apart by spaces; the options' other fields as given. */
+static int open_names(Opened *opened, const char *names, TaskOptions options) {
+    char *copy = strdup(names), *rest = copy;
+    const char *list[8];
+    size_t n = 0;
+    for (char *name; (name = strtok_r(rest, " ", &rest));)
+        list[n++] = name;
+    options.names = list;
+    options.n_names = n;
+    options.data_root = opened->data;
+    options.include_path = opened->tasks;
+    options.fewshot_seed = 1234;
+    opened->error = (Error){0};
+    int status = task_set_open(&opened->set, &options, &opened->error);
+    free(copy);
+    return status;
+}
+
+static const TaskInfo *info(const Opened *opened, size_t i) {
+    return task_info(task_set_task(opened->set, i));
+}
+
+static void test_a_fraction_is_rounded_up_for_each_task(void **state) {
+    (void)state;
+    Opened opened = make_folder();
+    if (open_names(&opened, "second first", (TaskOptions){.num_fewshot = -1, .limit = 0.3}))
+        fail_msg("%s", opened.error.message);
+    assert_string_equal(info(&opened, 0)->name, "second");
+    assert_string_equal(info(&opened, 0)->version, "7");
+    assert_int_equal(info(&opened, 0)->n_documents, 3);
+    assert_int_equal(info(&opened, 1)->n_documents, 3);
+    task_set_close(opened.set);
+    remove_folder(&opened);
+}
+
+/* 0.3 of 7 is 2; that 2, no longer a fraction, is the limit of the next task. */
+static void test_v0_4_0_rounds_down_once(void **state) {
+    (void)state;
+    Opened opened = make_folder();
+    const TaskOptions options = {.num_fewshot = -1, .limit = 0.3, .compat = COMPAT_V0_4_0};
+    if (open_names(&opened, "second first", options))
+        fail_msg("%s", opened.error.message);
+    assert_string_equal(info(&opened, 0)->name, "first");
+    assert_string_equal(info(&opened, 1)->version, "Yaml");
+    assert_int_equal(info(&opened, 0)->n_documents, 2);
+    assert_int_equal(info(&opened, 1)->n_documents, 2);
+    task_set_close(opened.set);
+    assert_int_equal(open_names(&opened, "first", (TaskOptions){.limit = 0.1, .compat = COMPAT_V0_4_0}), -1);
+    assert_message(&opened.error, "first", "none of its 7 documents", NULL);
+    remove_folder(&opened);
+}
+
+/* The description is no template in v0.4.0, and a template's last newline goes. */
+static void test_v0_4_0_templates(void **state) {
+    (void)state;
+    static const char *const expected[] = {"d1 q3\n", "d{{1}} q3"};
+    Opened opened = make_folder();
+    for (int compat = COMPAT_MAIN; compat <= COMPAT_V0_4_0; compat++) {
+        Arena arena = {0};
+        TaskDocument document;
+        if (open_names(&opened, "second", (TaskOptions){.compat = (Compat)compat}) ||
+            task_document(task_set_task(opened.set, 0), 3, &arena, &document, &opened.error))
+            fail_msg("%s", opened.error.message);
+        assert_string_equal(document.requests[0].context, expected[compat]);
+        arena_free(&arena);
+        task_set_close(opened.set);
+    }
+    remove_folder(&opened);
+}
+
+static void test_tasks_that_came_later(void **state) {
+    (void)state;
+    Opened opened = make_folder();
+    assert_int_equal(open_names(&opened, "commonsense_qa", (TaskOptions){.compat = COMPAT_V0_4_0}), -1);
+    assert_message(&opened.error, "'commonsense_qa' came after v0.4.0", "--compat main", NULL);
+    assert_int_equal(opened.error.kind, ERROR_USAGE);
+    remove_folder(&opened);
+}
+
+static void test_shots_in_names(void **state) {
+    (void)state;
+    Opened opened = make_folder();
+    if (open_names(&opened, "first:3 second fixed:4", (TaskOptions){.num_fewshot = 1}))
+        fail_msg("%s", opened.error.message);
+    assert_int_equal(info(&opened, 0)->num_fewshot, 3);
+    assert_int_equal(info(&opened, 1)->num_fewshot, 1);
+    assert_int_equal(info(&opened, 2)->num_fewshot, 0);
+    task_set_close(opened.set);
+    if (open_names(&opened, "both:2", (TaskOptions){.num_fewshot = -1}))
+        fail_msg("%s", opened.error.message);
+    assert_int_equal(task_set_count(opened.set), 2);
+    assert_int_equal(info(&opened, 1)->num_fewshot, 2);
+    task_set_close(opened.set);
+    assert_int_equal(open_names(&opened, "first:3 both:2", (TaskOptions){.num_fewshot = -1}), -1);
+    assert_message(&opened.error, "'first' was asked for twice", "with 3 examples and with 2", NULL);
+    assert_int_equal(open_names(&opened, "first:2000", (TaskOptions){.num_fewshot = -1}), -1);
+    assert_message(&opened.error, "first:2000", "0 to 1000", NULL);
+    remove_folder(&opened);
+}
+
+/* Listed documents keep their numbers and come in the split's order; examples are drawn for them alone. */
+static void test_samples_choose_documents(void **state) {
+    (void)state;
+    Opened opened = make_folder();
+    char *file = path_join(opened.folder, "samples.json");
+    Arena arena = {0};
+    TaskDocument document;
+    folder_write(opened.folder, "samples.json", "{\"first\": [5, 1, 5]}");
+    if (open_names(&opened, "first second", (TaskOptions){.samples = file}) ||
+        task_document(task_set_task(opened.set, 0), 1, &arena, &document, &opened.error))
+        fail_msg("%s", opened.error.message);
+    assert_int_equal(info(&opened, 0)->n_documents, 2);
+    assert_int_equal(info(&opened, 1)->n_documents, 7);
+    assert_int_equal(document.doc_id, 5);
+    assert_string_equal(document.requests[0].context, "q5\n");
+    task_set_close(opened.set);
+    folder_write(opened.folder, "samples.json", "{\"first\": [1, 7]}");
+    assert_int_equal(open_names(&opened, "first", (TaskOptions){.samples = file}), -1);
+    assert_message(&opened.error, "samples.json: first: item 1", "7 documents", NULL);
+    folder_write(opened.folder, "samples.json", "{\"other\": [1]}");
+    assert_int_equal(open_names(&opened, "first", (TaskOptions){.samples = file}), -1);
+    assert_message(&opened.error, "'other' is none of the tasks", NULL);
+    folder_write(opened.folder, "samples.json", "[1]");
+    assert_int_equal(open_names(&opened, "first", (TaskOptions){.samples = file}), -1);
+    assert_message(&opened.error, "a JSON object of lists", NULL);
+    arena_free(&arena);
+    free(file);
+    remove_folder(&opened);
+}
+
+const struct CMUnitTest selection_tests[] = {cmocka_unit_test(test_a_fraction_is_rounded_up_for_each_task),
+                                             cmocka_unit_test(test_v0_4_0_rounds_down_once),
+                                             cmocka_unit_test(test_v0_4_0_templates),
+                                             cmocka_unit_test(test_tasks_that_came_later),
+                                             cmocka_unit_test(test_shots_in_names),
+                                             cmocka_unit_test(test_samples_choose_documents)};
+const size_t n_selection_tests = sizeof selection_tests / sizeof *selection_tests;
