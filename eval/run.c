@@ -10,7 +10,7 @@
 #include "eval/eval.h"
 #include "eval/parts.h"
 #include "eval/requests.h"
-#include "eval/scores.h"
+#include "eval/store.h"
 
 enum { DEFAULT_BATCH_TOKENS = 4096, DOCUMENTS_PER_COMMIT = 1024 };
 
@@ -20,7 +20,6 @@ typedef struct Run {
     int64_t id;
     RunScores scores;
     RunRequests all;
-    Arena arena; /* of one document */
     EvalSummary *summary;
 } Run;
 
@@ -78,55 +77,15 @@ static int store_response(Run *run, const char *key, const Answer *answer, Error
     return db_response_put(run->db, key, &response, error);
 }
 
-static int store_request(Run *run, const TaskDocument *document, const TaskInfo *task, size_t i,
-                         const RunRequest *request, Error *error) {
-    const TaskRequest *texts = &document->requests[i];
-    DbRequest row = {.task = task->name,
-                     .doc_id = document->doc_id,
-                     .idx = texts->idx,
-                     .request_type = output_type_name(texts->type),
-                     .context = texts->context,
-                     .continuation = texts->continuation,
-                     .choice = i < document->n_choices ? document->choices[i] : NULL,
-                     .response_key = request->key,
-                     .n_context_tokens = request->n_context,
-                     .n_continuation_tokens = request->n_continuation,
-                     .n_truncated = request->n_truncated};
-    /* The sum of windows that were all there before, or none, has not been stored by any batch. */
-    if (texts->type == OUTPUT_LOGLIKELIHOOD_ROLLING &&
-        store_response(run, request->key, &request->answer, error))
-        return -1;
-    return db_request(run->db, run->id, &row, error);
-}
-
 /* All rows of a document whose requests are answered. */
-static int store_document(Run *run, const RunDocument *row, Error *error) {
-    const TaskScores *scores = &run->scores.tasks[row->task];
+static int store_completed(Run *run, const RunDocument *row, Error *error) {
     const RunRequest *requests = run->all.requests + row->first;
-    TaskDocument document;
-    char prompt[SHA256_HEX];
-    arena_reset(&run->arena);
-    if (task_document(scores->task, row->index, &run->arena, &document, error))
-        return -1;
-    if (document.n_requests != row->n)
-        return error_set(error, "task %s, document %lld: found %zu requests, expected %u as before",
-                         scores->info->name, (long long)document.doc_id, document.n_requests, row->n);
-    sha256_text(document.requests[0].context, strlen(document.requests[0].context), prompt);
-    DbDocument stored = {.task = scores->info->name,
-                         .doc_id = document.doc_id,
-                         .json = document.json,
-                         .target = document.target,
-                         .gold = document.gold,
-                         .prompt_sha256 = prompt};
-    if (db_document(run->db, run->id, &stored, error))
-        return -1;
-    Answer *answers = arena_alloc(&run->arena, row->n * sizeof *answers);
-    for (uint32_t i = 0; i < row->n; i++) {
-        answers[i] = requests[i].answer;
-        if (store_request(run, &document, scores->info, i, &requests[i], error))
+    bool rolling = run->scores.tasks[row->task].info->output_type == OUTPUT_LOGLIKELIHOOD_ROLLING;
+    /* The sum of windows that were all there before, or none, has not been stored by any batch. */
+    for (uint32_t i = 0; i < row->n && rolling; i++)
+        if (store_response(run, requests[i].key, &requests[i].answer, error))
             return -1;
-    }
-    return scores_document(&run->scores, row->task, row->index, &document, answers, run->db, run->id, error);
+    return store_document(run->db, run->id, &run->scores, row, requests, error);
 }
 
 /* An answer of the plan: a request's, or one of its windows', and with the last window's the request's. */
@@ -150,7 +109,7 @@ static int store_answer(Run *run, uint32_t number, Error *error) {
         return -1;
     run->summary->n_scored++;
     RunDocument *document = &all->documents[request->document];
-    return --document->open == 0 ? store_document(run, document, error) : 0;
+    return --document->open == 0 ? store_completed(run, document, error) : 0;
 }
 
 static int in_transaction(Run *run, int (*store)(Run *, size_t *, Error *), size_t *state, Error *error) {
@@ -177,7 +136,7 @@ static int store_found(Run *run, size_t *next, Error *error) {
         const RunDocument *document = &run->all.documents[*next];
         if (document->open > 0)
             continue;
-        if (store_document(run, document, error))
+        if (store_completed(run, document, error))
             return -1;
         n++;
     }
@@ -241,7 +200,6 @@ static int run_in_db(RunParts *parts, Db *db, EvalSummary *summary, Error *error
         return 0;
     int result = run_planned(&run, error);
     requests_free(&run.all);
-    arena_free(&run.arena);
     scores_free(&run.scores);
     return result;
 }
