@@ -126,7 +126,7 @@ $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/%.o $(call archives,$(filter-out cli,$(
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
 # The short set: what runs by itself; the others want a checkpoint (docs/PERFORMANCE.md).
-bench: $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out bench/make_checkpoint.c bench/profile.c,$(wildcard bench/*.c)))
+bench: $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out bench/make_checkpoint.c bench/profile.c bench/start.c,$(wildcard bench/*.c)))
 	@for program in $^; do $$program || exit 1; done
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call archives,$(filter-out cli,$(ROOMS)))
 	@mkdir -p $(@D)
