@@ -72,7 +72,7 @@ static int push(Machine *machine, PickleValue *value, Error *error) {
     if (machine->n_stack == STACK_MAX)
         return error_set(error, "has more than %d values on its stack", STACK_MAX);
     if (machine->n_stack == machine->stack_capacity) {
-        machine->stack_capacity = machine->stack_capacity * 2 + 64;
+        machine->stack_capacity *= 2;
         machine->stack = mem_realloc(machine->stack, machine->stack_capacity * sizeof *machine->stack);
     }
     machine->stack[machine->n_stack++] = value;
@@ -464,12 +464,13 @@ static int run(Machine *machine, Error *error) {
 
 int pickle_read(PickleValue **out, Arena *arena, const uint8_t *data, size_t bytes, const char *where,
                 Error *error) {
-    Machine machine = {.data = data, .bytes = bytes, .arena = arena};
+    Machine machine = {.data = data, .bytes = bytes, .arena = arena, .stack_capacity = 64};
     int status = 0;
     *out = NULL;
     if (bytes > PICKLE_MAX_BYTES)
         return error_set(error, "%s: the pickle is %zu bytes long, expected at most %d", where, bytes,
                          PICKLE_MAX_BYTES);
+    machine.stack = mem_alloc(machine.stack_capacity * sizeof *machine.stack);
     if (run(&machine, error))
         status = error_prefix(error, "%s: the pickle, before byte %zu", where, machine.at);
     *out = machine.result;

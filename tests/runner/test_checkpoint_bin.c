@@ -209,6 +209,8 @@ static void test_broken_pickles_are_refused(void **unused) {
              "a whole number of 9 bytes"),
         CASE(PROTO "ctorch", "a global name without an end"),
         CASE(PROTO ".", "stops with 0 values"),
+        CASE(")" PROTO ".", "at byte 1, expected 2 at byte 0"),
+        CASE("(t" PROTO ".", "at byte 2, expected 2 at byte 0"),
         CASE(PROTO "}}.", "stops with 2 values"),
         CASE(PROTO "}(.", "1 open marks"),
         CASE(PROTO "}.}", "1 more bytes"),
