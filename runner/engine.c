@@ -93,7 +93,10 @@ static int open_parts(Engine *engine, const EngineOptions *options, Error *error
     if (cpu_open(&engine->cpu, options->dtype, options->n_threads, error) ||
         model_open(&engine->model, options->model_folder, options->dtype, error))
         return -1;
-    rope_init(&engine->rope, &engine->model.config.rope);
+    RopeConfig rope = engine->model.config.rope;
+    if (options->dtype != DTYPE_BFLOAT16)
+        rope.rounding = ROPE_EXACT;
+    rope_init(&engine->rope, &rope);
     engine->pool.block_floats = engine->model.block_floats;
     engine->pool.recurrent_floats = engine->model.recurrent_floats;
     fill_info(engine);

@@ -20,6 +20,8 @@ typedef struct AttentionConfig {
     int64_t n_heads, n_kv_heads, head_dim;
     bool qkv_bias, o_bias;
     bool qk_norms;                 /* each head's query and key is normed before it is rotated */
+    bool fused;                    /* in_proj's rows are the queries', the keys' and the values' */
+    bool convolution;              /* of what in_proj gives, before it is rotated; only if fused */
     int64_t window, window_layers; /* keys that a query sees (0: all of them), from that layer on */
 } AttentionConfig;
 

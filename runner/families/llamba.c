@@ -1,4 +1,6 @@
-/* Llamba: a Llama whose attention became a discrete Mamba-2 in every layer. */
+/* Llamba: a Llama whose attention became a discrete Mamba-2 in every layer. No published file asks for
+ * lm_head_bias or for another convolution (their keys are absent, or say false, 4 and true), so those are
+ * refused by name. */
 #include <string.h>
 
 #include "base/json.h"

@@ -1,5 +1,6 @@
-/* Pure Mamba-2: the state-spaces library's checkpoints and their transformers port. One norm and one mixer a
- * layer, no MLP. The library keeps the residual in float32, which is what this runtime does for every model.
+/* Mamba-2 as the state-spaces library publishes it, and its transformers port. One norm and one mixer a
+ * layer, no MLP; in mamba2attn-2.7b six of the mixers are attention, which the library convolves too. The
+ * library keeps the residual in float32, which is what this runtime does for every model.
  */
 #include <math.h>
 #include <string.h>
@@ -14,7 +15,7 @@ static const TensorNames names = {.embedding = "backbone.embedding.weight",
                                   .head = "lm_head.weight",
                                   .layers = "backbone.layers.",
                                   .input_norm = "norm",
-                                  .mixer = {[MIXER_MAMBA2] = "mixer."},
+                                  .mixer = {[MIXER_MAMBA2] = "mixer.", [MIXER_ATTENTION] = "mixer."},
                                   .ignored = ignored};
 
 /* The sizes of a mixer, by the names that one of the two kinds of file gives them. */
@@ -88,8 +89,8 @@ static int read_common(ModelConfig *out, const cJSON *config, const char *where,
     return 0;
 }
 
+/* What the library can do besides, but no checkpoint that it publishes for Mamba-2 asks for. */
 static int read_library_switches(const cJSON *config, const cJSON *ssm, const char *where, Error *error) {
-    const cJSON *attention = cJSON_GetObjectItemCaseSensitive(config, "attn_layer_idx");
     int64_t intermediate = 0, taps = 4;
     if (require_string(ssm, "layer", "Mamba2", where, error) ||
         require_bool(config, "rms_norm", true, where, error) ||
@@ -100,14 +101,68 @@ static int read_library_switches(const cJSON *config, const cJSON *ssm, const ch
         json_opt_int(config, "d_intermediate", 0, CONFIG_MAX_WIDTH, &intermediate, where, error) ||
         json_opt_int(ssm, "d_conv", 1, 64, &taps, where, error))
         return -1;
-    if (intermediate || taps != 4 || (cJSON_IsArray(attention) && attention->child))
-        return error_set(
-            error,
-            "%s: d_intermediate %lld, d_conv %lld, attn_layer_idx %s; only 0, 4 and an empty list "
-            "are supported",
-            where, (long long)intermediate, (long long)taps,
-            cJSON_IsArray(attention) && attention->child ? "with layers in it" : "empty");
+    if (intermediate || taps != 4)
+        return error_set(error, "%s: d_intermediate is %lld and d_conv %lld, but only 0 and 4 are supported",
+                         where, (long long)intermediate, (long long)taps);
     return 0;
+}
+
+/* An error if a switch that is off by default there is not on, or the other way round. */
+static int require_stated(const cJSON *object, const char *key, bool value, const char *where, Error *error) {
+    if (!cJSON_GetObjectItemCaseSensitive(object, key))
+        return error_set(error, "%s: attn_cfg.%s is missing, which means %s; only %s is supported", where,
+                         key, value ? "false" : "true", value ? "true" : "false");
+    return require_bool(object, key, value, where, error);
+}
+
+/* attn_cfg holds the arguments of the library's attention layer, whose defaults are those of its constructor.
+ */
+static int read_attention(ModelConfig *out, const cJSON *config, const char *where, Error *error) {
+    AttentionConfig *attention = &out->attention;
+    const cJSON *options;
+    int64_t taps = 0, rotary = 0, mlp = 0;
+    double theta = 10000;
+    if (json_get_object(config, "attn_cfg", &options, where, error) ||
+        json_get_int(options, "num_heads", 1, CONFIG_MAX_HEADS, &attention->n_heads, where, error))
+        return -1;
+    attention->n_kv_heads = attention->n_heads;
+    attention->head_dim = out->hidden_size / attention->n_heads;
+    if (json_opt_int(options, "num_heads_kv", 1, CONFIG_MAX_HEADS, &attention->n_kv_heads, where, error) ||
+        json_opt_int(options, "head_dim", 1, CONFIG_MAX_HEAD_WIDTH, &attention->head_dim, where, error) ||
+        json_opt_int(options, "d_conv", 0, 64, &taps, where, error) ||
+        json_opt_int(options, "mlp_dim", 0, CONFIG_MAX_WIDTH, &mlp, where, error) ||
+        json_opt_int(options, "rotary_emb_dim", 0, CONFIG_MAX_HEAD_WIDTH, &rotary, where, error) ||
+        read_positive(options, "rotary_emb_base", &theta, where, error) ||
+        require_bool(options, "rotary_emb_interleaved", false, where, error) ||
+        require_stated(options, "causal", true, where, error) ||
+        require_stated(options, "qkv_proj_bias", false, where, error) ||
+        require_stated(options, "out_proj_bias", false, where, error))
+        return -1;
+    if (mlp || (taps != 0 && taps != 4) || cJSON_GetObjectItemCaseSensitive(options, "softmax_scale"))
+        return error_set(error,
+                         "%s: attn_cfg has mlp_dim %lld, d_conv %lld or a softmax_scale; only 0, 0 or 4, and "
+                         "none are supported",
+                         where, (long long)mlp, (long long)taps);
+    if (attention->head_dim < 1 || attention->n_heads % attention->n_kv_heads || rotary < 2 || rotary % 2 ||
+        rotary > attention->head_dim)
+        return error_set(error,
+                         "%s: attn_cfg's num_heads %lld, num_heads_kv %lld, head_dim %lld and rotary_emb_dim "
+                         "%lld do not go together",
+                         where, (long long)attention->n_heads, (long long)attention->n_kv_heads,
+                         (long long)attention->head_dim, (long long)rotary);
+    attention->fused = true;
+    attention->convolution = taps == 4;
+    out->rope = (RopeConfig){.width = rotary, .theta = theta, .scaling = ROPE_PLAIN, .factor = 1};
+    return 0;
+}
+
+static int read_attention_layers(ModelConfig *out, const ConfigFile *file, Error *error) {
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(file->json, "attn_layer_idx");
+    if (!list || cJSON_IsNull(list))
+        return 0;
+    if (read_layer_kinds(out, "attn_layer_idx", MIXER_ATTENTION, MIXER_MAMBA2, file, error))
+        return -1;
+    return has_mixer(out, MIXER_ATTENTION) ? read_attention(out, file->json, file->where, error) : 0;
 }
 
 static int read_mamba2(ModelConfig *out, const Family *family, const ConfigFile *files, Error *error) {
@@ -131,6 +186,8 @@ static int read_mamba2(ModelConfig *out, const Family *family, const ConfigFile 
         return -1;
     out->vocab_size = (out->vocab_size + multiple - 1) / multiple * multiple;
     out->final_norm_eps = out->norm_eps;
+    if (read_attention_layers(out, &files[0], error))
+        return -1;
     return read_step_limits(&out->mamba2, ssm, "dt_limit", where, error);
 }
 

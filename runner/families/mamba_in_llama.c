@@ -1,6 +1,15 @@
 /* MambaInLlama: some attention layers of a Llama or Mistral kept as they are, the others Mamba-1 or Mamba-2.
  * config.json is the base model's and describes the attention; mamba_config.json says which layers keep it.
- */
+ *
+ * What the reference (jxiw/MambaInLlama) settles:
+ * - Mamba-1's dt bias counts twice, in dt_proj and again in the scan: its training, evaluation and stepping
+ *   code all do so (mamba/hybrid_mamba_layer.py).
+ * - x and B are repeated before Mamba-1's convolution and after Mamba-2's: the training scripts write an
+ *   ssm_cfg of {"expand": 1} or {"expand", "ngroups", "d_state"}, so repeat_kv_before_conv keeps its default.
+ * - Rotary frequencies, scaled ones too, are rounded to bfloat16 in bfloat16 runs: the wrapper that trains
+ * and evaluates ends with model.to(dtype), which casts that buffer as well (hybrid_wrapper.py).
+ * - Fused matrices (mamba.in_proj, mha.in_proj) exist only in memory, after the faster wrapper has read the
+ *   names that are in the files (mamba_inference/hybrid_wrapper.py). */
 #include <stdio.h>
 
 #include "base/json.h"
@@ -55,6 +64,7 @@ static int read_mamba_in_llama(ModelConfig *out, const Family *family, const Con
                          "%s: rms_norm_eps is %g, but config.json's, which the attention layers use, is %g; "
                          "different ones in one model are not supported",
                          side->where, out->norm_eps, out->final_norm_eps);
+    out->rope.rounding = ROPE_ROUND_FREQUENCIES;
     out->names.mixer[mamba] = "mamba.";
     if (!has_mixer(out, mamba))
         return 0;

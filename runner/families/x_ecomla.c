@@ -1,6 +1,14 @@
 /* X-EcoMLA: every attention layer of the base model replaced by latent attention. MLA_config.json describes
  * the blocks, mla_layer_config.json the latent attention; its keys and values are per query head, its ranks
- * may differ from layer to layer, and without rope_scaling its rotation is the plain one. */
+ * may differ from layer to layer, and without rope_scaling its rotation is the plain one.
+ *
+ * What the reference (AMD-AGI/AMD-Hybrid-Models) settles:
+ * - attn_layers is empty: each published training configuration lists every layer in mla_layers, and the
+ *   inference code knows no other layer.
+ * - YaRN's original length is the stored one, or 4096: the training script leaves the key out, and that is
+ * the default of the rotary module (mla/hybrid_mla_layer.py). config.json's is the base model's, and unused.
+ * - The plain rotation's angles are bfloat16 in bfloat16 runs, positions and all: the table is rebuilt in the
+ *   type of a buffer that model.to(dtype) has cast. YaRN rebuilds its frequencies in float32. */
 #include <stdio.h>
 
 #include "base/json.h"
@@ -70,6 +78,7 @@ static int read_x_ecomla(ModelConfig *out, const Family *family, const ConfigFil
         read_yarn(&out->rope, mla->json, out->mla.rope_width, mla->where, error))
         return -1;
     out->mla.n_kv_heads = out->mla.n_heads;
+    out->rope.rounding = out->rope.scaling == ROPE_YARN ? ROPE_EXACT : ROPE_ROUND_ANGLES;
     return 0;
 }
 

@@ -1,6 +1,15 @@
 /* Zebra-Llama: multi-head latent attention in some layers, Mamba-2 in the others. hybrid_config.json
  * describes the mixers; config.json, inherited from the base model, gives the vocabulary, the tying and the
- * final norm (its rope_scaling belongs to attention layers that are no longer there). */
+ * final norm (its rope_scaling belongs to attention layers that are no longer there).
+ *
+ * What the reference (AMD-AGI/AMD-Hybrid-Models) settles:
+ * - lm_head.weight is used where it is stored, whatever config.json says of tying: the inference code
+ * replaces the trunk after the base model was tied, so the two are different matrices there. Without it, a
+ * tied config.json means the embedding, as in training.
+ * - repeat_kv_before_conv is false: that is the training script's default, no published configuration sets
+ * it, and the stepping code has no such branch (hybrid_inference/mamba2).
+ * - YaRN's original length is the stored one, 8192 in the published files. Both spellings of rope_scaling's
+ *   type mean YaRN, and its frequencies are float32 also in bfloat16 runs. */
 #include "base/json.h"
 #include "runner/families/family.h"
 

@@ -1,5 +1,6 @@
 /* Causal attention with grouped heads (MHA, GQA, MQA), half-split rotary embedding on the head's first
- * channels or all of them, a sliding window where the layer has one.
+ * channels or all of them, a sliding window where the layer has one. The state-spaces library keeps the three
+ * projections in one matrix and convolves what comes out of it as a Mamba layer does its inputs.
  *
  * A cache block holds, per key/value head, the keys transposed [head_dim][BLOCK_TOKENS], so that one vector
  * load gives one channel of 16 keys, and then the values [BLOCK_TOKENS][value_stride]. A query's scores over
@@ -10,11 +11,13 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "runner/layers/layer.h"
+#include "runner/layers/convolution.h"
 
 typedef struct Attention {
     LinearLayer q, k, v, o;
-    float *q_norm, *k_norm; /* [head_dim], or NULL */
+    LinearLayer in;          /* in place of q, k and v: their rows one after the other */
+    Convolution convolution; /* of all of `in`'s outputs; no channels: none */
+    float *q_norm, *k_norm;  /* [head_dim], or NULL */
     float norm_eps;
     size_t window; /* keys that a query sees, 0: all */
     size_t n_heads, n_kv_heads, head_dim;
@@ -28,6 +31,8 @@ static void attention_free(void *layer) {
     linear_free(&attention->k);
     linear_free(&attention->v);
     linear_free(&attention->o);
+    linear_free(&attention->in);
+    convolution_free(&attention->convolution);
     free(attention->q_norm);
     free(attention->k_norm);
     free(attention);
@@ -47,6 +52,29 @@ static int load_norms(Attention *attention, const ModelConfig *config, Checkpoin
                : 0;
 }
 
+static int load_projections(Attention *attention, const ModelConfig *config, Checkpoint *checkpoint,
+                            const char *prefix, Error *error) {
+    const AttentionConfig *c = &config->attention;
+    int64_t d = config->hidden_size, q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
+    if (!c->fused)
+        return linear_load(&attention->q, config, checkpoint, prefix, "q_proj", q, d, c->qkv_bias, error) ||
+                       linear_load(&attention->k, config, checkpoint, prefix, "k_proj", kv, d, c->qkv_bias,
+                                   error) ||
+                       linear_load(&attention->v, config, checkpoint, prefix, "v_proj", kv, d, c->qkv_bias,
+                                   error) ||
+                       linear_load(&attention->o, config, checkpoint, prefix, "o_proj", d, q, c->o_bias,
+                                   error)
+                   ? -1
+                   : 0;
+    if (linear_load(&attention->in, config, checkpoint, prefix, "in_proj", q + 2 * kv, d, c->qkv_bias,
+                    error) ||
+        linear_load(&attention->o, config, checkpoint, prefix, "out_proj", d, q, c->o_bias, error))
+        return -1;
+    return c->convolution ? convolution_load(&attention->convolution, config, (size_t)(q + 2 * kv), false,
+                                             checkpoint, prefix, error)
+                          : 0;
+}
+
 static int attention_load(void **out, const ModelConfig *config, size_t layer, Checkpoint *checkpoint,
                           const char *prefix, Error *error) {
     const AttentionConfig *c = &config->attention;
@@ -58,11 +86,7 @@ static int attention_load(void **out, const ModelConfig *config, size_t layer, C
     attention->scale = (float)(1.0 / sqrt((double)c->head_dim));
     if (layer >= (size_t)c->window_layers)
         attention->window = (size_t)c->window;
-    int64_t d = config->hidden_size, q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
-    if (linear_load(&attention->q, config, checkpoint, prefix, "q_proj", q, d, c->qkv_bias, error) ||
-        linear_load(&attention->k, config, checkpoint, prefix, "k_proj", kv, d, c->qkv_bias, error) ||
-        linear_load(&attention->v, config, checkpoint, prefix, "v_proj", kv, d, c->qkv_bias, error) ||
-        linear_load(&attention->o, config, checkpoint, prefix, "o_proj", d, q, c->o_bias, error) ||
+    if (load_projections(attention, config, checkpoint, prefix, error) ||
         load_norms(attention, config, checkpoint, prefix, error)) {
         attention_free(attention);
         return -1;
@@ -77,20 +101,30 @@ static size_t attention_cache_floats(const void *layer) {
 }
 
 static size_t attention_recurrent_floats(const void *layer) {
-    (void)layer;
-    return 0;
+    return convolution_window_floats(&((const Attention *)layer)->convolution);
+}
+
+static size_t query_width(const Attention *attention) {
+    return attention->n_heads * attention->head_dim;
+}
+
+/* Of queries, keys and values together. */
+static size_t all_width(const Attention *attention) {
+    return query_width(attention) + 2 * attention->n_kv_heads * attention->head_dim;
 }
 
 static size_t attention_workspace_floats(const void *layer) {
     const Attention *attention = layer;
-    return 2 * attention->q.weight.rows + 2 * attention->k.weight.rows;
+    return query_width(attention) + all_width(attention) + attention->convolution.channels;
 }
 
 typedef struct AttentionRun {
     const Attention *layer;
     const Tile *tile;
-    size_t cache;           /* where this layer's part of a block begins */
-    float *q, *k, *v, *out; /* [n_rows] x their projections' widths */
+    size_t cache;     /* where this layer's part of a block begins */
+    float *q, *k, *v; /* a row's lie q_stride, kv_stride and kv_stride from the last row's */
+    size_t q_stride, kv_stride;
+    float *out; /* [n_rows, n_heads, head_dim] */
 } AttentionRun;
 
 static float *keys_of(const AttentionRun *run, const CacheBlock *block, size_t kv_head) {
@@ -124,10 +158,10 @@ static void store_span(void *context, size_t i, int thread) {
         size_t row = span->row + t, position = (size_t)span->position + t, slot = position % BLOCK_TOKENS;
         const CacheBlock *block = span->piece->state->blocks[position / BLOCK_TOKENS];
         for (size_t h = 0; h < layer->n_heads; h++)
-            prepare_head(run, run->q + (row * layer->n_heads + h) * dim, layer->q_norm, position);
+            prepare_head(run, run->q + row * run->q_stride + h * dim, layer->q_norm, position);
         for (size_t h = 0; h < layer->n_kv_heads; h++) {
-            float *k = run->k + (row * layer->n_kv_heads + h) * dim;
-            const float *v = run->v + (row * layer->n_kv_heads + h) * dim;
+            float *k = run->k + row * run->kv_stride + h * dim;
+            const float *v = run->v + row * run->kv_stride + h * dim;
             prepare_head(run, k, layer->k_norm, position);
             float *keys = keys_of(run, block, h) + slot;
             for (size_t d = 0; d < dim; d++)
@@ -210,9 +244,9 @@ static void attend_span(void *context, size_t i, int thread) {
     QueryGroup group = {0};
     for (size_t t = 0; t < span->n_rows; t++)
         for (size_t h = 0; h < per_kv; h++) {
-            size_t offset = ((span->row + t) * layer->n_heads + kv_head * per_kv + h) * layer->head_dim;
-            group.q[group.n] = run->q + offset;
-            group.out[group.n] = run->out + offset;
+            size_t row = span->row + t, head = (kv_head * per_kv + h) * layer->head_dim;
+            group.q[group.n] = run->q + row * run->q_stride + head;
+            group.out[group.n] = run->out + row * query_width(layer) + head;
             size_t n_keys = (size_t)span->position + t + 1;
             group.first_key[group.n] = layer->window && n_keys > layer->window ? n_keys - layer->window : 0;
             group.n_keys[group.n++] = n_keys;
@@ -223,22 +257,47 @@ static void attend_span(void *context, size_t i, int thread) {
         }
 }
 
+/* Queries, keys and values of all rows, in the workspace behind `out`. */
+static void project(AttentionRun *run, Place place, const float *x) {
+    const Attention *layer = run->layer;
+    const Tile *tile = run->tile;
+    size_t rows = tile->n_rows, width = query_width(layer), all = all_width(layer), kv = (all - width) / 2;
+    float *fused = run->out + rows * width, *convolved = fused + rows * all;
+    if (layer->in.weight.rows == 0) {
+        size_t d = layer->q.weight.cols;
+        run->q = fused;
+        run->k = run->q + rows * width;
+        run->v = run->k + rows * kv;
+        run->q_stride = width;
+        run->kv_stride = kv;
+        cpu_linear(tile->cpu,
+                   (Linear[]){{&layer->q.weight, layer->q.bias, x, run->q, d, width},
+                              {&layer->k.weight, layer->k.bias, x, run->k, d, kv},
+                              {&layer->v.weight, layer->v.bias, x, run->v, d, kv}},
+                   3, rows);
+        return;
+    }
+    cpu_linear(tile->cpu, &(Linear){&layer->in.weight, layer->in.bias, x, fused, layer->in.weight.cols, all},
+               1, rows);
+    if (layer->convolution.channels)
+        convolution_run(&layer->convolution, tile, place.recurrent, fused, all, convolved);
+    run->q = layer->convolution.channels ? convolved : fused;
+    run->k = run->q + width;
+    run->v = run->k + kv;
+    run->q_stride = run->kv_stride = all;
+}
+
 static void attention_forward(const void *opaque, Place place, const Tile *tile, const float *x, float *y) {
     const Attention *layer = opaque;
-    size_t rows = tile->n_rows, d = layer->q.weight.cols, width = layer->q.weight.rows,
-           kv_width = layer->k.weight.rows;
-    float *q = tile->workspace, *out = q + rows * width, *k = out + rows * width, *v = k + rows * kv_width;
-    AttentionRun run = {layer, tile, place.cache, q, k, v, out};
-    cpu_linear(tile->cpu,
-               (Linear[]){{&layer->q.weight, layer->q.bias, x, q, d, width},
-                          {&layer->k.weight, layer->k.bias, x, k, d, kv_width},
-                          {&layer->v.weight, layer->v.bias, x, v, d, kv_width}},
-               3, rows);
-    cpu_parallel(tile->cpu, tile->n_spans, rows * (width + 2 * kv_width), store_span, &run);
+    size_t rows = tile->n_rows, width = query_width(layer);
+    AttentionRun run = {.layer = layer, .tile = tile, .cache = place.cache, .out = tile->workspace};
+    project(&run, place, x);
+    cpu_parallel(tile->cpu, tile->n_spans, rows * all_width(layer), store_span, &run);
     cpu_reserve(tile->cpu, attend_scratch(layer, tile->max_keys));
     cpu_parallel(tile->cpu, tile->n_spans * layer->n_kv_heads, rows * width * tile->max_keys, attend_span,
                  &run);
-    cpu_linear(tile->cpu, &(Linear){&layer->o.weight, layer->o.bias, out, y, width, d}, 1, rows);
+    cpu_linear(tile->cpu, &(Linear){&layer->o.weight, layer->o.bias, run.out, y, width, layer->o.weight.rows},
+               1, rows);
 }
 
 const MixerType mixer_attention = {.kind = MIXER_ATTENTION,

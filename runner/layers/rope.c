@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "runner/floats.h"
+#include "runner/weight.h"
 
 static const double pi = 3.14159265358979323846;
 
@@ -81,6 +82,9 @@ void rope_init(Rope *out, const RopeConfig *config) {
         out->scale = (float)(yarn_mscale(config->factor, config->mscale) /
                              yarn_mscale(config->factor, config->mscale_all_dim));
     }
+    out->rounding = config->rounding;
+    for (size_t i = 0; config->rounding != ROPE_EXACT && i < out->half; i++)
+        out->frequencies[i] = bfloat16_to_float(float_to_bfloat16(out->frequencies[i]));
 }
 
 void rope_free(Rope *rope) {
@@ -88,6 +92,13 @@ void rope_free(Rope *rope) {
     free(rope->cosines);
     free(rope->sines);
     memset(rope, 0, sizeof *rope);
+}
+
+static float angle_at(const Rope *rope, size_t position, size_t i) {
+    if (rope->rounding != ROPE_ROUND_ANGLES)
+        return (float)position * rope->frequencies[i];
+    float rounded = bfloat16_to_float(float_to_bfloat16((float)position));
+    return bfloat16_to_float(float_to_bfloat16(rounded * rope->frequencies[i]));
 }
 
 int rope_extend(Rope *rope, size_t n, Error *error) {
@@ -104,7 +115,7 @@ int rope_extend(Rope *rope, size_t n, Error *error) {
     }
     for (size_t t = 0; t < capacity; t++)
         for (size_t i = 0; i < rope->half; i++) {
-            float angle = (float)(rope->origin + t) * rope->frequencies[i];
+            float angle = angle_at(rope, rope->origin + t, i);
             cosines[t * rope->half + i] = (float)cos((double)angle) * rope->scale;
             sines[t * rope->half + i] = (float)sin((double)angle) * rope->scale;
         }

@@ -158,12 +158,38 @@ class Llamba(Backbone):
 
 
 class StateSpaces(Backbone):
+    """Mamba2, and the library's own attention in the layers of attn_layer_idx."""
+
     def logits(self, ids, first=0):
+        self.first = first
         h = self.weights["backbone.embedding.weight"][np.asarray(ids)]
         for i in range(self.config["n_layer"]):
             layer = self.layer(i)
-            h = h + self.mixer(layer, rms_norm(h, layer["norm.weight"], 1e-5))
+            mixer = self.attention if i in self.config["attn_layer_idx"] else self.mixer
+            h = h + mixer(layer, rms_norm(h, layer["norm.weight"], 1e-5))
         return self.project(rms_norm(h, self.weights["backbone.norm_f.weight"], 1e-5))
+
+    def attention(self, layer, u):
+        options, length = self.config["attn_cfg"], len(u)
+        heads, groups, width, turned = (
+            options[k] for k in ("num_heads", "num_heads_kv", "head_dim", "rotary_emb_dim")
+        )
+        q_k_v = u @ layer["mixer.in_proj.weight"].T
+        if options["d_conv"]:
+            q_k_v = layer["mixer.conv1d.bias"] + convolve(q_k_v, layer["mixer.conv1d.weight"][:, 0, :])
+        q, k, v = np.split(q_k_v.reshape(length, -1, width), [heads, heads + groups], axis=1)
+        dtype = np.float32 if self.first else np.float64
+        angle = angles(self.first, length, plain_frequencies(10000.0, turned, dtype)).astype(np.float64)
+        cos, sin = (f(angle).astype(self.dtype)[:, None, :] for f in (np.cos, np.sin))
+
+        def rotate(x):
+            a, b, rest = np.split(x, [turned // 2, turned], axis=-1)
+            return np.concatenate([a * cos - b * sin, b * cos + a * sin, rest], axis=-1)
+
+        k, v = (np.repeat(x, heads // groups, axis=1) for x in (rotate(k), v))
+        scores = np.einsum("thd,shd->hts", rotate(q), k) * self.dtype(width**-0.5)
+        mixed = np.einsum("hts,shd->thd", softmax(np.where(np.tri(length, dtype=bool), scores, -np.inf)), v)
+        return mixed.reshape(length, -1) @ layer["mixer.out_proj.weight"].T
 
     def mixer(self, layer, u):
         ssm = self.config["ssm_cfg"]

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 import hybrids
 import zebra
+from checkpoint_io import round_to
 
 BF16, F32 = torch.bfloat16, torch.float32
 
@@ -96,6 +97,9 @@ class Blocks(Rounded):
         h = rms_twice(h, w["model.norm.weight"], self.config["rms_norm_eps"])
         return F.linear(h, w.get("lm_head.weight", w["model.embed_tokens.weight"])).to(F32).numpy()
 
+    def angles(self, length, frequencies):
+        return zebra.angles(self.first, length, frequencies)
+
     def mla(self, layer, u):
         heads, groups = self.hybrid["num_attention_heads"], self.hybrid["num_key_value_heads"]
         n, r, v = (self.hybrid[k] for k in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"))
@@ -112,7 +116,7 @@ class Blocks(Rounded):
         kv = linear(rank_norm(down[:, :-r], "kv_a_layernorm"), "kv_b_proj").view(length, groups, n + v)
         kv = kv.repeat_interleave(heads // groups, dim=1)
         frequencies, gain, scale_gain = zebra.rope_of(self.hybrid, np.float32)
-        cos, sin = tables(zebra.angles(self.first, length, frequencies), gain)
+        cos, sin = tables(self.angles(length, frequencies), gain)
 
         def rotate(x):
             return rotate_halves(torch.cat([x[..., 0::2], x[..., 1::2]], dim=-1), cos, sin)
@@ -127,7 +131,8 @@ class Blocks(Rounded):
         q, k, v = (F.linear(u, layer[f"self_attn.{name}_proj.weight"]) for name in "qkv")
         q, k, v = q.view(length, heads, -1), k.view(length, groups, -1), v.view(length, groups, -1)
         width = q.shape[-1]
-        frequencies = hybrids.llama3_frequencies(self.config, width, np.float32)
+        # The cast of the whole module, which made the weights bfloat16, made this buffer so, too.
+        frequencies = round_to("BF16", hybrids.llama3_frequencies(self.config, width, np.float32))
         cos, sin = tables(zebra.angles(self.first, length, frequencies))
         k, v = (x.repeat_interleave(heads // groups, dim=1) for x in (rotate_halves(k, cos, sin), v))
         mixed = attend(rotate_halves(q, cos, sin), k, v, width**-0.5, self.config.get("sliding_window"))
@@ -185,6 +190,13 @@ class Zebra(Blocks, zebra.Zebra):
 
 
 class XEcoMla(Blocks, hybrids.XEcoMla):
+    def angles(self, length, frequencies):
+        if self.hybrid["rope_scaling"]:
+            return super().angles(length, frequencies)
+        # Without YaRN the table is made in the type of the cast buffer: positions and products are rounded, too.
+        positions = torch.arange(self.first, self.first + length, dtype=BF16)
+        return torch.outer(positions, torch.from_numpy(frequencies).to(BF16)).to(F32).numpy()
+
     def mixer(self, i, layer, u):
         return self.mla(layer, u)
 
@@ -225,11 +237,31 @@ class StateSpaces(Rounded, hybrids.StateSpaces):
     gated = Blocks.gated
 
     def logits(self, ids, first=0):
+        self.first = first
         h = self.weights["backbone.embedding.weight"][torch.tensor(ids)].to(F32)
         for i in range(self.config["n_layer"]):
             layer = self.layer(i, "backbone.layers.")
-            h = h + self.mixer(layer, rms_once(h, layer["norm.weight"], 1e-5)).to(F32)
+            mixer = self.attention if i in self.config["attn_layer_idx"] else self.mixer
+            h = h + mixer(layer, rms_once(h, layer["norm.weight"], 1e-5)).to(F32)
         return self.project(rms_once(h, self.weights["backbone.norm_f.weight"], 1e-5)).to(F32).numpy()
+
+    def attention(self, layer, u):
+        options, length = self.config["attn_cfg"], len(u)
+        heads, groups, width, turned = (
+            options[k] for k in ("num_heads", "num_heads_kv", "head_dim", "rotary_emb_dim")
+        )
+        q_k_v = F.linear(u, layer["mixer.in_proj.weight"])
+        if options["d_conv"]:
+            q_k_v = convolve(q_k_v, layer["mixer.conv1d.weight"], layer["mixer.conv1d.bias"], False)
+        q, k, v = q_k_v.view(length, -1, width).split([heads, groups, groups], dim=1)
+        frequencies = zebra.plain_frequencies(10000.0, turned, np.float32)
+        cos, sin = tables(zebra.angles(self.first, length, frequencies))
+
+        def rotate(x):
+            return torch.cat([rotate_halves(x[..., :turned], cos, sin), x[..., turned:]], dim=-1)
+
+        k, v = (x.repeat_interleave(heads // groups, dim=1) for x in (rotate(k), v))
+        return F.linear(attend(rotate(q), k, v, width**-0.5), layer["mixer.out_proj.weight"])
 
     def mixer(self, layer, u):
         ssm = self.config["ssm_cfg"]

@@ -25,7 +25,7 @@ HYBRIDS = {
     "mamba_in_llama_tiny": "MambaInLlama", "mamba_in_llama_tiny_bf16": "MambaInLlama",
     "mamba2_in_llama_tiny": "MambaInLlama", "mamba2_in_llama_tiny_all": "MambaInLlama",
     "llamba_tiny": "Llamba", "llamba_tiny_bias": "Llamba",
-    "mamba2_tiny": "StateSpaces", "mamba2_tiny_wide_skip": "StateSpaces",
+    "mamba2_tiny": "StateSpaces", "mamba2_tiny_wide_skip": "StateSpaces", "mamba2_tiny_attention": "StateSpaces",
 }  # fmt: skip
 
 

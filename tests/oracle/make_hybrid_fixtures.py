@@ -71,6 +71,17 @@ def attention_tensors(config):
     }
 
 
+def fused_attention_tensors(d, options):
+    heads, groups, width = (options[k] for k in ("num_heads", "num_heads_kv", "head_dim"))
+    channels = (heads + 2 * groups) * width
+    return {
+        "in_proj.weight": ("linear", channels, d),
+        "conv1d.weight": ("taps", channels, 1, 4),
+        "conv1d.bias": ("bias", channels),
+        "out_proj.weight": ("linear", d, heads * width),
+    }
+
+
 def mamba2_tensors(d, inner, channels, heads, skips):
     return {
         "in_proj.weight": ("linear", inner + channels + heads, d),
@@ -244,7 +255,9 @@ def make_llamba(name, seed, storage, d, wide, layers, heads, groups, states, voc
     return make(name, seed, storage, Llamba, {"config.json": config}, tensors, vocabulary=vocabulary)
 
 
-def make_state_spaces(name, seed, storage, d, layers, width, groups, states, vocabulary, wide_skip):
+def make_state_spaces(
+    name, seed, storage, d, layers, width, groups, states, vocabulary, wide_skip=False, attention=None, attn_layers=()
+):
     padded = -(-vocabulary // 16) * 16
     inner = 2 * d
     config = {
@@ -253,8 +266,8 @@ def make_state_spaces(name, seed, storage, d, layers, width, groups, states, voc
         "n_layer": layers,
         "vocab_size": vocabulary,
         "ssm_cfg": {"layer": "Mamba2", "d_state": states, "headdim": width, "ngroups": groups},
-        "attn_layer_idx": [],
-        "attn_cfg": {},
+        "attn_layer_idx": list(attn_layers),
+        "attn_cfg": attention or {},
         "rms_norm": True,
         "residual_in_fp32": True,
         "fused_add_norm": True,
@@ -265,9 +278,11 @@ def make_state_spaces(name, seed, storage, d, layers, width, groups, states, voc
     mixer = mamba2_tensors(d, inner, inner + 2 * groups * states, heads, inner if wide_skip else heads)
     tensors = {"backbone.embedding.weight": ("head", padded, d)}
     for i in range(layers):
-        tensors |= with_prefix(f"backbone.layers.{i}.", {"norm.weight": ("norm", d)} | with_prefix("mixer.", mixer))
+        own = fused_attention_tensors(d, attention) if i in attn_layers else mixer
+        tensors |= with_prefix(f"backbone.layers.{i}.", {"norm.weight": ("norm", d)} | with_prefix("mixer.", own))
     tensors["backbone.norm_f.weight"] = ("norm", d)
-    return make(name, seed, storage, StateSpaces, {"config.json": config}, tensors, vocabulary=vocabulary)
+    offset = FAR if attn_layers else 0
+    return make(name, seed, storage, StateSpaces, {"config.json": config}, tensors, offset, vocabulary=vocabulary)
 
 
 def llama_base(**changes):
@@ -317,9 +332,16 @@ MODELS = {
     ),
     "llamba_tiny": lambda: make_llamba("llamba_tiny", 37, "BF16", 48, 56, 2, 6, 3, 5, 90, tied=True),
     "llamba_tiny_bias": lambda: make_llamba("llamba_tiny_bias", 38, "F16", 40, 52, 2, 4, 4, 7, 91, False, bias=True),
-    "mamba2_tiny": lambda: make_state_spaces("mamba2_tiny", 39, "F32", 24, 3, 8, 2, 5, 99, wide_skip=False),
+    "mamba2_tiny": lambda: make_state_spaces("mamba2_tiny", 39, "F32", 24, 3, 8, 2, 5, 99),
     "mamba2_tiny_wide_skip": lambda: make_state_spaces(
         "mamba2_tiny_wide_skip", 40, "BF16", 28, 2, 14, 1, 6, 93, wide_skip=True
+    ),
+    "mamba2_tiny_attention": lambda: make_state_spaces(
+        "mamba2_tiny_attention", 41, "BF16", 36, 3, 12, 1, 7, 95, attn_layers=[1],
+        attention={
+            "causal": True, "d_conv": 4, "head_dim": 10, "num_heads": 4, "num_heads_kv": 2, "out_proj_bias": False,
+            "qkv_proj_bias": False, "rotary_emb_dim": 6,
+        },
     ),
 }  # fmt: skip
 

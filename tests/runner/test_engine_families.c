@@ -1,4 +1,5 @@
 /* How families are recognised, what their configurations may say, and what they report of themselves. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,6 +48,8 @@ static void test_models_report_what_they_are(void **unused) {
     expect_facts("llamba_tiny", "llamba", "llamba llamba", 0, 2 * (6 * 16 * 5 + 3 * (48 + 2 * 3 * 5)) * 4);
     expect_facts("mamba2_tiny", "mamba2", "mamba2 mamba2 mamba2", 0,
                  3 * (6 * 16 * 5 + 3 * (48 + 2 * 2 * 5)) * 4);
+    expect_facts("mamba2_tiny_attention", "mamba2", "mamba2 attention mamba2", 2 * (10 + 16) * 4,
+                 (2 * (6 * 16 * 7 + 3 * (72 + 2 * 7)) + 3 * (4 + 2 * 2) * 10) * 4);
 }
 
 static void test_state_bytes_of_wide_heads_are_the_formula(void **unused) {
@@ -109,6 +112,8 @@ static void test_llama3_frequencies_are_the_reference(void **unused) {
     "{\"model_type\":\"llamba\",\"d_model\":32,\"n_layer\":2,\"vocab_size\":9,"                              \
     "\"mlp_cfg\":{\"intermediate_size\":12}"
 #define MAMBA2 "{\"d_model\":32,\"n_layer\":2,\"vocab_size\":9"
+#define MAMBA2_ATTENTION MAMBA2 ",\"attn_layer_idx\":[1],\"ssm_cfg\":{\"layer\":\"Mamba2\"},\"attn_cfg\":{"
+#define NO_BIASES "\"causal\":true,\"qkv_proj_bias\":false,\"out_proj_bias\":false"
 #define MAMBA2_HF                                                                                            \
     "{\"architectures\":[\"Mamba2ForCausalLM\"],\"hidden_size\":32,\"num_hidden_layers\":2,"                 \
     "\"vocab_size\":9,\"head_dim\":8"
@@ -219,6 +224,45 @@ static void test_vocabularies_are_padded_as_in_the_reference(void **unused) {
     assert_true(config.tied_head && config.mlp == MLP_NONE);
 }
 
+/* Frequencies of Llama-3.1-8B after a cast to bfloat16, and angles of SmolLM's when positions and products
+ * are cast as well, as PyTorch gives them. */
+static void test_bfloat16_runs_round_rotary_tables_as_the_reference_does(void **unused) {
+    (void)unused;
+    static const struct {
+        size_t position, channel;
+        float angle;
+    } cases[] = {{257, 0, 256}, {259, 1, 195}, {1023, 3, 432}, {2047, 9, 154}};
+    ModelConfig config;
+    Rope rope;
+    Error error = {0};
+    rope_init(&rope, &(RopeConfig){.width = 128,
+                                   .theta = 500000,
+                                   .scaling = ROPE_LLAMA3,
+                                   .factor = 8,
+                                   .low_freq_factor = 1,
+                                   .high_freq_factor = 4,
+                                   .original_positions = 8192,
+                                   .rounding = ROPE_ROUND_FREQUENCIES});
+    assert_true(rope.frequencies[1] == 0.81640625F && rope.frequencies[2] == 0.6640625F &&
+                rope.frequencies[20] == 0.0166015625F);
+    rope_free(&rope);
+    rope_init(&rope, &(RopeConfig){.width = 64, .theta = 10000, .rounding = ROPE_ROUND_ANGLES});
+    assert_int_equal(rope_extend(&rope, 2048, &error), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        float cosine = (float)cos((double)cases[i].angle);
+        assert_same_bits(&rope.cosines[cases[i].position * 32 + cases[i].channel], &cosine, 1, "cosine");
+    }
+    rope_free(&rope);
+    expect_read(&config, &family_mamba_in_llama, LLAMA "}",
+                SIDE ",\"attn_layers\":[1],\"ssm_cfg\":{\"expand\":1}}", NULL);
+    assert_int_equal(config.rope.rounding, ROPE_ROUND_FREQUENCIES);
+    expect_read(&config, &family_x_ecomla, LLAMA "}", BLOCKS "}", MLA "}");
+    assert_int_equal(config.rope.rounding, ROPE_ROUND_ANGLES);
+    expect_read(&config, &family_x_ecomla, LLAMA "}", BLOCKS "}",
+                MLA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":8}}");
+    assert_int_equal(config.rope.rounding, ROPE_EXACT);
+}
+
 static void test_wrong_combinations_are_named(void **unused) {
     (void)unused;
     static const struct {
@@ -271,8 +315,19 @@ static void test_wrong_combinations_are_named(void **unused) {
          "lm_head_bias"},
         {NULL, {MAMBA2 ",\"ssm_cfg\":{\"layer\":\"Mamba1\"}}"}, "layer is \"Mamba1\""},
         {NULL, {MAMBA2 ",\"rms_norm\":false,\"ssm_cfg\":{}}"}, "rms_norm is false"},
-        {NULL, {MAMBA2 ",\"d_intermediate\":8,\"ssm_cfg\":{}}"}, "d_intermediate 8"},
-        {NULL, {MAMBA2 ",\"attn_layer_idx\":[1],\"ssm_cfg\":{}}"}, "attn_layer_idx with layers"},
+        {NULL, {MAMBA2 ",\"d_intermediate\":8,\"ssm_cfg\":{}}"}, "d_intermediate is 8"},
+        {NULL, {MAMBA2 ",\"attn_layer_idx\":[2],\"ssm_cfg\":{}}"}, "attn_layer_idx has an entry"},
+        {NULL, {MAMBA2 ",\"attn_layer_idx\":[1],\"ssm_cfg\":{}}"}, "attn_cfg"},
+        {NULL, {MAMBA2_ATTENTION "\"num_heads\":2}}"}, "attn_cfg.causal is missing, which means false"},
+        {NULL,
+         {MAMBA2_ATTENTION "\"num_heads\":2,\"causal\":true,\"qkv_proj_bias\":true}}"},
+         "qkv_proj_bias is true"},
+        {NULL, {MAMBA2_ATTENTION "\"num_heads\":2,\"d_conv\":3," NO_BIASES "}}"}, "d_conv 3"},
+        {NULL, {MAMBA2_ATTENTION "\"num_heads\":2,\"softmax_scale\":1," NO_BIASES "}}"}, "a softmax_scale"},
+        {NULL,
+         {MAMBA2_ATTENTION "\"num_heads\":2,\"rotary_emb_dim\":18," NO_BIASES "}}"},
+         "rotary_emb_dim 18"},
+        {NULL, {MAMBA2_ATTENTION "\"num_heads\":64,\"rotary_emb_dim\":2," NO_BIASES "}}"}, "head_dim 0"},
         {NULL, {MAMBA2 ",\"ssm_cfg\":{\"headdim\":7}}"}, "heads of width 7 (headdim)"},
         {NULL, {MAMBA2 ",\"ssm_cfg\":{\"headdim\":16,\"ngroups\":3}}"}, "3 groups (ngroups)"},
         {NULL, {MAMBA2 ",\"ssm_cfg\":{\"dt_limit\":[0.5,0.1]}}"}, "dt_limit begins at 0.5"},
@@ -301,6 +356,7 @@ int run_engine_family_tests(void) {
         cmocka_unit_test(test_zebra_shares_keys_and_values_unless_told_not_to),
         cmocka_unit_test(test_the_kind_of_mamba_follows_its_keys),
         cmocka_unit_test(test_vocabularies_are_padded_as_in_the_reference),
+        cmocka_unit_test(test_bfloat16_runs_round_rotary_tables_as_the_reference_does),
         cmocka_unit_test(test_wrong_combinations_are_named),
     };
     return cmocka_run_group_tests_name("engine families", tests, NULL, NULL);

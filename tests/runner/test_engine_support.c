@@ -186,16 +186,27 @@ void free_fixture(Fixture *fixture) {
     free(fixture->model_folder);
 }
 
-const char *const fixture_models[N_FIXTURE_MODELS] = {"llama_tiny",           "llama_tiny_tied_bf16",
-                                                      "llama_tiny_f16",       "mistral_tiny",
-                                                      "qwen2_tiny",           "qwen3_tiny",
-                                                      "nemotron_tiny",        "zebra_tiny",
-                                                      "zebra_tiny_lora_norm", "zebra_tiny_full_kv",
-                                                      "x_ecomla_tiny",        "x_ecomla_tiny_plain",
-                                                      "mamba_in_llama_tiny",  "mamba_in_llama_tiny_bf16",
-                                                      "mamba2_in_llama_tiny", "mamba2_in_llama_tiny_all",
-                                                      "llamba_tiny",          "llamba_tiny_bias",
-                                                      "mamba2_tiny",          "mamba2_tiny_wide_skip",
+const char *const fixture_models[N_FIXTURE_MODELS] = {"llama_tiny",
+                                                      "llama_tiny_tied_bf16",
+                                                      "llama_tiny_f16",
+                                                      "mistral_tiny",
+                                                      "qwen2_tiny",
+                                                      "qwen3_tiny",
+                                                      "nemotron_tiny",
+                                                      "zebra_tiny",
+                                                      "zebra_tiny_lora_norm",
+                                                      "zebra_tiny_full_kv",
+                                                      "x_ecomla_tiny",
+                                                      "x_ecomla_tiny_plain",
+                                                      "mamba_in_llama_tiny",
+                                                      "mamba_in_llama_tiny_bf16",
+                                                      "mamba2_in_llama_tiny",
+                                                      "mamba2_in_llama_tiny_all",
+                                                      "llamba_tiny",
+                                                      "llamba_tiny_bias",
+                                                      "mamba2_tiny",
+                                                      "mamba2_tiny_wide_skip",
+                                                      "mamba2_tiny_attention",
                                                       "mamba2_hf_tiny"};
 
 /* The worst difference, in units of the case's largest logit. */

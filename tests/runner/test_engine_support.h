@@ -44,7 +44,7 @@ Fixture read_fixture_file(const char *name, const char *file);
 void free_fixture(Fixture *fixture);
 
 /* The fixtures' own checkpoints: every property of a model is tested on each. */
-enum { N_FIXTURE_MODELS = 21 };
+enum { N_FIXTURE_MODELS = 22 };
 extern const char *const fixture_models[N_FIXTURE_MODELS];
 
 /* Scores all cases of the fixture with the checkpoint in `folder` (NULL: the fixture's own), each at its
