@@ -53,7 +53,8 @@ int command_run(int argc, char **argv, Error *error) {
                       .bos = "default"};
     const Option options[] = {
         {"model", "NAME", OPTION_TEXT, &a.model, 0, 0, true,
-         "checkpoint folder (config.json, *.safetensors, tokenizer.json),\nor \"demo\" for the built-in one"},
+         "checkpoint folder (config.json, *.safetensors, tokenizer.json),\n\"demo\" for the built-in one, or "
+         "replay:FILE for recorded answers"},
         SELECTION_OPTIONS(a.selection),
         {"db", "FILE", OPTION_TEXT, &a.db, 0, 0, false,
          "database that keeps the results (default results.db)"},

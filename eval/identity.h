@@ -17,7 +17,8 @@ typedef struct RunParts {
     Encoder encoder;
     ZooModel model; /* hashed model files */
     ZooModel tokenizer_files;
-    char backend[64]; /* backend and instruction set: "cpu/avx512" */
+    struct Replay *replay; /* recorded answers in place of tokenizer and engine (replay.h); NULL: none */
+    char backend[64];      /* backend and instruction set: "cpu/avx512"; "replay" */
 } RunParts;
 
 /* SHA-256 over settings, model, tokenizer, task and data files: the same for a run that would store the same

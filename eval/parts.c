@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "eval/replay.h"
+#include "eval/replay_run.h"
+
 /* Configuration files that a family may be read from: each that is there is part of what the model is. */
 static const char *const config_files[] = {"config.json", "hybrid_config.json", "MLA_config.json",
                                            "mla_layer_config.json", "mamba_config.json"};
@@ -70,9 +73,17 @@ static int open_model(RunParts *parts, const char *folder, Error *error) {
     return result ? -1 : 0;
 }
 
+static int open_replay(RunParts *parts, Error *error) {
+    TaskOptions tasks = parts->options->tasks;
+    tasks.requests_only = true; /* a record may answer what an engine cannot */
+    return task_set_open(&parts->tasks, &tasks, error) || replay_parts_open(parts, error) ? -1 : 0;
+}
+
 int parts_open(RunParts *parts, const EvalOptions *options, Error *error) {
     char *folder;
     *parts = (RunParts){.options = options};
+    if (replay_path(options->model))
+        return open_replay(parts, error);
     if (zoo_resolve(options->model, &folder, error))
         return -1;
     int result = task_set_open(&parts->tasks, &options->tasks, error);
@@ -85,6 +96,7 @@ int parts_open(RunParts *parts, const EvalOptions *options, Error *error) {
 void parts_close(RunParts *parts) {
     zoo_model_free(&parts->model);
     zoo_model_free(&parts->tokenizer_files);
+    replay_close(parts->replay);
     engine_close(parts->engine);
     tokenizer_close(parts->tokenizer);
     task_set_close(parts->tasks);
@@ -143,7 +155,7 @@ static int describe_everything(const RunParts *parts, Db *db, int64_t id, Error 
 
 int parts_describe(const RunParts *parts, Db *db, int64_t *run_id, bool *complete, Error *error) {
     const EvalOptions *options = parts->options;
-    const ModelInfo *info = engine_info(parts->engine);
+    const ModelInfo none = {0}, *info = parts->engine ? engine_info(parts->engine) : &none;
     char fingerprint[SHA256_HEX];
     identity_fingerprint(parts, fingerprint);
     char *settings = identity_settings_json(parts);

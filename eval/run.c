@@ -9,6 +9,8 @@
 #include "eval/budget.h"
 #include "eval/eval.h"
 #include "eval/parts.h"
+#include "eval/replay.h"
+#include "eval/replay_run.h"
 #include "eval/requests.h"
 #include "eval/store.h"
 
@@ -190,6 +192,16 @@ static int run_planned(Run *run, Error *error) {
     return db_run_finish(run->db, run->id, error);
 }
 
+/* Nothing to plan and nothing to compute: the answers are there. */
+static int run_replayed(Run *run, Error *error) {
+    const RunParts *parts = run->parts;
+    if (scores_init(&run->scores, parts->tasks, error) ||
+        replay_score(parts, &run->scores, run->db, run->id, &run->summary->plan.n_requests, error) ||
+        scores_store(&run->scores, BOOTSTRAP_ITERATIONS, parts->options->n_threads, run->db, run->id, error))
+        return -1;
+    return db_run_finish(run->db, run->id, error);
+}
+
 static int run_in_db(RunParts *parts, Db *db, EvalSummary *summary, Error *error) {
     Run run = {.parts = parts, .db = db, .summary = summary};
     if (parts_describe(parts, db, &run.id, &summary->was_complete, error))
@@ -198,7 +210,7 @@ static int run_in_db(RunParts *parts, Db *db, EvalSummary *summary, Error *error
     summary->was_complete &= !parts->options->no_reuse;
     if (summary->was_complete)
         return 0;
-    int result = run_planned(&run, error);
+    int result = parts->replay ? run_replayed(&run, error) : run_planned(&run, error);
     requests_free(&run.all);
     scores_free(&run.scores);
     return result;
@@ -251,6 +263,8 @@ int eval_plan(const EvalOptions *options, EvalPlan *plan, Error *error) {
     RunRequests all = {0};
     Db *db = NULL;
     *plan = (EvalPlan){0};
+    if (replay_path(options->model))
+        return error_set_kind(error, ERROR_USAGE, "--dry-run: recorded answers need no plan");
     int result = parts_open(&parts, options, error);
     if (result == 0) /* refuses what a run would refuse */
         result = scores_init(&scores, parts.tasks, error);

@@ -14,6 +14,7 @@ int run_plan_tests(void);
 int run_encode_tests(void);
 int run_run_tests(void);
 int run_memory_tests(void);
+int run_replay_tests(void);
 int run_rolling_tests(void);
 
 #endif
