@@ -17,6 +17,7 @@ static const struct {
     {"run", command_run, "score a model on tasks and keep every result in a database"},
     {"report", command_report, "show results from a database, or a paper's table with ours beside it"},
     {"published", command_published, "list the numbers that papers printed"},
+    {"reproduce", command_reproduce, "pull and run a paper's table, and lay ours beside it"},
     {"compare", command_compare, "compare runs on the same documents, with paired statistics"},
     {"runs", command_runs, "list the runs in a database and how far each got"},
     {"tasks", command_tasks, "list the tasks, groups and tags that can be named"},

@@ -4,10 +4,12 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "base/embedded.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "reports/array.h"
 
@@ -17,6 +19,8 @@ typedef struct Reader {
     Published *out;
     PublishedTable *table;
     const char *paper_key, *paper, *source, *where;
+    const char *compat, *dtype; /* of the paper's tables that follow */
+    int64_t max_length;
     Arena *arena;
     bool rule;
     size_t line;
@@ -48,7 +52,21 @@ static int read_paper(Reader *reader, Error *error) {
         return fail(reader, error, "a paper without a name", "its key and its name");
     reader->paper_key = reader->fields[1];
     reader->paper = reader->fields[2];
+    reader->compat = reader->dtype = "";
+    reader->max_length = 0;
     reader->table = NULL;
+    return 0;
+}
+
+static int read_recipe(Reader *reader, Error *error) {
+    int64_t max_length = 0;
+    if (!reader->paper ||
+        (*reader->fields[3] && (!text_to_int(reader->fields[3], &max_length) || max_length < 0)))
+        return fail(reader, error, "a recipe out of place or without a length",
+                    "after a paper: profile, data type, longest request");
+    reader->compat = reader->fields[1];
+    reader->dtype = reader->fields[2];
+    reader->max_length = max_length;
     return 0;
 }
 
@@ -65,7 +83,10 @@ static int read_table(Reader *reader, Error *error) {
                                       .paper = reader->paper,
                                       .key = reader->fields[1],
                                       .title = reader->fields[2],
-                                      .version = ""};
+                                      .version = "",
+                                      .compat = reader->compat,
+                                      .dtype = reader->dtype,
+                                      .max_length = reader->max_length};
     reader->source = "";
     reader->rule = false;
     return 0;
@@ -220,7 +241,7 @@ static const struct {
              {"source", read_source},      {"about", read_about},   {"mean", read_mean},
              {"column", read_column_line}, {"rule", read_rule},     {"row", read_row},
              {"formula", read_formula},    {"metric", read_metric}, {"note", read_note},
-             {"slip", read_note}};
+             {"slip", read_note},          {"recipe", read_recipe}};
 
 static int read_line(Reader *reader, char *line, Error *error) {
     for (size_t i = 0; i < MAX_FIELDS; i++)
@@ -254,8 +275,24 @@ int published_parse(Published *out, const char *text, size_t bytes, const char *
     return 0;
 }
 
+/* The user's own tables, of a paper in the making or another one's. */
+static int load_user_file(Published *out, Arena *arena, Error *error) {
+    enum { MOST_BYTES = 16 << 20 };
+    const char *path = getenv("ZEVAL_PUBLISHED");
+    Buffer text = {0};
+    if (!path || !*path)
+        return 0;
+    int result = file_read(&text, path, MOST_BYTES, error);
+    if (result == 0)
+        result = published_parse(out, text.data, text.size, arena_strdup(arena, path), arena, error);
+    buffer_free(&text);
+    return result;
+}
+
 int published_load(Published *out, Arena *arena, Error *error) {
     *out = (Published){0};
+    if (load_user_file(out, arena, error) != 0)
+        return -1;
     for (size_t i = 0; i < n_embedded_files; i++) {
         const EmbeddedFile *file = &embedded_files[i];
         if (text_starts_with(file->name, "reports/published/") && text_ends_with(file->name, ".tsv") &&

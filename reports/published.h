@@ -49,7 +49,9 @@ typedef struct PublishedTable {
     const char *paper_key, *paper; /* "zebra-llama", "Zebra-Llama" */
     const char *key, *title;       /* "1", "Table 1 (zero-shot)" */
     const char *version;
-    const char **about; /* sentences that hold for the whole table */
+    const char *compat, *dtype; /* how its numbers were made: lm-eval profile, data type; "" if not known */
+    int64_t max_length;         /* and the longest request in tokens; 0 likewise */
+    const char **about;         /* sentences that hold for the whole table */
     size_t n_about;
     PublishedColumn *columns;
     size_t n_columns;
@@ -62,7 +64,8 @@ typedef struct Published {
     size_t n_tables;
 } Published;
 
-/* Reads all tables that ship with the program. */
+/* Reads all tables that ship with the program, after those of the file that $ZEVAL_PUBLISHED names, if it
+ * does. */
 int published_load(Published *out, Arena *arena, Error *error);
 /* Appends the tables of one file's text; `where` names it in messages. */
 int published_parse(Published *out, const char *text, size_t bytes, const char *where, Arena *arena,
@@ -74,6 +77,10 @@ int published_find(const Published *published, const char *paper, const char *ta
                    const PublishedTable **out, Error *error);
 /* Whether two names are the same but for case and punctuation. */
 bool published_same_name(const char *a, const char *b);
+
+/* Whether a name contains the text, whatever the case, or is what a pattern with * or ? says; NULL matches
+ * all. */
+bool published_matches(const char *pattern, const char *name, Arena *arena);
 
 /* The number that a value is, and with how many decimals it is printed; false for texts, ranges, values with
  * a unit. */

@@ -14,7 +14,7 @@ static const char *lower(const char *text, Arena *arena) {
     return out;
 }
 
-static bool matches(const char *pattern, const char *name, Arena *arena) {
+bool published_matches(const char *pattern, const char *name, Arena *arena) {
     if (!pattern)
         return true;
     const char *wanted = lower(pattern, arena), *found = lower(name, arena);
@@ -131,11 +131,11 @@ static size_t list_values(const Published *published, const PublishedQuery *quer
             continue;
         for (size_t r = 0; r < table->n_rows; r++) {
             const PublishedRow *row = &table->rows[r];
-            if (!matches(query->model, row->model, book->arena) &&
-                !matches(query->model, row->repo, book->arena))
+            if (!published_matches(query->model, row->model, book->arena) &&
+                !published_matches(query->model, row->repo, book->arena))
                 continue;
             for (size_t c = 0; c < table->n_columns; c++)
-                if (*row->values[c] && matches(query->task, table->columns[c].task, book->arena)) {
+                if (*row->values[c] && published_matches(query->task, table->columns[c].task, book->arena)) {
                     put_value(book, brief, table, r, c);
                     put_value(book, full, table, r, c);
                 }

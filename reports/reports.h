@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "db/db.h"
 
 typedef struct ReportOptions {
@@ -51,6 +52,42 @@ typedef struct CompareOptions {
     int64_t flips; /* at most so many flipped documents are listed per task, metric and side */
 } CompareOptions;
 int report_comparison(Db *db, const CompareOptions *options, const char *format, Buffer *out, Error *error);
+
+/* What has to be run so that a table's cells can be compared. */
+typedef struct ReproductionColumn {
+    const char *heading, *task; /* lm-eval's name of the task */
+    int64_t shots;              /* -1: the task's own */
+} ReproductionColumn;
+typedef struct ReproductionRow {
+    const char *name;    /* as printed */
+    const char *model;   /* repository; "" if no checkpoint of it is known */
+    double n_parameters; /* as printed; NAN if it is not */
+} ReproductionRow;
+typedef struct Reproduction {
+    const char *paper, *title, *compat, *dtype; /* compat, dtype: "" where the paper does not say */
+    int64_t max_length;                         /* 0 likewise */
+    ReproductionColumn *columns;                /* each task and shots once, means left out */
+    size_t n_columns;
+    ReproductionRow *rows;
+    size_t n_rows;
+} Reproduction;
+/* `rows`: texts that occur in the names or repositories of the rows wanted, or patterns with * and ?; none
+ * means all. A text that no row has, or a table without a task of ours, is an error. */
+int report_reproduction(const char *paper, const char *table, const char *const *rows, size_t n_rows,
+                        Arena *arena, Reproduction *out, Error *error);
+
+/* What one row would take; numbers below 0 (NAN for hours) are not known. */
+typedef struct ReproductionCost {
+    const ReproductionRow *row;
+    bool is_here, is_estimate; /* the checkpoint is on this machine; tokens and hours are guesses */
+    double gigabytes;          /* to pull */
+    int64_t n_requests, n_reused, n_tokens;
+    double hours;
+    const char *problem; /* why it cannot be run; NULL if it can */
+} ReproductionCost;
+/* Appends the costs as a table with a sum. Formats as for report_published. */
+int report_reproduction_costs(const Reproduction *reproduction, const ReproductionCost *costs, size_t n,
+                              const char *format, Arena *arena, Buffer *out, Error *error);
 
 /* `zeval runs`: a table of the runs in a database, finished or not, with how far each got; as JSON when
  * `json`. */

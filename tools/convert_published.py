@@ -53,6 +53,10 @@ FORMULAS = {
     "X-EcoMLA-8B (r_kv=128)*": (32, 32, 192, 2048),
     "X-EcoMLA-8B (128)*": (32, 32, 192, 2048),
 }
+# How a paper's scores were made, as far as it or its code says: lm-eval profile, data type, longest request. The three
+# share one evaluation script, which installs lm-evaluation-harness c9bbec6 and sets the other two.
+RECIPES = {paper: ("v0.4.0", "bfloat16", "2048") for paper in ("Zebra-Llama", "X-EcoMLA", "MambaInLlama")}
+
 XECO_RANK = re.compile(r"Llama3\.2-1B ↑X-EcoMLA.*r_kv=(\d+)")
 
 # (paper, table, part of the row's model, what: a task, "kv" or "row", with "?VALUE" only where that is printed, text).
@@ -244,6 +248,8 @@ def main():
     os.makedirs(sys.argv[2], exist_ok=True)
     for paper, of_paper in tables.items():
         lines = [["paper", slug(paper), paper]]
+        if paper in RECIPES:
+            lines.append(["recipe", *RECIPES[paper]])
         for title, of_table in of_paper.items():
             lines += table_lines(paper, title, of_table)
         with open(os.path.join(sys.argv[2], slug(paper) + ".tsv"), "w", encoding="utf-8") as file:

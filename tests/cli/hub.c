@@ -1,0 +1,2 @@
+/* The hub of the zoo's tests, for commands that pull. */
+#include "tests/zoo/hub/server.c"
