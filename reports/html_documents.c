@@ -19,9 +19,6 @@
 enum { PACK_BYTES = 192 << 10, MAX_CHOICES = 256, MAX_METRICS = 64 };
 enum { FLAG_TRUNCATED = 1, FLAG_NOT_EXTRACTED = 2 };
 
-/* What the filters of lm-evaluation-harness give when they find nothing. */
-#define NOTHING_FOUND "[invalid]"
-
 typedef struct Choice {
     const char *text, *context;
     const char *generated; /* NULL: nothing was to be generated */
@@ -193,7 +190,7 @@ static int write_answers(Writer *writer, int64_t doc_id, bool generated, bool *m
     while ((at = cursor_at(writer, writer->outputs, &writer->has_output, doc_id, error)) == 1) {
         const char *filter = report_text(writer->outputs, 1, &writer->arena);
         const char *answer = answer_text(report_text(writer->outputs, 2, &writer->arena), &writer->arena);
-        bool found = strcmp(answer, NOTHING_FOUND) != 0;
+        bool found = sqlite3_column_int(writer->outputs, 3) != 0;
         if (generated) {
             *missed = *missed || !found;
             buffer_append_text(&writer->pack, any ? ",[" : ",\"f\":[[");
@@ -334,7 +331,7 @@ static int start_cursors(Writer *writer, int64_t task_id, int *has_document, Err
                                 " WHERE task_id = ?1 ORDER BY doc_id",
                                 task_id, error) ||
                    start_cursor(writer, &writer->outputs, &writer->has_output,
-                                "SELECT doc_id, filter, value FROM v_outputs"
+                                "SELECT doc_id, filter, value, extracted FROM v_outputs"
                                 " WHERE task_id = ?1 ORDER BY doc_id, filter",
                                 task_id, error)
                ? -1

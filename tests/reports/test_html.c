@@ -156,7 +156,7 @@ static void test_generated_texts_are_shown(void **state) {
         succeed(db_document(fixture->db, run, &document, &error), &error);
         succeed(db_request(fixture->db, run, &request, &error), &error);
         succeed(db_response_put(fixture->db, key, &response, &error), &error);
-        succeed(db_document_output(fixture->db, run, "g", i, "strict", i ? "[\"[invalid]\"]" : "[\"42\"]",
+        succeed(db_document_output(fixture->db, run, "g", i, "strict", i ? "[\"[invalid]\"]" : "[\"42\"]", !i,
                                    &error),
                 &error);
         succeed(db_document_metric(fixture->db, run, "g", i, "exact_match", "strict", !i, &error), &error);
