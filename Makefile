@@ -70,8 +70,9 @@ $(BUILD)/commit.txt: FORCE
 # CPU kernels: the same promise, one object per instruction set, chosen when the program starts.
 $(BUILD)/obj/runner/cpu/%.o: OPTIMIZE = -O3
 ifeq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),x86_64)
-$(BUILD)/obj/runner/cpu/kernels_avx2.o: FILE_CFLAGS = -mavx2 -mfma
-$(BUILD)/obj/runner/cpu/kernels_avx512.o: FILE_CFLAGS = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
+$(BUILD)/obj/runner/cpu/%_avx2.o: FILE_CFLAGS = -mavx2 -mfma
+$(BUILD)/obj/runner/cpu/%_avx512.o: FILE_CFLAGS = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
+$(BUILD)/obj/runner/cpu/%_avx512_bf16.o: FILE_CFLAGS = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma
 endif
 
 # ---- files that ship inside the binary

@@ -90,7 +90,8 @@ static int open_parts(Engine *engine, const EngineOptions *options, Error *error
             error, ERROR_USAGE,
             "arithmetic in float16 is not available on the cpu backend; use --dtype float32 "
             "or bfloat16 (weights stored in any dtype are read)");
-    if (cpu_open(&engine->cpu, options->dtype, options->n_threads, error) ||
+    if (cpu_open(&engine->cpu, options->instruction_set ? options->instruction_set : getenv("ZEVAL_ISA"),
+                 options->dtype, options->n_threads, error) ||
         model_open(&engine->model, options->model_folder, options->dtype, error))
         return -1;
     RopeConfig rope = engine->model.config.rope;
@@ -148,7 +149,7 @@ const char *engine_backend(const Engine *engine) {
 }
 
 const char *engine_instruction_set(const Engine *engine) {
-    return engine->cpu.kernels->name;
+    return engine->cpu.name;
 }
 
 void engine_profile_start(Engine *engine) {

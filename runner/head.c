@@ -5,13 +5,13 @@
 
 #include "runner/engine.h"
 
-enum { ROWS_PER_TASK = 128 };
+enum { ROWS_PER_TASK = CPU_LINEAR_ROWS };
 
 typedef struct HeadRun {
     Engine *engine;
     const HeadRow *rows;
     size_t n_rows, n_tiles;
-    const float *normed;
+    const Packed *packed;
 } HeadRun;
 
 static size_t smaller(size_t a, size_t b) {
@@ -40,13 +40,10 @@ static void head_task(void *context, size_t i, int thread) {
     size_t chunks = (run->n_rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK;
     size_t tile = i / chunks, first = tile * VOCAB_TILE, n = smaller(head->rows - first, VOCAB_TILE);
     size_t row = i % chunks * ROWS_PER_TASK, rows = smaller(run->n_rows - row, ROWS_PER_TASK);
-    float *panel = cpu->scratch[thread], *logits = panel + cpu_linear_scratch(cpu);
-    cpu_linear_columns(cpu, head, first, n, run->normed + row * head->cols, head->cols, logits, VOCAB_TILE,
-                       rows, panel);
-    for (size_t m = 0; m < rows; m++) {
-        cpu_round(cpu, logits + m * VOCAB_TILE, n);
+    float *scratch = cpu->scratch[thread], *logits = scratch + cpu_linear_scratch(cpu);
+    cpu_linear_columns(cpu, head, first, n, NULL, run->packed, row, logits, VOCAB_TILE, scratch);
+    for (size_t m = 0; m < rows; m++)
         take_tile(run, row + m, tile, first, n, logits + m * VOCAB_TILE);
-    }
 }
 
 static void finish_row(const HeadRun *run, size_t row) {
@@ -71,10 +68,13 @@ void head_run(Engine *engine, const HeadRow *rows, size_t n, const float *normed
     EnginePhase before = profile_enter(&engine->cpu.profile, PHASE_HEAD);
     profile_count(&engine->cpu.profile, PHASE_HEAD,
                   2.0 * (double)n * (double)head->rows * (double)head->cols);
+    Packed packed;
     cpu_reserve(&engine->cpu, cpu_linear_scratch(&engine->cpu) + (size_t)ROWS_PER_TASK * VOCAB_TILE);
     for (size_t done = 0; done < n; done += HEAD_ROWS) {
         HeadRun run = {engine, rows + done, smaller(n - done, HEAD_ROWS),
-                       (head->rows + VOCAB_TILE - 1) / VOCAB_TILE, normed + done * head->cols};
+                       (head->rows + VOCAB_TILE - 1) / VOCAB_TILE, &packed};
+        Linear inputs = {.weight = head, .x = normed + done * head->cols, .x_stride = head->cols};
+        cpu_pack(&engine->cpu, &packed, &inputs, 1, run.n_rows);
         size_t chunks = (run.n_rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK;
         cpu_parallel(&engine->cpu, run.n_tiles * chunks, head->rows * head->cols * (run.n_rows + 4),
                      head_task, &run);

@@ -48,10 +48,11 @@ typedef struct ModelInfo {
 typedef struct Engine Engine;
 
 typedef struct EngineOptions {
-    const char *model_folder; /* config.json, weights; tokenizer files are not read here */
-    Dtype dtype;              /* of the arithmetic; float32 is the reference */
-    const char *backend;      /* "cpu" (NULL means that too) */
-    int n_threads;            /* 0: one per processor */
+    const char *model_folder;    /* config.json, weights; tokenizer files are not read here */
+    Dtype dtype;                 /* of the arithmetic; float32 is the reference */
+    const char *backend;         /* "cpu" (NULL means that too) */
+    int n_threads;               /* 0: one per processor */
+    const char *instruction_set; /* one of engine_instruction_sets; NULL: what ZEVAL_ISA says, or the best */
 } EngineOptions;
 
 /* Opens a checkpoint folder: recognises the family from the files, maps the weights, checks every tensor's

@@ -9,50 +9,86 @@
 /* Below this many multiply-adds a loop is over before the other threads are awake. */
 enum { WORK_WORTH_THREADS = 200 * 1000 };
 
-static const Kernels *runnable_avx512(void) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("fma"))
-        return kernels_avx512();
-#endif
-    return NULL;
+/* What a table needs of the processor, besides being in this build. */
+static bool runs_portable(void) {
+    return true;
 }
 
-static const Kernels *runnable_avx2(void) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return kernels_avx2();
-#endif
-    return NULL;
+static bool runs_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-/* Best first. */
-static const struct {
+static bool runs_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("fma");
+}
+
+static bool runs_avx512_bf16(void) {
+    return runs_avx512() && __builtin_cpu_supports("avx512bf16");
+}
+#else
+static bool runs_nothing(void) {
+    return false;
+}
+#define runs_avx2 runs_nothing
+#define runs_avx512 runs_nothing
+#define runs_avx512_bf16 runs_nothing
+#endif
+
+typedef struct InstructionSet {
     const char *name;
-    const Kernels *(*runnable)(void);
-} instruction_sets[] = {{"avx512", runnable_avx512}, {"avx2", runnable_avx2}, {"portable", kernels_portable}};
+    bool (*runs)(void);
+    const Kernels *(*kernels)(void);
+    const GemmKernels *(*gemm)(void);
+    bool bfloat16_only; /* in float32 the next one is as good */
+} InstructionSet;
 
-int cpu_choose_kernels(const char *name, const Kernels **out, Error *error) {
-    for (size_t i = 0; i < sizeof instruction_sets / sizeof *instruction_sets; i++) {
-        if (name && strcmp(name, instruction_sets[i].name) != 0)
-            continue;
-        *out = instruction_sets[i].runnable();
-        if (*out)
-            return 0;
-        if (name)
-            return error_set_kind(error, ERROR_USAGE, "ZEVAL_ISA is \"%s\", which this processor cannot run",
-                                  name);
-    }
-    return error_set_kind(error, ERROR_USAGE, "ZEVAL_ISA is \"%.40s\", expected portable, avx2 or avx512",
-                          name);
+static const InstructionSet instruction_sets[] = {
+    {"avx512_bf16", runs_avx512_bf16, kernels_avx512, gemm_avx512_bf16, true},
+    {"avx512", runs_avx512, kernels_avx512, gemm_avx512, false},
+    {"avx2", runs_avx2, kernels_avx2, gemm_avx2, false},
+    {"portable", runs_portable, kernels_portable, gemm_portable, false}};
+enum { N_SETS = sizeof instruction_sets / sizeof *instruction_sets };
+const char *const cpu_instruction_sets[] = {"avx512_bf16", "avx512", "avx2", "portable", NULL};
+
+static bool is_runnable(const InstructionSet *set) {
+    return set->runs() && set->kernels() && set->gemm();
 }
 
-int cpu_open(Cpu *out, Dtype dtype, int n_threads, Error *error) {
+bool cpu_runs(const char *instruction_set) {
+    for (size_t i = 0; i < N_SETS; i++)
+        if (strcmp(instruction_set, instruction_sets[i].name) == 0)
+            return is_runnable(&instruction_sets[i]);
+    return false;
+}
+
+static int choose(Cpu *cpu, const char *name, Error *error) {
+    size_t i = 0;
+    while (i < N_SETS &&
+           (name ? strcmp(name, instruction_sets[i].name) != 0 : !is_runnable(&instruction_sets[i])))
+        i++;
+    if (i == N_SETS)
+        return error_set_kind(
+            error, ERROR_USAGE,
+            "the instruction set is \"%.40s\", expected portable, avx2, avx512 or avx512_bf16",
+            name ? name : "");
+    if (!is_runnable(&instruction_sets[i]))
+        return error_set_kind(error, ERROR_USAGE,
+                              "the instruction set is \"%s\", which this processor cannot run", name);
+    if (instruction_sets[i].bfloat16_only && cpu->dtype != DTYPE_BFLOAT16)
+        i++;
+    cpu->name = instruction_sets[i].name;
+    cpu->kernels = instruction_sets[i].kernels();
+    cpu->gemm = instruction_sets[i].gemm();
+    return 0;
+}
+
+int cpu_open(Cpu *out, const char *instruction_set, Dtype dtype, int n_threads, Error *error) {
     memset(out, 0, sizeof *out);
     out->dtype = dtype;
-    if (cpu_choose_kernels(getenv("ZEVAL_ISA"), &out->kernels, error) ||
-        thread_pool_create(&out->pool, n_threads, error))
+    if (choose(out, instruction_set, error) || thread_pool_create(&out->pool, n_threads, error))
         return -1;
     out->n_threads = thread_pool_size(out->pool);
     out->scratch = mem_alloc_zero((size_t)out->n_threads, sizeof *out->scratch);
@@ -63,6 +99,7 @@ void cpu_close(Cpu *cpu) {
     for (int i = 0; i < cpu->n_threads; i++)
         free(cpu->scratch[i]);
     free(cpu->scratch);
+    free(cpu->packed);
     thread_pool_destroy(cpu->pool);
     memset(cpu, 0, sizeof *cpu);
 }
@@ -73,8 +110,16 @@ void cpu_reserve(Cpu *cpu, size_t floats) {
     cpu->scratch_floats = floats + floats / 4;
     for (int i = 0; i < cpu->n_threads; i++) {
         free(cpu->scratch[i]);
-        cpu->scratch[i] = mem_alloc(cpu->scratch_floats * sizeof(float));
+        cpu->scratch[i] = floats_alloc(cpu->scratch_floats);
     }
+}
+
+void cpu_reserve_packed(Cpu *cpu, size_t floats) {
+    if (floats <= cpu->packed_floats)
+        return;
+    free(cpu->packed);
+    cpu->packed_floats = floats + floats / 4;
+    cpu->packed = floats_alloc(cpu->packed_floats);
 }
 
 void cpu_parallel(Cpu *cpu, size_t n, size_t work, ThreadBody *body, void *context) {

@@ -5,29 +5,36 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "runner/cpu/kernels.h"
+#include "runner/floats.h"
 #include "runner/profile.h"
 #include "runner/weight.h"
 
 typedef struct Cpu {
     const Kernels *kernels;
-    Dtype dtype; /* of the arithmetic: float32, or bfloat16 with sums in float32 */
+    const GemmKernels *gemm;
+    const char *name; /* of the instruction set that the arithmetic uses */
+    Dtype dtype;      /* of the arithmetic: float32, or bfloat16 with sums in float32 */
     ThreadPool *pool;
     int n_threads;
     float **scratch; /* [n_threads], grown by cpu_reserve */
     size_t scratch_floats;
     Profile profile;
+    float *packed; /* inputs of linear layers, grown by cpu_reserve_packed */
+    size_t packed_floats;
 } Cpu;
 
-/* Takes the best kernels the processor runs, or those named by the environment variable ZEVAL_ISA (portable,
- * avx2, avx512). n_threads as for thread_pool_create. */
-int cpu_open(Cpu *out, Dtype dtype, int n_threads, Error *error);
+/* Takes the best instruction set the processor runs, or the one named (portable, avx2, avx512, avx512_bf16).
+ * avx512_bf16 differs from avx512 in bfloat16 only. n_threads as for thread_pool_create. */
+int cpu_open(Cpu *out, const char *instruction_set, Dtype dtype, int n_threads, Error *error);
 void cpu_close(Cpu *cpu);
 
-/* The kernels of that name; NULL name: the best there are. An error if unknown or not runnable here. */
-int cpu_choose_kernels(const char *name, const Kernels **out, Error *error);
+/* The names cpu_open takes, best first, NULL at the end; and whether this processor runs one. */
+extern const char *const cpu_instruction_sets[];
+bool cpu_runs(const char *instruction_set);
 
 /* Makes every thread's scratch at least that large. Not while a loop is running. */
 void cpu_reserve(Cpu *cpu, size_t floats);
+void cpu_reserve_packed(Cpu *cpu, size_t floats);
 
 /* Runs body over [0, n): on all threads if `work` (multiply-adds, roughly) is worth waking them, else here.
  */
@@ -80,10 +87,23 @@ void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows);
 /* Scratch floats a thread needs for cpu_linear. */
 size_t cpu_linear_scratch(const Cpu *cpu);
 
-/* The part of cpu_linear that one thread does: outputs [first, first + n) of the weight, n <= VOCAB_TILE, for
- * at most CPU_LINEAR_ROWS rows, with cpu_linear_scratch floats of scratch. No bias, no rounding. */
-enum { CPU_LINEAR_ROWS = 256 };
-void cpu_linear_columns(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const float *x,
-                        size_t x_stride, float *y, size_t y_stride, size_t rows, float *scratch);
+/* ---- the parts of cpu_linear */
+
+/* Inputs in the kernels' order, in the backend's memory: valid until inputs are packed again. */
+typedef struct Packed {
+    float *words;
+    size_t offset; /* of words in that memory */
+    size_t rows, depth;
+} Packed;
+
+/* Packs the inputs of the jobs; out[n_jobs]. Jobs next to each other may share theirs. */
+void cpu_pack(Cpu *cpu, Packed *out, const Linear *jobs, size_t n_jobs, size_t rows);
+
+/* What one thread does: columns [first, first + n) of the weight's outputs, n <= VOCAB_TILE, for at most
+ * CPU_LINEAR_ROWS rows from `row` on, a multiple of that, into y, whose first row that is. Uses
+ * cpu_linear_scratch floats of scratch. bias: of those n columns, or NULL. */
+enum { CPU_LINEAR_ROWS = 128 };
+void cpu_linear_columns(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const float *bias,
+                        const Packed *packed, size_t row, float *y, size_t y_stride, float *scratch);
 
 #endif

@@ -1,10 +1,11 @@
-/* The CPU's kernels: one table per instruction set, all made from kernels_body.h.
+/* The CPU's kernels: one table per instruction set, made from bodies that are written once over lanes.h.
  *
  * Order of every sum, the same in each table, which is what makes a row's bits independent of its company: a
  * linear layer's output is a chain of multiply-adds over k inside each block of K_BLOCK, the blocks added in
  * order; an elementwise reduction has LANES partial sums (element i goes to lane i mod LANES) joined by one
  * fixed tree. Tables with a fused multiply-add (avx2, avx512) agree bit for bit; portable rounds twice where
- * they round once. */
+ * they round once. The dot product of bfloat16 pairs (avx512_bf16) takes two k at once, rounds in its own way
+ * and takes denormals for zeros. */
 #ifndef ZEVAL_RUNNER_CPU_KERNELS_H
 #define ZEVAL_RUNNER_CPU_KERNELS_H
 
@@ -18,7 +19,8 @@ enum {
     K_BLOCK = 256,        /* a chain of multiply-adds is at most this long */
     BLOCK_TOKENS = LANES, /* tokens of a cache block: one lane each in the scores */
     ATTEND_ROWS = 8,      /* query rows that share the reading of a cache block */
-    VOCAB_TILE = 192 /* columns of the vocabulary whose logits exist at once; a multiple of every panel */
+    NARROW_ROWS = 8,      /* inputs up to so many rows take the narrow kernel */
+    VOCAB_TILE = 192      /* columns of the vocabulary whose logits exist at once */
 };
 
 /* What one tile of the vocabulary contributes to a row's log-softmax. */
@@ -28,17 +30,34 @@ typedef struct TileSummary {
     double sum;     /* of exp(logit - max) */
 } TileSummary;
 
+/* Linear layers. The unit of inputs and weights is a word of four bytes: a float, or with inputs_per_word 2 a
+ * pair of bfloat16, first k in the lower half. Weights are rows of `depth` numbers, row_bytes apart, of the
+ * given dtype: float32 or bfloat16 with an even depth; with inputs_per_word 2, bfloat16, zeros behind an odd
+ * depth. All work on columns = rows of the weight. */
+typedef struct GemmKernels {
+    size_t lanes;         /* rows are packed in strips of so many */
+    size_t rows, columns; /* the most that wide takes at once */
+    size_t inputs_per_word;
+    /* out[word][row] for up to `rows` rows of x, their number rounded up to the lanes; rows that are not
+     * there are zeros */
+    void (*pack)(void *out, const float *x, size_t x_stride, size_t rows, size_t depth);
+    void (*pack_row)(void *out, const float *x, size_t depth); /* one row's words */
+    /* out[column][row] (+)= the products of packed inputs and weights, for whole strips of rows */
+    void (*wide)(float *out, size_t out_stride, const void *packed, size_t rows, const uint8_t *weight,
+                 Dtype dtype, size_t row_bytes, size_t columns, size_t depth, bool accumulate);
+    /* out[row][lanes] (+)= the same for rows <= NARROW_ROWS, x_stride words apart, and columns <= lanes */
+    void (*narrow)(float *out, const void *x, size_t x_stride, size_t rows, const uint8_t *weight,
+                   Dtype dtype, size_t row_bytes, size_t columns, size_t depth, bool accumulate);
+    /* y[row][column] = tile[column][row] + bias[column] (none if NULL), rounded to bfloat16 if `round`; the
+     * tile has whole strips of rows */
+    void (*unpack)(float *y, size_t y_stride, const float *tile, size_t tile_stride, size_t rows,
+                   size_t columns, const float *bias, bool round);
+} GemmKernels;
+
 typedef struct Kernels {
     const char *name;
-    size_t panel; /* weight rows that gemm takes at once */
 
-    /* out[k * width + j] = weight[first_row + j][first_col + k], float32, for j < rows, k < depth; zeros up
-     * to `width` = rows rounded up to the vector size, which is returned. rows <= panel. */
-    size_t (*pack)(float *out, const Weight *weight, size_t first_row, size_t rows, size_t first_col,
-                   size_t depth);
-    /* y[m][j] (+)= sum over k of x[m][k] panel[k][j] for j < cols; adds to y if `accumulate`. */
-    void (*gemm)(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows, const float *panel,
-                 size_t width, size_t cols, size_t depth, bool accumulate);
+    void (*widen)(float *out, const uint8_t *from, Dtype dtype, size_t n); /* n stored numbers in a row */
 
     /* y = weight * x / sqrt(mean(x^2) + eps) */
     void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float eps);
@@ -85,9 +104,14 @@ typedef struct Kernels {
     TileSummary (*summarise)(const float *logits, size_t n); /* n >= 1 */
 } Kernels;
 
-/* NULL where the build's architecture has no such instructions. */
+/* NULL where the build's architecture has no such instructions. The last one multiplies in bfloat16, the
+ * others in float32. */
 const Kernels *kernels_portable(void);
 const Kernels *kernels_avx2(void);
 const Kernels *kernels_avx512(void);
+const GemmKernels *gemm_portable(void);
+const GemmKernels *gemm_avx2(void);
+const GemmKernels *gemm_avx512(void);
+const GemmKernels *gemm_avx512_bf16(void);
 
 #endif

@@ -1,21 +1,19 @@
-/* Linear layers: a task takes some columns of the output for some rows. Per block of the depth it widens the
- * weights into panels and copies its rows' inputs side by side, so that both stay in the cache while they
- * meet. Which rows and columns a task takes changes nothing in any output's order of summation. */
-#include <stdlib.h>
+/* Linear layers: the inputs are packed once, then tasks take some columns of the output for some rows. Which
+ * rows and columns a task takes changes nothing in any output's order of summation. */
 #include <string.h>
 
+#include "base/memory.h"
 #include "runner/cpu/cpu.h"
 
-/* Inputs of this many rows and weights of VOCAB_TILE columns, K_BLOCK deep, fit a second-level cache
- * together. */
-enum { ROWS_PER_TASK = CPU_LINEAR_ROWS, FEW_ROWS = 32 };
-
-typedef struct LinearRun {
-    Cpu *cpu;
-    const Linear *jobs;
-    size_t rows, row_chunks;
-    size_t columns; /* that a task takes: a multiple of the panel */
-} LinearRun;
+/* A task's inputs, TASK_ROWS x DEPTH words, stay in a second-level cache while its weights stream by; its
+ * sums, at most VOCAB_TILE x TASK_ROWS, lie beside them. */
+enum {
+    TASK_ROWS = CPU_LINEAR_ROWS,
+    TASK_COLUMNS = 96,
+    DEPTH = 1024, /* in words */
+    STAGED_ROWS = 16,
+    NARROW_TASK_BYTES = 256 * 1024 /* of weights: shorter runs slow the reading of memory down */
+};
 
 static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
@@ -23,70 +21,214 @@ static size_t smaller(size_t a, size_t b) {
 
 size_t cpu_linear_scratch(const Cpu *cpu) {
     (void)cpu;
-    return (size_t)(VOCAB_TILE + ROWS_PER_TASK) * K_BLOCK;
+    return (size_t)VOCAB_TILE * TASK_ROWS + (size_t)STAGED_ROWS * DEPTH;
 }
 
-/* The inputs' columns [k, k + depth) at *stride: copied if they lie far apart and will be read again. */
-static const float *gather_inputs(const float *x, size_t *stride, size_t k, size_t depth, size_t rows,
-                                  float *copy) {
-    if (*stride == depth || rows <= FEW_ROWS)
-        return x + k;
-    for (size_t m = 0; m < rows; m++)
-        memcpy(copy + m * depth, x + m * *stride + k, depth * sizeof *copy);
-    *stride = depth;
-    return copy;
+/* ---- packing */
+
+static size_t words_of(const Cpu *cpu, size_t depth) {
+    return (depth + cpu->gemm->inputs_per_word - 1) / cpu->gemm->inputs_per_word;
 }
 
-void cpu_linear_columns(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const float *x,
-                        size_t x_stride, float *y, size_t y_stride, size_t rows, float *scratch) {
-    const Kernels *kernels = cpu->kernels;
-    float *copy = scratch + (size_t)VOCAB_TILE * K_BLOCK;
-    for (size_t k = 0; k < weight->cols; k += K_BLOCK) {
-        size_t depth = smaller(weight->cols - k, K_BLOCK), stride = x_stride;
-        const float *inputs = gather_inputs(x, &stride, k, depth, rows, copy);
-        for (size_t j = 0; j < n; j += kernels->panel) {
-            size_t cols = smaller(n - j, kernels->panel);
-            size_t width = kernels->pack(scratch, weight, first + j, cols, k, depth);
-            kernels->gemm(y + j, y_stride, inputs, stride, rows, scratch, width, cols, depth, k > 0);
+static size_t packed_words(const Cpu *cpu, size_t rows, size_t depth) {
+    return (rows <= NARROW_ROWS ? rows : round_up(rows, cpu->gemm->lanes)) * words_of(cpu, depth);
+}
+
+/* Where row `row` begins: any row of narrow inputs, the first one of a tile of wide ones. */
+static const float *packed_row(const Cpu *cpu, const Packed *packed, size_t row) {
+    return packed->words + row * words_of(cpu, packed->depth);
+}
+
+typedef struct PackRun {
+    const Cpu *cpu;
+    const Linear *jobs;
+    const Packed *packed; /* [n_jobs] */
+    size_t tiles;
+} PackRun;
+
+static void pack_task(void *context, size_t i, int thread) {
+    (void)thread;
+    const PackRun *run = context;
+    const GemmKernels *gemm = run->cpu->gemm;
+    const Linear *job = &run->jobs[i / run->tiles];
+    const Packed *packed = &run->packed[i / run->tiles];
+    size_t row = i % run->tiles * gemm->rows;
+    if (i / run->tiles > 0 && packed->words == packed[-1].words)
+        return; /* the inputs of the job before */
+    float *out = packed->words + row * words_of(run->cpu, packed->depth);
+    const float *x = job->x + row * job->x_stride;
+    if (packed->rows > NARROW_ROWS)
+        gemm->pack(out, x, job->x_stride, smaller(packed->rows - row, gemm->rows), packed->depth);
+    for (size_t m = 0; packed->rows <= NARROW_ROWS && m < packed->rows; m++)
+        gemm->pack_row(out + m * words_of(run->cpu, packed->depth), x + m * job->x_stride, packed->depth);
+}
+
+void cpu_pack(Cpu *cpu, Packed *out, const Linear *jobs, size_t n_jobs, size_t rows) {
+    size_t words = 0, at = 0, numbers = 0;
+    for (size_t i = 0; i < n_jobs; i++) {
+        bool same = i > 0 && jobs[i].x == jobs[i - 1].x && jobs[i].weight->cols == jobs[i - 1].weight->cols;
+        size_t needed = same ? 0 : round_up(packed_words(cpu, rows, jobs[i].weight->cols), LANES);
+        at = same ? at : words;
+        words += needed;
+        numbers += needed;
+        out[i] = (Packed){.offset = at, .rows = rows, .depth = jobs[i].weight->cols};
+    }
+    cpu_reserve_packed(cpu, words);
+    for (size_t i = 0; i < n_jobs; i++)
+        out[i].words = cpu->packed + out[i].offset;
+    PackRun run = {cpu, jobs, out, rows <= NARROW_ROWS ? 1 : (rows + cpu->gemm->rows - 1) / cpu->gemm->rows};
+    cpu_parallel(cpu, n_jobs * run.tiles, numbers * 4, pack_task, &run);
+}
+
+/* ---- weights that the kernels cannot take from where they lie */
+
+typedef struct Rows {
+    const uint8_t *data;
+    Dtype dtype;
+    size_t row_bytes;
+} Rows;
+
+static bool is_usable(const Cpu *cpu, const Weight *weight) {
+    if (weight->col_stride != 1 || weight->dtype == DTYPE_FLOAT16)
+        return false;
+    return weight->dtype == DTYPE_FLOAT32 ? cpu->gemm->inputs_per_word == 1 : weight->cols % 2 == 0;
+}
+
+/* One row's part as pairs of bfloat16, a zero behind an odd depth; or as floats. */
+static void copy_row(const Cpu *cpu, const Weight *weight, const uint8_t *from, size_t depth, void *out) {
+    if (cpu->gemm->inputs_per_word == 2) {
+        uint16_t *pairs = out;
+        for (size_t i = 0; i < depth; i++)
+            memcpy(&pairs[i], from + i * weight->col_stride * 2, 2);
+        if (depth % 2)
+            pairs[depth] = 0;
+    } else if (weight->col_stride == 1) {
+        cpu->kernels->widen(out, from, weight->dtype, depth);
+    } else {
+        float *floats = out;
+        for (size_t i = 0; i < depth; i++)
+            floats[i] = weight_element(from, weight->dtype, i * weight->col_stride);
+    }
+}
+
+/* Columns k to k + depth of n rows from `first` on: as they lie, or copied to `copy` in a type that suits. */
+static Rows weight_rows_at(const Cpu *cpu, const Weight *weight, size_t first, size_t n, size_t k,
+                           size_t depth, float *copy) {
+    size_t bytes = dtype_bytes(weight->dtype), words = words_of(cpu, depth);
+    const uint8_t *from = weight->data + (first * weight->row_stride + k * weight->col_stride) * bytes;
+    if (is_usable(cpu, weight))
+        return (Rows){from, weight->dtype, weight->row_stride * bytes};
+    for (size_t r = 0; r < n; r++)
+        copy_row(cpu, weight, from + r * weight->row_stride * bytes, depth, copy + r * words);
+    return (Rows){(const uint8_t *)copy, cpu->gemm->inputs_per_word == 2 ? DTYPE_BFLOAT16 : DTYPE_FLOAT32,
+                  words * sizeof *copy};
+}
+
+/* ---- products */
+
+static void narrow_columns(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const float *bias,
+                           const Packed *packed, float *y, size_t y_stride, float *scratch) {
+    const GemmKernels *gemm = cpu->gemm;
+    float *sums = scratch, *copy = scratch + (size_t)VOCAB_TILE * TASK_ROWS;
+    size_t step = is_usable(cpu, weight) ? weight->cols : DEPTH * gemm->inputs_per_word;
+    for (size_t j = 0; j < n; j += gemm->lanes) {
+        size_t columns = smaller(n - j, gemm->lanes);
+        for (size_t k = 0; k < weight->cols; k += step) {
+            size_t depth = smaller(weight->cols - k, step);
+            Rows w = weight_rows_at(cpu, weight, first + j, columns, k, depth, copy);
+            gemm->narrow(sums, packed->words + k / gemm->inputs_per_word, words_of(cpu, packed->depth),
+                         packed->rows, w.data, w.dtype, w.row_bytes, columns, depth, k > 0);
+        }
+        for (size_t m = 0; m < packed->rows; m++) {
+            if (bias)
+                cpu->kernels->add(sums + m * gemm->lanes, bias + j, columns);
+            cpu_round(cpu, sums + m * gemm->lanes, columns);
+            memcpy(y + m * y_stride + j, sums + m * gemm->lanes, columns * sizeof *y);
         }
     }
 }
 
+void cpu_linear_columns(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const float *bias,
+                        const Packed *packed, size_t row, float *y, size_t y_stride, float *scratch) {
+    const GemmKernels *gemm = cpu->gemm;
+    if (packed->rows <= NARROW_ROWS) {
+        narrow_columns(cpu, weight, first, n, bias, packed, y, y_stride, scratch);
+        return;
+    }
+    float *tile = scratch, *copy = scratch + (size_t)VOCAB_TILE * TASK_ROWS;
+    size_t rows = smaller(packed->rows - row, TASK_ROWS);
+    size_t step = DEPTH * gemm->inputs_per_word;
+    for (size_t k = 0; k < weight->cols; k += step) {
+        size_t depth = smaller(weight->cols - k, step);
+        for (size_t j = 0; j < n; j += gemm->columns) {
+            size_t columns = smaller(n - j, gemm->columns);
+            Rows w = weight_rows_at(cpu, weight, first + j, columns, k, depth, copy);
+            for (size_t m = 0; m < rows; m += gemm->rows) {
+                size_t some = smaller(rows - m, gemm->rows), width = round_up(some, gemm->lanes);
+                const float *x = packed_row(cpu, packed, row + m) + k / gemm->inputs_per_word * width;
+                gemm->wide(tile + j * TASK_ROWS + m, TASK_ROWS, x, some, w.data, w.dtype, w.row_bytes,
+                           columns, depth, k > 0);
+            }
+        }
+    }
+    gemm->unpack(y, y_stride, tile, TASK_ROWS, rows, n, bias, cpu->dtype == DTYPE_BFLOAT16);
+}
+
+/* ---- jobs */
+
+typedef struct LinearRun {
+    const Cpu *cpu;
+    const Linear *jobs;
+    const Packed *packed; /* [n_jobs] */
+    size_t row_chunks;
+} LinearRun;
+
+/* Columns of a job that a task takes. */
+static size_t task_columns(const LinearRun *run, const Linear *job) {
+    if (run->packed->rows > NARROW_ROWS)
+        return TASK_COLUMNS;
+    size_t lanes = run->cpu->gemm->lanes,
+           many = NARROW_TASK_BYTES / (job->weight->cols * dtype_bytes(job->weight->dtype));
+    return round_up(many ? many : 1, lanes);
+}
+
 static size_t column_tasks(const LinearRun *run, const Linear *job) {
-    return (job->weight->rows + run->columns - 1) / run->columns;
+    size_t columns = task_columns(run, job);
+    return (job->weight->rows + columns - 1) / columns;
 }
 
 static void linear_task(void *context, size_t i, int thread) {
     const LinearRun *run = context;
-    const Linear *job = run->jobs;
-    size_t index = i / run->row_chunks;
-    for (; index >= column_tasks(run, job); job++)
-        index -= column_tasks(run, job);
-    size_t first = index * run->columns, n = smaller(job->weight->rows - first, run->columns);
-    size_t row = i % run->row_chunks * ROWS_PER_TASK, rows = smaller(run->rows - row, ROWS_PER_TASK);
-    const float *x = job->x + row * job->x_stride;
+    const Cpu *cpu = run->cpu;
+    size_t index = i / run->row_chunks, number = 0;
+    for (; index >= column_tasks(run, &run->jobs[number]); number++)
+        index -= column_tasks(run, &run->jobs[number]);
+    const Linear *job = &run->jobs[number];
+    const Packed *packed = &run->packed[number];
+    size_t first = index * task_columns(run, job),
+           n = smaller(job->weight->rows - first, task_columns(run, job));
+    size_t row = i % run->row_chunks * TASK_ROWS;
     float *y = job->y + row * job->y_stride + first;
-    cpu_linear_columns(run->cpu, job->weight, first, n, x, job->x_stride, y, job->y_stride, rows,
-                       run->cpu->scratch[thread]);
-    for (size_t m = 0; m < rows; m++) {
-        if (job->bias)
-            run->cpu->kernels->add(y + m * job->y_stride, job->bias + first, n);
-        cpu_round(run->cpu, y + m * job->y_stride, n);
-    }
+    cpu_linear_columns(cpu, job->weight, first, n, job->bias ? job->bias + first : NULL, packed, row, y,
+                       job->y_stride, cpu->scratch[thread]);
 }
 
 void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows) {
+    enum { AT_ONCE = 16 };
     EnginePhase before = profile_enter(&cpu->profile, PHASE_LINEAR);
     cpu_reserve(cpu, cpu_linear_scratch(cpu));
-    LinearRun run = {cpu, jobs, rows, (rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK,
-                     rows > FEW_ROWS ? VOCAB_TILE : cpu->kernels->panel};
-    size_t columns = 0, work = 0;
-    for (size_t i = 0; i < n_jobs; i++) {
-        columns += column_tasks(&run, &jobs[i]);
-        work += jobs[i].weight->rows * jobs[i].weight->cols * (rows + 4); /* widening costs about 4 rows */
-        profile_count(&cpu->profile, PHASE_LINEAR,
-                      2.0 * (double)rows * (double)jobs[i].weight->rows * (double)jobs[i].weight->cols);
+    for (; n_jobs > 0 && rows > 0; n_jobs -= smaller(n_jobs, AT_ONCE), jobs += AT_ONCE) {
+        Packed packed[AT_ONCE];
+        size_t n = smaller(n_jobs, AT_ONCE), columns = 0, work = 0;
+        cpu_pack(cpu, packed, jobs, n, rows);
+        LinearRun run = {cpu, jobs, packed, (rows + TASK_ROWS - 1) / TASK_ROWS};
+        for (size_t i = 0; i < n; i++) {
+            columns += column_tasks(&run, &jobs[i]);
+            profile_count(&cpu->profile, PHASE_LINEAR,
+                          2.0 * (double)rows * (double)jobs[i].weight->rows * (double)jobs[i].weight->cols);
+            work += jobs[i].weight->rows * jobs[i].weight->cols * (rows + 4); /* reading counts as 4 rows */
+        }
+        cpu_parallel(cpu, columns * run.row_chunks, work, linear_task, &run);
     }
-    cpu_parallel(cpu, columns * run.row_chunks, work, linear_task, &run);
     profile_enter(&cpu->profile, before);
 }

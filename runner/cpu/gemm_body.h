@@ -1,0 +1,330 @@
+/* Linear layers over weights in their files' layout. The including file defines GEMM_STRIPS, and
+ * GEMM_FUNCTION, the name of the table. With vec_dot(sum, a, b), which adds the products of a's and b's pairs
+ * of bfloat16, inputs and weights are such pairs; without it they are multiplied in float32, weights of
+ * either type.
+ *
+ * The wide kernel has rows of the input in the lanes: a tile of GEMM_STRIPS vectors of input rows, packed so
+ * that one load gives one column of the tile, meets GEMM_COLUMNS rows of the weight, whose numbers are
+ * broadcast from where they lie: weights are never packed, so a tile costs the same whether there are many of
+ * them or one. The sums fill the registers: 6 x 4 of 32 with AVX-512, which needs 10 loads for 24
+ * multiply-adds.
+ *
+ * The narrow kernel, for a few input rows, has the weight's rows in the lanes: squares of them are turned in
+ * registers, which keeps up with memory, and every number of the weight is read once.
+ *
+ * Either way an output is the same chain of multiply-adds over k (or pairs of k) inside each block of
+ * K_BLOCK, and the blocks are added in order. */
+
+#include "runner/cpu/lanes.h"
+
+/* What a weight's four bytes are, and what an input's. */
+typedef enum Operands { FLOATS, HALVES_AS_FLOATS, PAIRS } Operands;
+enum { GEMM_COLUMNS = 6, WORDS_A_LINE = 16 };
+
+ALWAYS_INLINE size_t per_word(const Operands operands) {
+    return operands == FLOATS ? 1 : 2;
+}
+
+/* Vectors as rows become vectors as columns: log2 rounds of a perfect shuffle. */
+ALWAYS_INLINE void turn_square(Vec a[VEC_FLOATS]) {
+    Vec b[VEC_FLOATS];
+    for (int round = 1; round < VEC_FLOATS; round *= 2) {
+        for (int r = 0; r < VEC_FLOATS / 2; r++) {
+            b[2 * r] = vec_zip_low(a[r], a[r + VEC_FLOATS / 2]);
+            b[2 * r + 1] = vec_zip_high(a[r], a[r + VEC_FLOATS / 2]);
+        }
+        for (int r = 0; r < VEC_FLOATS; r++)
+            a[r] = b[r];
+    }
+}
+
+/* The first n <= VEC_FLOATS numbers, zeros after them. */
+ALWAYS_INLINE Vec vec_load_part(const void *p, size_t n) {
+    Vec a = vec_set1(0.0f);
+    memcpy(&a, p, n * sizeof(float));
+    return a;
+}
+
+ALWAYS_INLINE Vec vec_load(const void *p) {
+    Vec a;
+    memcpy(&a, p, sizeof a);
+    return a;
+}
+
+#ifdef vec_dot
+/* 2 * VEC_FLOATS numbers as pairs; zeros from n on. */
+ALWAYS_INLINE Vec input_words(const float *x, size_t n) {
+    if (n >= 2 * VEC_FLOATS)
+        return vec_pairs(vec_load(x), vec_load(x + VEC_FLOATS));
+    return n <= VEC_FLOATS ? vec_pairs(vec_load_part(x, n), vec_set1(0.0f))
+                           : vec_pairs(vec_load(x), vec_load_part(x + VEC_FLOATS, n - VEC_FLOATS));
+}
+enum { INPUTS_PER_WORD = 2 };
+#define vec_step vec_dot
+#else
+ALWAYS_INLINE Vec input_words(const float *x, size_t n) {
+    return n >= VEC_FLOATS ? vec_load(x) : vec_load_part(x, n);
+}
+enum { INPUTS_PER_WORD = 1 };
+#define vec_step(sum, a, b) vec_fma(a, b, sum)
+#endif
+
+/* out[k][row] = x[row][k], k counting words; rows that are not there are zeros. */
+static void gemm_pack(void *out, const float *x, size_t x_stride, size_t rows, size_t depth) {
+    size_t width = (rows + VEC_FLOATS - 1) / VEC_FLOATS * VEC_FLOATS,
+           words = (depth + INPUTS_PER_WORD - 1) / INPUTS_PER_WORD;
+    for (size_t strip = 0; strip < width; strip += VEC_FLOATS)
+        for (size_t k = 0; k < words; k += VEC_FLOATS) {
+            Vec a[VEC_FLOATS];
+            size_t first = k * INPUTS_PER_WORD;
+            for (size_t r = 0; r < VEC_FLOATS; r++)
+                a[r] = strip + r < rows ? input_words(x + (strip + r) * x_stride + first, depth - first)
+                                        : vec_set1(0.0f);
+            turn_square(a);
+            for (size_t i = 0; i < VEC_FLOATS && k + i < words; i++)
+                *(UnalignedVec *)((float *)out + (k + i) * width + strip) = a[i];
+        }
+}
+
+/* One row's words, zeros in the last one's second half if depth is odd. */
+static void gemm_pack_row(void *out, const float *x, size_t depth) {
+    for (size_t k = 0; k < depth; k += VEC_FLOATS * INPUTS_PER_WORD) {
+        Vec a = input_words(x + k, depth - k);
+        size_t words = (depth - k + INPUTS_PER_WORD - 1) / INPUTS_PER_WORD;
+        memcpy((float *)out + k / INPUTS_PER_WORD, &a, (words < VEC_FLOATS ? words : VEC_FLOATS) * 4);
+    }
+}
+
+ALWAYS_INLINE BitsVec bits_set1(const uint8_t *p) {
+    uint32_t bits;
+    memcpy(&bits, p, sizeof bits);
+    return bits - (BitsVec){0};
+}
+
+/* sum[c][s] += the weight's words (column c, all k) times the inputs' (strip s). */
+ALWAYS_INLINE void wide_step(const int columns, const int strips, const Operands operands,
+                             Vec sum[GEMM_COLUMNS][GEMM_STRIPS], const float *x, const uint8_t *weight,
+                             size_t row_bytes) {
+    for (int c = 0; c < columns; c++) {
+        BitsVec bits = bits_set1(weight + (size_t)c * row_bytes);
+        Vec first = operands == HALVES_AS_FLOATS ? (Vec)(bits << 16) : (Vec)bits,
+            second = (Vec)(bits & 0xffff0000u);
+        for (int s = 0; s < strips; s++)
+            sum[c][s] = vec_step(sum[c][s], first, vec_load(x + s * VEC_FLOATS));
+        for (int s = 0; operands == HALVES_AS_FLOATS && s < strips; s++)
+            sum[c][s] = vec_step(sum[c][s], second, vec_load(x + (strips + s) * VEC_FLOATS));
+    }
+}
+
+ALWAYS_INLINE void wide_block(const int columns, const int strips, const Operands operands, float *out,
+                              size_t out_stride, const float *x, const uint8_t *weight, size_t row_bytes,
+                              size_t words, bool accumulate) {
+    const size_t block = K_BLOCK / per_word(operands);
+    const size_t inputs = (size_t)strips * VEC_FLOATS * (operands == HALVES_AS_FLOATS ? 2 : 1);
+    for (size_t k = 0; k < words; k += block) {
+        Vec sum[GEMM_COLUMNS][GEMM_STRIPS];
+        size_t end = words - k < block ? words : k + block;
+        for (int c = 0; c < columns; c++)
+            for (int s = 0; s < strips; s++)
+                sum[c][s] = vec_set1(0.0f);
+        for (size_t i = k; i < end; i += WORDS_A_LINE) {
+            size_t line_end = end - i < WORDS_A_LINE ? end : i + WORDS_A_LINE;
+            for (int c = 0; c < columns; c++)
+                __builtin_prefetch(weight + ((size_t)c + (size_t)columns) * row_bytes + i * 4, 0, 2);
+            for (size_t at = i; at < line_end; at++)
+                wide_step(columns, strips, operands, sum, x + at * inputs, weight + at * 4, row_bytes);
+        }
+        for (int c = 0; c < columns; c++)
+            for (int s = 0; s < strips; s++) {
+                UnalignedVec *to = (UnalignedVec *)(out + (size_t)c * out_stride + s * VEC_FLOATS);
+                if (accumulate || k > 0)
+                    sum[c][s] += *to;
+                *to = sum[c][s];
+            }
+    }
+}
+
+#define WIDE_ARGUMENTS                                                                                       \
+    float *out, size_t out_stride, const void *x, const uint8_t *weight, size_t row_bytes, size_t words,     \
+        bool accumulate
+#define WIDE_KERNEL(columns, strips, operands)                                                               \
+    static void wide_##operands##_##columns##_##strips(WIDE_ARGUMENTS) {                                     \
+        wide_block(columns, strips, operands, out, out_stride, x, weight, row_bytes, words, accumulate);     \
+    }
+#define WIDE_KERNELS(strips, operands)                                                                       \
+    WIDE_KERNEL(1, strips, operands)                                                                         \
+    WIDE_KERNEL(2, strips, operands)                                                                         \
+    WIDE_KERNEL(3, strips, operands)                                                                         \
+    WIDE_KERNEL(4, strips, operands)                                                                         \
+    WIDE_KERNEL(5, strips, operands)                                                                         \
+    WIDE_KERNEL(6, strips, operands)
+#define WIDE_ROW(strips, operands)                                                                           \
+    {                                                                                                        \
+        wide_##operands##_1_##strips, wide_##operands##_2_##strips, wide_##operands##_3_##strips,            \
+            wide_##operands##_4_##strips, wide_##operands##_5_##strips, wide_##operands##_6_##strips         \
+    }
+#if GEMM_STRIPS == 4
+#define WIDE_TABLE(operands)                                                                                 \
+    WIDE_KERNELS(1, operands)                                                                                \
+    WIDE_KERNELS(2, operands)                                                                                \
+    WIDE_KERNELS(3, operands)                                                                                \
+    WIDE_KERNELS(4, operands)                                                                                \
+    static Wide *const wide_##operands[GEMM_STRIPS][GEMM_COLUMNS] = {                                        \
+        WIDE_ROW(1, operands), WIDE_ROW(2, operands), WIDE_ROW(3, operands), WIDE_ROW(4, operands)};
+#else
+#define WIDE_TABLE(operands)                                                                                 \
+    WIDE_KERNELS(1, operands)                                                                                \
+    WIDE_KERNELS(2, operands)                                                                                \
+    static Wide *const wide_##operands[GEMM_STRIPS][GEMM_COLUMNS] = {WIDE_ROW(1, operands),                  \
+                                                                     WIDE_ROW(2, operands)};
+#endif
+
+typedef void Wide(WIDE_ARGUMENTS);
+#ifdef vec_dot
+WIDE_TABLE(PAIRS)
+#else
+WIDE_TABLE(FLOATS)
+WIDE_TABLE(HALVES_AS_FLOATS)
+#endif
+
+static void gemm_wide(float *out, size_t out_stride, const void *x, size_t rows, const uint8_t *weight,
+                      Dtype dtype, size_t row_bytes, size_t columns, size_t depth, bool accumulate) {
+    size_t more_strips = (rows - 1) / VEC_FLOATS;
+#ifdef vec_dot
+    (void)dtype;
+    Wide *kernel = wide_PAIRS[more_strips][columns - 1];
+    size_t words = (depth + 1) / 2;
+#else
+    Wide *kernel = (dtype == DTYPE_BFLOAT16 ? wide_HALVES_AS_FLOATS : wide_FLOATS)[more_strips][columns - 1];
+    size_t words = dtype == DTYPE_BFLOAT16 ? depth / 2 : depth;
+#endif
+    kernel(out, out_stride, x, weight, row_bytes, words, accumulate);
+}
+
+/* VEC_FLOATS rows of the weight, a vector's bytes of each, turned: a[i] holds the i-th word of every row.
+ * Rows from `columns` on and words from n on count as zeros. */
+ALWAYS_INLINE void narrow_load(Vec a[VEC_FLOATS], const uint8_t *weight, size_t row_bytes, size_t columns,
+                               size_t n) {
+    if (columns == VEC_FLOATS && n == VEC_FLOATS)
+        for (int r = 0; r < VEC_FLOATS; r++)
+            a[r] = vec_load(weight + (size_t)r * row_bytes);
+    else
+        for (size_t r = 0; r < VEC_FLOATS; r++)
+            a[r] = r < columns ? vec_load_part(weight + r * row_bytes, n) : vec_set1(0.0f);
+    turn_square(a);
+}
+
+/* One vector of columns for a few rows. The weights that the next call will read are asked for meanwhile. */
+ALWAYS_INLINE void narrow_block(const int rows, const Operands operands, float *out, const float *x,
+                                size_t x_stride, const uint8_t *weight, size_t row_bytes, size_t columns,
+                                size_t words, bool accumulate) {
+    const size_t block = K_BLOCK / per_word(operands), inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
+    Vec sum[NARROW_ROWS] = {0};
+    for (size_t k = 0; k < words; k += VEC_FLOATS) {
+        Vec a[VEC_FLOATS];
+        size_t n = words - k < VEC_FLOATS ? words - k : VEC_FLOATS;
+        for (size_t r = 0; r < VEC_FLOATS; r++)
+            __builtin_prefetch(weight + k * 4 + (VEC_FLOATS + r) * row_bytes, 0, 2);
+        narrow_load(a, weight + k * 4, row_bytes, columns, n);
+        if (k % block == 0)
+            for (int m = 0; m < rows; m++)
+                sum[m] = vec_set1(0.0f);
+        for (size_t i = 0; i < n; i++) {
+            BitsVec bits = (BitsVec)a[i];
+            Vec first = operands == HALVES_AS_FLOATS ? (Vec)(bits << 16) : a[i],
+                second = (Vec)(bits & 0xffff0000u);
+            for (int m = 0; m < rows; m++) {
+                const float *input = x + (size_t)m * x_stride + (k + i) * inputs;
+                sum[m] = vec_step(sum[m], first, (Vec)bits_set1((const uint8_t *)input));
+                if (operands == HALVES_AS_FLOATS)
+                    sum[m] = vec_step(sum[m], second, (Vec)bits_set1((const uint8_t *)(input + 1)));
+            }
+        }
+        if ((k + VEC_FLOATS) % block == 0 || k + VEC_FLOATS >= words)
+            for (int m = 0; m < rows; m++) {
+                UnalignedVec *to = (UnalignedVec *)(out + m * VEC_FLOATS);
+                if (accumulate || k >= block)
+                    sum[m] += *to;
+                *to = sum[m];
+            }
+    }
+}
+
+#define NARROW_CASE(n, operands)                                                                             \
+    case n:                                                                                                  \
+        narrow_block(n, operands, out, x, x_stride, weight, row_bytes, columns, words, accumulate);          \
+        break;
+#define NARROW_KERNEL(operands)                                                                              \
+    static void narrow_##operands(float *out, const float *x, size_t x_stride, size_t rows,                  \
+                                  const uint8_t *weight, size_t row_bytes, size_t columns, size_t words,     \
+                                  bool accumulate) {                                                         \
+        switch (rows) {                                                                                      \
+            NARROW_CASE(1, operands)                                                                         \
+            NARROW_CASE(2, operands)                                                                         \
+            NARROW_CASE(3, operands)                                                                         \
+            NARROW_CASE(4, operands)                                                                         \
+            NARROW_CASE(5, operands)                                                                         \
+            NARROW_CASE(6, operands)                                                                         \
+            NARROW_CASE(7, operands)                                                                         \
+        default:                                                                                             \
+            NARROW_CASE(8, operands)                                                                         \
+        }                                                                                                    \
+    }
+#ifdef vec_dot
+NARROW_KERNEL(PAIRS)
+#else
+NARROW_KERNEL(FLOATS)
+NARROW_KERNEL(HALVES_AS_FLOATS)
+#endif
+
+static void gemm_narrow(float *out, const void *x, size_t x_stride, size_t rows, const uint8_t *weight,
+                        Dtype dtype, size_t row_bytes, size_t columns, size_t depth, bool accumulate) {
+#ifdef vec_dot
+    (void)dtype;
+    narrow_PAIRS(out, x, x_stride, rows, weight, row_bytes, columns, (depth + 1) / 2, accumulate);
+#else
+    if (dtype == DTYPE_BFLOAT16)
+        narrow_HALVES_AS_FLOATS(out, x, x_stride, rows, weight, row_bytes, columns, depth / 2, accumulate);
+    else
+        narrow_FLOATS(out, x, x_stride, rows, weight, row_bytes, columns, depth, accumulate);
+#endif
+}
+
+static void gemm_unpack(float *y, size_t y_stride, const float *tile, size_t tile_stride, size_t rows,
+                        size_t columns, const float *bias, bool round) {
+    for (size_t row = 0; row < rows; row += VEC_FLOATS)
+        for (size_t column = 0; column < columns; column += VEC_FLOATS) {
+            Vec a[VEC_FLOATS];
+            size_t n = columns - column < VEC_FLOATS ? columns - column : VEC_FLOATS;
+            for (size_t c = 0; c < VEC_FLOATS; c++)
+                a[c] = c < n ? vec_load(tile + (column + c) * tile_stride + row) : vec_set1(0.0f);
+            turn_square(a);
+            Vec add = vec_set1(0.0f);
+            if (bias)
+                add = vec_load_part(bias + column, n);
+            for (size_t r = 0; r < VEC_FLOATS && row + r < rows; r++) {
+                Vec sum = a[r];
+                if (bias)
+                    sum += add;
+                if (round)
+                    sum = vec_round(sum);
+                if (n == VEC_FLOATS)
+                    *(UnalignedVec *)(y + (row + r) * y_stride + column) = sum;
+                else
+                    memcpy(y + (row + r) * y_stride + column, &sum, n * sizeof *y);
+            }
+        }
+}
+
+const GemmKernels *GEMM_FUNCTION(void) {
+    static const GemmKernels table = {.lanes = VEC_FLOATS,
+                                      .rows = GEMM_STRIPS * VEC_FLOATS,
+                                      .columns = GEMM_COLUMNS,
+                                      .inputs_per_word = INPUTS_PER_WORD,
+                                      .pack = gemm_pack,
+                                      .pack_row = gemm_pack_row,
+                                      .wide = gemm_wide,
+                                      .narrow = gemm_narrow,
+                                      .unpack = gemm_unpack};
+    return &table;
+}
