@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,6 +164,28 @@ bool text_to_double(const char *text, double *out) {
         return false;
     *out = value;
     return true;
+}
+
+void text_append_double(Buffer *out, double number) {
+    if (isnan(number) || isinf(number)) {
+        buffer_append_text(out, isnan(number) ? "nan" : number > 0 ? "inf" : "-inf");
+        return;
+    }
+    char digits[40];
+    for (int precision = 0; precision <= 16; precision++) {
+        snprintf(digits, sizeof digits, "%.*e", precision, number);
+        if (strtod(digits, NULL) == number)
+            break;
+    }
+    int exponent = atoi(strchr(digits, 'e') + 1);
+    if (exponent >= -4 && exponent < 16) {
+        int n_digits = (int)(strchr(digits, 'e') - digits) - (digits[0] == '-') - 1;
+        int decimals = n_digits < 1 ? 0 - exponent : n_digits - 1 - exponent;
+        buffer_printf(out, "%.*f", decimals < 1 ? 1 : decimals, number);
+        return;
+    }
+    *strchr(digits, 'e') = '\0';
+    buffer_printf(out, "%se%s%02d", digits, exponent < 0 ? "-" : "+", abs(exponent));
 }
 
 void text_append_json(Buffer *out, const char *text, size_t bytes) {

@@ -32,8 +32,12 @@ bool text_glob(const char *pattern, const char *name);
 bool text_to_int(const char *text, int64_t *out);
 bool text_to_double(const char *text, double *out);
 
-/* Writes text as a JSON string literal with quotes, non-ASCII as it is (Python's ensure_ascii=False). */
 struct Buffer;
+/* Writes the shortest digits that read back as the same double, laid out as Python's repr lays them out: 0.1,
+ * 1e-05, 1.0, inf, nan. */
+void text_append_double(struct Buffer *out, double number);
+
+/* Writes text as a JSON string literal with quotes, non-ASCII as it is (Python's ensure_ascii=False). */
 void text_append_json(struct Buffer *out, const char *text, size_t bytes);
 
 #endif

@@ -126,7 +126,8 @@ static int describe_task(const TaskInfo *task, Db *db, int64_t id, Error *error)
                   .split = task->split,
                   .num_fewshot = task->num_fewshot,
                   .n_documents = (int64_t)task->n_documents,
-                  .n_documents_total = (int64_t)task->n_documents_total};
+                  .n_documents_total = (int64_t)task->n_documents_total,
+                  .config_json = task->config_json};
     if (db_run_task(db, id, &row, error))
         return -1;
     for (size_t i = 0; i < task->n_files; i++) {

@@ -64,6 +64,9 @@ int config_find_columns(Prompt *prompt, const Value *document, const TaskConfig 
 /* Checks an entry's merged keys and builds its configuration in arena. */
 int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error *error);
 
+/* The configuration as lm-eval writes it into its results files, one line of JSON in arena. */
+const char *config_dump(const LibraryEntry *entry, const TaskConfig *config, int num_fewshot, Arena *arena);
+
 typedef struct GroupConfig {
     const char *name, *alias, *version;
     const Value *members; /* list of strings */

@@ -229,6 +229,7 @@ static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error 
         find_columns(set, task, error) || fewshot_draw(task, set->options->fewshot_seed, &set->arena, error))
         return -1;
     note_files(set, task, entry, data);
+    task->info.config_json = config_dump(entry, config, task->info.num_fewshot, &set->arena);
     return 0;
 }
 

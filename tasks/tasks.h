@@ -123,6 +123,7 @@ typedef struct TaskInfo {
     size_t n_metrics;
     const TaskFilter *filters; /* at least one: "none", which takes the first response */
     size_t n_filters;
+    const char *config_json;      /* the configuration as lm-eval's results files have it, one line of JSON */
     const char *results_function; /* "FOLDER/module.name" of upstream's function that scores; NULL: none */
     const TaskFile *files;
     size_t n_files;

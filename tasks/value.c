@@ -114,29 +114,6 @@ bool value_equal(const Value *a, const Value *b) {
     return true;
 }
 
-/* The shortest digits that read back as the same double, laid out as Python's repr lays them out. */
-static void append_double(Buffer *out, double number) {
-    if (isnan(number) || isinf(number)) {
-        buffer_append_text(out, isnan(number) ? "nan" : number > 0 ? "inf" : "-inf");
-        return;
-    }
-    char digits[40];
-    for (int precision = 0; precision <= 16; precision++) {
-        snprintf(digits, sizeof digits, "%.*e", precision, number);
-        if (strtod(digits, NULL) == number)
-            break;
-    }
-    int exponent = atoi(strchr(digits, 'e') + 1);
-    if (exponent >= -4 && exponent < 16) {
-        int n_digits = (int)(strchr(digits, 'e') - digits) - (digits[0] == '-') - 1;
-        int decimals = n_digits < 1 ? 0 - exponent : n_digits - 1 - exponent;
-        buffer_printf(out, "%.*f", decimals < 1 ? 1 : decimals, number);
-        return;
-    }
-    *strchr(digits, 'e') = '\0';
-    buffer_printf(out, "%se%s%02d", digits, exponent < 0 ? "-" : "+", abs(exponent));
-}
-
 static bool is_printable(uint32_t code) {
     if (code == ' ')
         return true;
@@ -194,7 +171,7 @@ void value_append_repr(Buffer *out, const Value *value) {
         buffer_printf(out, "%lld", (long long)value->as.integer);
         return;
     case VALUE_DOUBLE:
-        append_double(out, value->as.number);
+        text_append_double(out, value->as.number);
         return;
     case VALUE_STRING:
         append_string_repr(out, value->as.text, value->n);
@@ -246,7 +223,7 @@ static void append_json_double(Buffer *out, double number) {
     if (isnan(number) || isinf(number))
         buffer_append_text(out, isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity");
     else
-        append_double(out, number);
+        text_append_double(out, number);
 }
 
 void value_append_json(Buffer *out, const Value *value) {

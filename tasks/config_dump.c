@@ -1,0 +1,82 @@
+/* A task's configuration as lm-eval writes it into its results files: the keys of its TaskConfig in their
+ * order, with defaults, without what is not given. */
+#include <string.h>
+
+#include "base/text.h"
+#include "tasks/config_scoring.h"
+
+/* Where a key's text comes from if the file does not say: JSON, or NULL for nothing. */
+static const struct {
+    const char *name, *fallback;
+} dumped_keys[] = {{"task", NULL},
+                   {"task_alias", NULL},
+                   {"tag", NULL},
+                   {"dataset_path", NULL},
+                   {"dataset_name", NULL},
+                   {"dataset_kwargs", NULL},
+                   {"training_split", NULL},
+                   {"validation_split", NULL},
+                   {"test_split", NULL},
+                   {"fewshot_split", NULL},
+                   {"process_docs", NULL},
+                   {"doc_to_text", NULL},
+                   {"doc_to_target", NULL},
+                   {"unsafe_code", "false"},
+                   {"doc_to_choice", NULL},
+                   {"process_results", NULL},
+                   {"description", "\"\""},
+                   {"target_delimiter", "\" \""},
+                   {"fewshot_delimiter", "\"\\n\\n\""},
+                   {"fewshot_config", NULL},
+                   {"num_fewshot", NULL},
+                   {"metric_list", NULL},
+                   {"output_type", "\"generate_until\""},
+                   {"generation_kwargs", NULL},
+                   {"repeats", "1"},
+                   {"filter_list", NULL},
+                   {"should_decontaminate", "false"},
+                   {"doc_to_decontamination_query", NULL},
+                   {"gen_prefix", NULL},
+                   {"metadata", NULL}};
+
+static void append_value(Buffer *out, const Value *value) {
+    if (value->kind == VALUE_FUNCTION) {
+        Buffer name = {0};
+        buffer_printf(&name, "!function %s", value->as.text);
+        text_append_json(out, name.data, name.size);
+        buffer_free(&name);
+    } else {
+        value_append_json(out, value);
+    }
+}
+
+/* The text of one key; nothing if it has none. */
+static void append_key(Buffer *out, const Reader *reader, const TaskConfig *config, int num_fewshot,
+                       const char *name, const char *fallback) {
+    Key key = config_key(reader, name);
+    if (strcmp(name, "num_fewshot") == 0)
+        buffer_printf(out, "%d", num_fewshot);
+    else if (strcmp(name, "generation_kwargs") == 0 && config->generation)
+        buffer_append_text(out, config->generation);
+    else if (key.value)
+        append_value(out, key.value);
+    else if (fallback)
+        buffer_append_text(out, fallback);
+}
+
+const char *config_dump(const LibraryEntry *entry, const TaskConfig *config, int num_fewshot, Arena *arena) {
+    const Reader reader = {entry, arena, NULL};
+    Buffer json = {0}, value = {0};
+    buffer_append_char(&json, '{');
+    for (size_t i = 0; i < sizeof dumped_keys / sizeof *dumped_keys; i++) {
+        buffer_clear(&value);
+        append_key(&value, &reader, config, num_fewshot, dumped_keys[i].name, dumped_keys[i].fallback);
+        if (value.size > 0)
+            buffer_printf(&json, "%s\"%s\": %s", json.size > 1 ? ", " : "", dumped_keys[i].name, value.data);
+    }
+    buffer_append_char(&json, '}');
+    const char *text = arena_strndup(arena, json.data, json.size);
+    buffer_free(&json);
+    buffer_free(&value);
+    return text;
+}
