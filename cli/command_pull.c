@@ -1,10 +1,13 @@
 /* zeval pull */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
 #include "cli/commands.h"
+#include "cli/data_sets.h"
 #include "cli/options.h"
+#include "cli/selection.h"
 #include "zoo/zoo.h"
 
 static void print_result(const PullResult *result, bool json) {
@@ -27,68 +30,184 @@ static void print_result(const PullResult *result, bool json) {
     buffer_free(&line);
 }
 
-/* Takes the name in front of the options; NULL if there is none. */
-static const char *take_name(int *argc, char **argv) {
-    if (*argc < 2 || argv[1][0] == '-')
-        return NULL;
-    const char *name = argv[1];
-    memmove(&argv[1], &argv[2], (size_t)(*argc - 1) * sizeof *argv);
-    --*argc;
-    return name;
+typedef struct PullArguments {
+    const char **names;
+    size_t n_names;
+    OptionList tasks, include;
+    const char *include_path, *profile, *registry, *lock_file;
+    bool offline, all, json, quiet, locked, save_lock;
+    int64_t parallel;
+    double megabytes;
+    PullOptions options;
+    ZooLock lock;
+} PullArguments;
+
+/* Prints what was pulled, and notes it for the lock file. */
+static int conclude(PullArguments *a, PullResult *result, Error *error) {
+    int failed = 0;
+    if (a->save_lock)
+        failed = zoo_lock_add(&a->lock, result->repository, result->dataset, result->commit, result->folder,
+                              error);
+    if (!failed)
+        print_result(result, a->json);
+    pull_result_free(result);
+    return failed;
 }
 
-int command_pull(int argc, char **argv, Error *error) {
-    const char *name = take_name(&argc, argv), *registry = NULL;
-    bool offline = false, all = false, json = false, quiet = false;
-    int64_t parallel = 4;
-    double megabytes = 0;
-    OptionList include = {0};
+static int pull_names(PullArguments *a, Error *error) {
+    PullResult result;
+    for (size_t i = 0; i < a->n_names; i++)
+        if (zoo_pull(&result, a->names[i], &a->options, error) || conclude(a, &result, error))
+            return -1;
+    return 0;
+}
+
+static int pull_for_tasks(PullArguments *a, Error *error) {
+    Arena arena = {0};
+    DataSets sets = {0};
+    PullResult result;
+    TaskOptions tasks = {
+        .names = a->tasks.items, .n_names = a->tasks.n, .include_path = a->include_path, .num_fewshot = -1};
+    int failed = selection_compat(a->profile, &tasks.compat, error);
+    if (!failed && a->tasks.n > 0)
+        failed = data_sets_of_tasks(&sets, &tasks, &arena, error);
+    for (size_t i = 0; i < sets.n && !failed; i++)
+        failed = data_set_pull(&sets.items[i], &a->options, &result, error) || conclude(a, &result, error);
+    data_sets_free(&sets);
+    arena_free(&arena);
+    return failed ? -1 : 0;
+}
+
+static bool is_asked_for(const PullArguments *a, const LockEntry *entry) {
+    for (size_t i = 0; i < a->n_names; i++) {
+        const char *name = a->names[i];
+        if (text_starts_with(name, "datasets/") == entry->dataset &&
+            strcmp(entry->dataset ? name + strlen("datasets/") : name, entry->repository) == 0)
+            return true;
+    }
+    return a->n_names == 0;
+}
+
+/* Exactly what the lock file says, checked byte by byte, also without a network. */
+static int pull_locked(PullArguments *a, Error *error) {
+    size_t n = 0;
+    for (size_t i = 0; i < a->lock.n; i++) {
+        const LockEntry *entry = &a->lock.entries[i];
+        PullResult result;
+        if (!is_asked_for(a, entry))
+            continue;
+        n++;
+        a->options.locked = entry;
+        char *name = zoo_lock_name(entry);
+        int failed = zoo_pull(&result, name, &a->options, error);
+        free(name);
+        if (failed)
+            return -1;
+        failed = zoo_lock_check(entry, result.folder, error);
+        if (!failed)
+            print_result(&result, a->json);
+        pull_result_free(&result);
+        if (failed)
+            return -1;
+    }
+    return n > 0
+               ? 0
+               : error_set_kind(error, ERROR_USAGE, "%s has no entry %s%s", a->lock_file,
+                                a->n_names ? "of the repository " : "at all", a->n_names ? a->names[0] : "");
+}
+
+static int pull_all(PullArguments *a, Error *error) {
+    if (a->locked && (a->save_lock || a->tasks.n > 0))
+        return error_set_kind(error, ERROR_USAGE, "--locked takes what the lock file names: without %s",
+                              a->save_lock ? "--save-lock" : "--tasks");
+    if (a->n_names == 0 && a->tasks.n == 0 && !a->locked)
+        return error_set_kind(
+            error, ERROR_USAGE,
+            "what is to be pulled? Expected: zeval pull NAME[@REVISION], --tasks LIST or --locked");
+    if ((a->locked || a->save_lock) && zoo_lock_read(&a->lock, a->lock_file, a->locked, error))
+        return -1;
+    if (a->locked)
+        return pull_locked(a, error);
+    if (pull_names(a, error) || pull_for_tasks(a, error))
+        return -1;
+    return a->save_lock ? zoo_lock_write(&a->lock, a->lock_file, error) : 0;
+}
+
+/* The names in front of the options. */
+static void take_names(PullArguments *a, int *argc, char **argv) {
+    int n = 0;
+    while (n + 1 < *argc && argv[n + 1][0] != '-')
+        n++;
+    a->names = mem_alloc_zero((size_t)n + 1, sizeof *a->names);
+    for (int i = 0; i < n; i++)
+        a->names[a->n_names++] = argv[i + 1];
+    memmove(&argv[1], &argv[n + 1], (size_t)(*argc - n) * sizeof *argv);
+    *argc -= n;
+}
+
+static int parse_and_pull(PullArguments *a, int argc, char **argv, Error *error) {
     const Option options[] = {
-        {"registry", "FILE", OPTION_TEXT, &registry, 0, 0, false,
-         "your own registry file; else $ZEVAL_REGISTRY"},
-        {"offline", NULL, OPTION_FLAG, &offline, 0, 0, false,
+        {"tasks", "LIST", OPTION_LIST, &a->tasks, 0, 0, false,
+         "the data sets that these tasks, groups or tags read, and of them\nthe splits that they read"},
+        {"include-path", "DIR", OPTION_TEXT, &a->include_path, 0, 0, false,
+         "folder with more task files, searched before the built-in ones"},
+        COMPAT_OPTION(a->profile),
+        {"save-lock", NULL, OPTION_FLAG, &a->save_lock, 0, 0, false,
+         "note repository, commit and every file's hash in the lock file"},
+        {"locked", NULL, OPTION_FLAG, &a->locked, 0, 0, false,
+         "exactly what the lock file names (of NAMEs, or all of it): any\ndifference is exit code 3; with "
+         "--offline: "
+         "check what is here"},
+        {"lock-file", "FILE", OPTION_TEXT, &a->lock_file, 0, 0, false, "default: zeval.lock"},
+        {"all", NULL, OPTION_FLAG, &a->all, 0, 0, false, "every file, not only what a runtime reads"},
+        {"include", "LIST", OPTION_LIST, &a->include, 0, 0, false, "shell patterns of further files to take"},
+        {"offline", NULL, OPTION_FLAG, &a->offline, 0, 0, false,
          "never touch the network: say where it is, or fail"},
-        {"all", NULL, OPTION_FLAG, &all, 0, 0, false, "every file, not only what a runtime reads"},
-        {"include", "LIST", OPTION_LIST, &include, 0, 0, false, "shell patterns of further files to take"},
-        {"parallel", "N", OPTION_INT, &parallel, 1, 16, false, "files at once (default 4)"},
-        {"limit-rate", "MB", OPTION_NUMBER, &megabytes, 0, 1e6, false, "megabytes a second at most"},
-        {"json", NULL, OPTION_FLAG, &json, 0, 0, false, "print a JSON object instead of the folder"},
-        {"quiet", NULL, OPTION_FLAG, &quiet, 0, 0, false, "no progress"},
+        {"parallel", "N", OPTION_INT, &a->parallel, 1, 16, false,
+         "connections (default 4): files, and ranges of large ones"},
+        {"limit-rate", "MB", OPTION_NUMBER, &a->megabytes, 0, 1e6, false, "megabytes a second at most"},
+        {"registry", "FILE", OPTION_TEXT, &a->registry, 0, 0, false,
+         "your own registry file; else $ZEVAL_REGISTRY"},
+        {"json", NULL, OPTION_FLAG, &a->json, 0, 0, false, "print JSON Lines instead of folders"},
+        {"quiet", NULL, OPTION_FLAG, &a->quiet, 0, 0, false, "no progress"},
         {0}};
     const Usage usage = {
         .command = "pull",
-        .synopsis = "NAME[@REVISION] [options]",
+        .synopsis = "NAME[@REVISION]... [options]",
         .about =
-            "Fetches a model or a data set from the hub and prints the folder it lies in. NAME is a name of\n"
+            "Fetches models and data sets from the hub and prints the folders they lie in. NAME is a name "
+            "of\n"
             "`zeval list --available`, ORG/NAME, or datasets/ORG/NAME. Every file is verified by size and\n"
             "hash before it gets its name; what was interrupted goes on where it was.\n\n"
-            "HF_ENDPOINT names another hub, HF_TOKEN (or the Python client's token file) a token, "
-            "ZEVAL_STORE\n"
-            "the folder to write.",
-        .examples = "  zeval pull zebra-llama-1b-4mla-12m2-dpo\n"
-                    "  zeval pull HuggingFaceTB/SmolLM-135M@main --limit-rate 20",
+            "HF_ENDPOINT names another hub, HF_TOKEN (or the Python client's token file) a token,\n"
+            "ZEVAL_STORE the folder to write.",
+        .examples = "  zeval pull zebra-llama-1b-4mla-12m2-dpo --save-lock\n"
+                    "  zeval pull HuggingFaceTB/SmolLM-135M@main --limit-rate 20\n"
+                    "  zeval pull --tasks arc_easy,piqa --save-lock\n"
+                    "  zeval pull --locked",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
     if (parsed)
         return parsed < 0 ? -1 : 0;
-    if (!name)
-        return error_set_kind(error, ERROR_USAGE,
-                              "what is to be pulled? Expected: zeval pull NAME[@REVISION]");
-    PullOptions pull = {.registry_file = registry,
-                        .offline = offline,
-                        .all = all,
-                        .include = include.items,
-                        .n_include = include.n,
-                        .parallel = (int)parallel,
-                        .bytes_per_second = (int64_t)(megabytes * 1e6),
-                        .progress = quiet || offline ? NULL : stderr,
-                        .stop = interrupts_catch()};
-    PullResult result;
-    int failed = zoo_pull(&result, name, &pull, error);
-    if (!failed) {
-        print_result(&result, json);
-        pull_result_free(&result);
-    }
-    option_list_free(&include);
-    return failed;
+    a->options = (PullOptions){.registry_file = a->registry,
+                               .offline = a->offline,
+                               .all = a->all,
+                               .include = a->include.items,
+                               .n_include = a->include.n,
+                               .parallel = (int)a->parallel,
+                               .bytes_per_second = (int64_t)(a->megabytes * 1e6),
+                               .progress = a->quiet || a->offline ? NULL : stderr,
+                               .stop = interrupts_catch()};
+    return pull_all(a, error);
+}
+
+int command_pull(int argc, char **argv, Error *error) {
+    PullArguments a = {.parallel = 4, .lock_file = "zeval.lock"};
+    take_names(&a, &argc, argv);
+    int result = parse_and_pull(&a, argc, argv, error);
+    zoo_lock_close(&a.lock);
+    option_list_free(&a.tasks);
+    option_list_free(&a.include);
+    free(a.names);
+    return result;
 }

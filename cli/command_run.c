@@ -1,11 +1,13 @@
 /* zeval run */
 #include "cli/commands.h"
+#include "cli/fetch.h"
 #include "cli/scoring.h"
 #include "cli/selection.h"
 
 typedef struct RunArguments {
     Selection selection;
     Verbosity verbosity;
+    Fetch fetch;
     const char *model, *db, *dtype, *backend, *bos;
     int64_t threads, max_length, batch_tokens;
     double memory_gib;
@@ -53,8 +55,9 @@ int command_run(int argc, char **argv, Error *error) {
                       .bos = "default"};
     const Option options[] = {
         {"model", "NAME", OPTION_TEXT, &a.model, 0, 0, true,
-         "checkpoint folder (config.json, *.safetensors, tokenizer.json),\n\"demo\" for the built-in one, or "
-         "replay:FILE for recorded answers"},
+         "checkpoint folder (config.json, *.safetensors, tokenizer.json), a name\nof `zeval list`, \"demo\" "
+         "for "
+         "the built-in one, or replay:FILE for\nrecorded answers"},
         SELECTION_OPTIONS(a.selection),
         {"db", "FILE", OPTION_TEXT, &a.db, 0, 0, false,
          "database that keeps the results (default results.db)"},
@@ -78,6 +81,7 @@ int command_run(int argc, char **argv, Error *error) {
          "print how much there is to compute and about how long it takes;\nscore nothing, write nothing"},
         {"json", NULL, OPTION_FLAG, &a.json, 0, 0, false,
          "print the results (or the plan) as JSON instead of a table"},
+        FETCH_OPTIONS(a.fetch),
         VERBOSITY_OPTIONS(a.verbosity),
         {0}};
     const Usage usage = {
@@ -95,7 +99,10 @@ int command_run(int argc, char **argv, Error *error) {
     int parsed = options_parse(&usage, argc, argv, error);
     int result = parsed;
     if (!parsed)
-        result = selection_prepare(&a.selection, error) || run(&a, error) ? -1 : 0;
+        result = selection_prepare(&a.selection, error) ||
+                         fetch_for_run(&a.fetch, a.model, &a.selection, &a.verbosity, error) || run(&a, error)
+                     ? -1
+                     : 0;
     selection_free(&a.selection);
     return result < 0 ? -1 : 0;
 }

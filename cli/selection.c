@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "zoo/zoo.h"
+
 int selection_compat(const char *profile, Compat *out, Error *error) {
     *out = COMPAT_MAIN;
     if (!profile || compat_parse(profile, out))
@@ -16,15 +18,19 @@ int selection_prepare(Selection *selection, Error *error) {
         return -1;
     if (selection->limit > 0 && selection->samples)
         return error_set_kind(error, ERROR_USAGE, "--limit and --samples cannot both choose the documents");
-    return 0;
+    selection->data_is_ours = !selection->data && !(getenv("ZEVAL_DATA") && *getenv("ZEVAL_DATA"));
+    return selection->data_is_ours ? zoo_data_folder(&selection->pulled, error) : 0;
 }
 
 void selection_free(Selection *selection) {
     option_list_free(&selection->tasks);
+    free(selection->pulled);
 }
 
 TaskOptions selection_task_options(const Selection *selection, Log *log) {
-    const char *data = selection->data ? selection->data : getenv("ZEVAL_DATA");
+    const char *data = selection->data           ? selection->data
+                       : selection->data_is_ours ? selection->pulled
+                                                 : getenv("ZEVAL_DATA");
     return (TaskOptions){.names = selection->tasks.items,
                          .n_names = selection->tasks.n,
                          .data_root = data && *data ? data : NULL,

@@ -15,7 +15,9 @@ typedef struct Selection {
     double limit;
     const char *profile; /* as given; NULL: main */
     const char *samples, *system_instruction;
-    Compat compat; /* what selection_prepare made of it */
+    Compat compat;     /* what selection_prepare made of it */
+    bool data_is_ours; /* no data folder was named: those that were pulled are read */
+    char *pulled;      /* the folder of them; NULL if there is none */
 } Selection;
 
 #define SELECTION_DEFAULTS                                                                                   \
@@ -26,7 +28,7 @@ typedef struct Selection {
     {"tasks", "LIST", OPTION_LIST, &(s).tasks, 0, 0, true, \
      "tasks, groups, tags, wildcards or .yaml files, separated by commas\n(`zeval tasks` lists the built-in ones)"}, \
     {"data", "DIR", OPTION_TEXT, &(s).data, 0, 0, false, \
-     "folder with data sets as ORG/NAME/CONFIG/SPLIT.jsonl, .parquet, .json or .csv\n(default: $ZEVAL_DATA, else only the built-in demo data)"}, \
+     "folder with data sets as ORG/NAME/CONFIG/SPLIT.jsonl, .parquet, .json or .csv\n(default: $ZEVAL_DATA, else what was pulled and the built-in demo data)"}, \
     {"include-path", "DIR", OPTION_TEXT, &(s).include_path, 0, 0, false, \
      "folder with more task files, searched before the built-in ones"}, \
     {"num-fewshot", "N", OPTION_INT, &(s).num_fewshot, 0, 1000, false, \

@@ -116,7 +116,22 @@ static int describe_files(const RunParts *parts, Db *db, int64_t id, Error *erro
     return 0;
 }
 
-static int describe_task(const TaskInfo *task, Db *db, int64_t id, Error *error) {
+/* Where files came from, if that is known: "amd/Zebra@COMMIT". */
+static int describe_origin(const char *folder, Db *db, int64_t id, Error *error) {
+    char *origin = folder ? zoo_provenance(folder) : NULL;
+    int result = origin ? db_run_file(db, id, "repository", origin, "", 0, error) : 0;
+    free(origin);
+    return result;
+}
+
+static int describe_data(const TaskInfo *task, const char *data_root, Db *db, int64_t id, Error *error) {
+    char *folder = data_root && task->dataset_path ? path_join(data_root, task->dataset_path) : NULL;
+    int result = folder ? describe_origin(folder, db, id, error) : 0;
+    free(folder);
+    return result;
+}
+
+static int describe_task(const TaskInfo *task, const char *data_root, Db *db, int64_t id, Error *error) {
     DbTask row = {.name = task->name,
                   .alias = task->alias,
                   .version = task->version,
@@ -135,14 +150,15 @@ static int describe_task(const TaskInfo *task, Db *db, int64_t id, Error *error)
         if (db_run_file(db, id, file->role, file->name, file->sha256, file->bytes, error))
             return -1;
     }
-    return 0;
+    return describe_data(task, data_root, db, id, error);
 }
 
 static int describe_everything(const RunParts *parts, Db *db, int64_t id, Error *error) {
-    if (describe_files(parts, db, id, error))
+    if (describe_files(parts, db, id, error) || describe_origin(parts->model.folder, db, id, error))
         return -1;
     for (size_t i = 0; i < task_set_count(parts->tasks); i++)
-        if (describe_task(task_info(task_set_task(parts->tasks, i)), db, id, error))
+        if (describe_task(task_info(task_set_task(parts->tasks, i)), parts->options->tasks.data_root, db, id,
+                          error))
             return -1;
     for (size_t i = 0; i < task_set_group_count(parts->tasks); i++) {
         const TaskGroup *group = task_set_group(parts->tasks, i);

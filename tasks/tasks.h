@@ -209,6 +209,16 @@ typedef struct TaskListing {
 int task_list(const char *include_path, Compat compat, Arena *arena, TaskListing **out, size_t *n,
               Error *error);
 
+/* A split of a data set that a task reads. */
+typedef struct TaskData {
+    const char *path;   /* "ORG/NAME" */
+    const char *config; /* "default" where the task names none */
+    const char *split;
+} TaskData;
+
+/* Which splits the options' names read, each once, allocated in arena; no data set is opened. */
+int task_data(const TaskOptions *options, Arena *arena, TaskData **out, size_t *n, Error *error);
+
 /* Checks one task or group file without its data: every key and its value, that templates compile and
  * functions are known, that a group's members exist. *out is what the file defines, allocated in arena. A
  * file that is not there is ERROR_USAGE. */

@@ -74,9 +74,12 @@ static int read_token(char **out, Error *error) {
     return result;
 }
 
+const char *zoo_hub_address(void) {
+    return environment("HF_ENDPOINT") ? environment("HF_ENDPOINT") : "https://huggingface.co";
+}
+
 int hub_open(Hub *out, const PullOptions *options, Error *error) {
-    const char *endpoint = environment("HF_ENDPOINT");
-    *out = (Hub){.endpoint = mem_strdup(endpoint ? endpoint : "https://huggingface.co")};
+    *out = (Hub){.endpoint = mem_strdup(zoo_hub_address())};
     size_t length = strlen(out->endpoint);
     while (length > 0 && out->endpoint[length - 1] == '/')
         out->endpoint[--length] = 0;

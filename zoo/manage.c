@@ -1,5 +1,4 @@
 /* What is in the stores: listing, checking, removing, measuring. */
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,54 +8,7 @@
 #include "base/base.h"
 #include "zoo/digest.h"
 #include "zoo/store.h"
-
-enum { MOST_DEPTH = 32 };
-
-/* ---- walking */
-
-/* Calls visit for everything in a folder, sorted by nothing; a folder that is not there is empty. Stops when
- * visit returns non-zero. */
-typedef int Visit(void *context, const char *folder, const char *name);
-static int each_name(const char *folder, Visit *visit, void *context) {
-    DIR *open = opendir(folder);
-    int result = 0;
-    for (struct dirent *entry; open && result == 0 && (entry = readdir(open));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            result = visit(context, folder, entry->d_name);
-    if (open)
-        closedir(open);
-    return result;
-}
-
-/* A walk over the files below a folder, links to files included; `below` is the path under the top. */
-typedef struct Walk {
-    int (*file)(void *context, const char *path, const char *below);
-    void *context;
-    const char *top;
-    int depth;
-} Walk;
-
-static int visit_walk(void *context, const char *folder, const char *name) {
-    Walk *walk = context;
-    char *path = path_join(folder, name);
-    struct stat status;
-    int result = 0;
-    if (lstat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
-        walk->depth++;
-        if (walk->depth <= MOST_DEPTH)
-            result = each_name(path, visit_walk, walk);
-        walk->depth--;
-    } else {
-        result = walk->file(walk->context, path, path + strlen(walk->top) + 1);
-    }
-    free(path);
-    return result;
-}
-
-static int walk_files(const char *top, int (*file)(void *, const char *, const char *), void *context) {
-    Walk walk = {.file = file, .context = context, .top = top};
-    return each_name(top, visit_walk, &walk);
-}
+#include "zoo/walk.h"
 
 /* ---- listing */
 
@@ -130,6 +82,8 @@ static int add_shelf(void *context, const char *folder, const char *name) {
                                     strcmp(lister->only->repository, here.repository) == 0);
     if (wanted) {
         char *commit = lister->only ? shelf_commit(&shelf, lister->only->revision) : NULL;
+        if (!commit && lister->only && lister->only->unnamed)
+            commit = shelf_commit(&shelf, "main");
         char *snapshots = path_join(shelf.folder, "snapshots");
         lister->only_commit = commit;
         lister->shelf = &shelf;

@@ -62,15 +62,18 @@ int hub_name_parse(HubName *out, const char *text, const Registry *registry, Err
     const char *at = strrchr(text, '@');
     char *name = at ? mem_strndup(text, (size_t)(at - text)) : mem_strdup(text);
     const RegistryEntry *entry = zoo_registry_find(registry, name);
-    const char *repository = entry ? entry->repository : name, *revision = at ? at + 1 : "main";
+    const char *repository = entry ? entry->repository : name, *revision = at ? at + 1 : NULL;
     int result = 0;
     *out = (HubName){.dataset = entry && entry->dataset};
     if (!entry && text_starts_with(name, "datasets/")) {
         repository = name + strlen("datasets/");
         out->dataset = true;
     }
-    if (!at && entry && entry->revision)
+    if (!revision && entry)
         revision = entry->revision;
+    out->unnamed = !revision;
+    if (!revision)
+        revision = out->dataset ? PARQUET_REVISION : "main";
     if (!repository_is_valid(repository))
         result = unknown(text, registry, error);
     else if (!revision_is_valid(revision))

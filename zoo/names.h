@@ -6,11 +6,16 @@
 
 #include "zoo/zoo.h"
 
+/* Where the hub keeps every data set converted to Parquet, CONFIG/SPLIT/0000.parquet. */
+#define PARQUET_REVISION "refs/convert/parquet"
+
 /* A repository at a revision. */
 typedef struct HubName {
     char *repository; /* "ORG/NAME" */
-    char *revision;   /* branch, tag or commit; "main" when none was named */
+    char *
+        revision; /* branch, tag or commit; of a data set PARQUET_REVISION when none was named, else "main" */
     bool dataset;
+    bool unnamed; /* no revision was named: a data set may also be taken as its main branch has it */
 } HubName;
 
 /* "ORG/NAME" of letters, digits, ".", "_" and "-", as the hub allows them: no "..", no "--". */

@@ -42,22 +42,60 @@ static bool matches(const char *path, const char *const *patterns, size_t n) {
 
 #define MATCHES(path, patterns) matches((path), (patterns), sizeof(patterns) / sizeof *(patterns))
 
-/* A data set is wanted whole; of a model what a runtime reads at its top folder, and pickled weights only
- * where there are no safetensors. */
+static bool is_locked(const LockEntry *entry, const char *path) {
+    for (size_t i = 0; i < entry->n_files; i++)
+        if (strcmp(entry->files[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* Of a model what a runtime reads at its top folder, and pickled weights only where there are no safetensors;
+ * of a data set what was asked for. */
+static bool is_wanted(const Pull *pull, const char *path, bool safetensors, bool only) {
+    const PullOptions *options = pull->options;
+    bool top = !strchr(path, '/');
+    if (options->locked)
+        return is_locked(options->locked, path);
+    if (options->all || matches(path, options->include, options->n_include))
+        return true;
+    if (pull->name.dataset)
+        return !only || matches(path, options->only, options->n_only);
+    return top && (MATCHES(path, runtime_files) || (!safetensors && MATCHES(path, pickled_weights)));
+}
+
 static void choose(Pull *pull) {
     const PullOptions *options = pull->options;
-    bool safetensors = false;
+    bool safetensors = false, only = false;
     pull->want = mem_alloc_zero(pull->listing.n + 1, sizeof *pull->want);
-    for (size_t i = 0; i < pull->listing.n; i++)
-        safetensors = safetensors || (!strchr(pull->listing.files[i].path, '/') &&
-                                      text_glob("*.safetensors", pull->listing.files[i].path));
     for (size_t i = 0; i < pull->listing.n; i++) {
         const char *path = pull->listing.files[i].path;
-        bool top = !strchr(path, '/');
-        pull->want[i] = options->all || pull->name.dataset || (top && MATCHES(path, runtime_files)) ||
-                        (top && !safetensors && MATCHES(path, pickled_weights)) ||
-                        matches(path, options->include, options->n_include);
+        safetensors = safetensors || (!strchr(path, '/') && text_glob("*.safetensors", path));
+        only = only || matches(path, options->only, options->n_only);
     }
+    for (size_t i = 0; i < pull->listing.n; i++)
+        pull->want[i] = is_wanted(pull, pull->listing.files[i].path, safetensors, only);
+}
+
+/* What the lock names must be what the hub lists, before a byte is fetched. */
+static int check_lock(const Pull *pull, Error *error) {
+    const LockEntry *entry = pull->options->locked;
+    for (size_t k = 0; entry && k < entry->n_files; k++) {
+        const LockFile *wanted = &entry->files[k];
+        const HubFile *found = NULL;
+        for (size_t i = 0; i < pull->listing.n && !found; i++)
+            if (strcmp(pull->listing.files[i].path, wanted->path) == 0)
+                found = &pull->listing.files[i];
+        if (!found)
+            return error_set_kind(error, ERROR_CHECK, "%s at %s has no file %s, which is locked",
+                                  entry->repository, entry->commit, wanted->path);
+        if (found->bytes != wanted->bytes ||
+            (strlen(found->hash) == 64 && strcmp(found->hash, wanted->sha256) != 0))
+            return error_set_kind(error, ERROR_CHECK,
+                                  "%s of %s: the hub lists %lld bytes, %s; locked are %lld bytes, %s",
+                                  wanted->path, entry->repository, (long long)found->bytes, found->hash,
+                                  (long long)wanted->bytes, wanted->sha256);
+    }
+    return 0;
 }
 
 /* A file with gaps takes less than its size. */
@@ -161,11 +199,21 @@ static void report(const Pull *pull, PullResult *out) {
     }
 }
 
+/* A data set without a conversion to Parquet is taken as its main branch has it. */
+static int list_files(Pull *pull, Error *error) {
+    int result = hub_list(&pull->listing, &pull->hub, &pull->name, error);
+    if (result == 0 || error->kind != ERROR_USAGE || !pull->name.dataset || !pull->name.unnamed)
+        return result;
+    free(pull->name.revision);
+    pull->name.revision = mem_strdup("main");
+    return hub_list(&pull->listing, &pull->hub, &pull->name, error);
+}
+
 static int pull_online(Pull *pull, PullResult *out, Error *error) {
     if (hub_open(&pull->hub, pull->options, error))
         return -1;
     pull->page = hub_page(&pull->hub, &pull->name);
-    if (hub_list(&pull->listing, &pull->hub, &pull->name, error))
+    if (list_files(pull, error) || check_lock(pull, error))
         return -1;
     choose(pull);
     /* What a crash of the machine has damaged is put aside, and fetched again like anything that is missing.
@@ -190,7 +238,8 @@ static int find_offline(const HubName *name, PullResult *out, Error *error) {
     ZooSnapshot *snapshots;
     size_t n;
     Buffer text = {0};
-    buffer_printf(&text, "%s%s@%s", name->dataset ? "datasets/" : "", name->repository, name->revision);
+    buffer_printf(&text, "%s%s%s%s", name->dataset ? "datasets/" : "", name->repository,
+                  name->unnamed ? "" : "@", name->unnamed ? "" : name->revision);
     int result = zoo_list(text.data, &arena, &snapshots, &n, error);
     if (result == 0 && n == 0)
         result =
@@ -237,11 +286,23 @@ int zoo_pull(PullResult *out, const char *name, const PullOptions *options, Erro
     shelf_open(&pull.shelf, store, &pull.name);
     free(store);
     out->repository = mem_strdup(pull.name.repository);
+    out->dataset = pull.name.dataset;
     result = options->offline ? find_offline(&pull.name, out, error) : pull_online(&pull, out, error);
     pull_close(&pull);
     if (result)
         pull_result_free(out);
     return result;
+}
+
+bool zoo_can_pull(const char *name) {
+    Registry registry;
+    HubName parsed = {0};
+    if (zoo_registry_open(&registry, NULL, NULL))
+        return false;
+    bool can = hub_name_parse(&parsed, name, &registry, NULL) == 0;
+    hub_name_free(&parsed);
+    zoo_registry_close(&registry);
+    return can;
 }
 
 void pull_result_free(PullResult *result) {

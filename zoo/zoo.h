@@ -92,7 +92,11 @@ typedef struct PullOptions {
     bool offline;              /* only look at what is here */
     bool all;                  /* every file of the repository, not only what a runtime reads */
     const char *const *include;
-    size_t n_include;   /* shell patterns of further files to take */
+    size_t n_include; /* shell patterns of further files to take */
+    const char *const *only;
+    size_t n_only; /* of a data set: shell patterns of the files to take; all where none fits */
+    const struct LockEntry
+        *locked;        /* exactly these files, and only as they were; NULL: as the hub has them */
     int parallel;       /* connections; 0: 4 */
     int64_t part_bytes; /* a larger file is fetched in parts of this size side by side; 0: as suits it */
     int64_t bytes_per_second; /* 0: as fast as it goes */
@@ -105,17 +109,65 @@ typedef struct PullOptions {
 typedef struct PullResult {
     char *folder; /* the snapshot: names linked to verified files */
     char *repository, *commit;
+    bool dataset;
     size_t n_files, n_fetched;
     int64_t bytes, bytes_fetched;
 } PullResult;
 
 /* Fetches NAME[@REVISION] (a registry name, ORG/NAME or datasets/ORG/NAME) into the store: every file is
  * verified by size and hash before it gets its name. Interrupted work goes on where it was. The hub is
- * $HF_ENDPOINT, else the public one; the token $HF_TOKEN, else the file of the hub's Python client. */
+ * $HF_ENDPOINT, else the public one; the token $HF_TOKEN, else the file of the hub's Python client. Of a data
+ * set without a named revision the hub's own conversion to Parquet is taken, and where it has none, main. */
 int zoo_pull(PullResult *out, const char *name, const PullOptions *options, Error *error);
 void pull_result_free(PullResult *result);
+/* True if zoo_pull would ask the hub for a name: one of the registry, or ORG/NAME. */
+bool zoo_can_pull(const char *name);
+/* The hub's address. */
+const char *zoo_hub_address(void);
+
+/* ---- lock files: exactly what was pulled, so that it can be had again */
+
+typedef struct LockFile {
+    const char *path; /* inside the repository */
+    char sha256[65];
+    int64_t bytes;
+} LockFile;
+
+typedef struct LockEntry {
+    const char *repository, *commit;
+    bool dataset;
+    LockFile *files; /* sorted by path */
+    size_t n_files;
+} LockEntry;
+
+typedef struct ZooLock {
+    Arena arena;
+    LockEntry *entries; /* sorted by kind and repository */
+    size_t n;
+} ZooLock;
+
+/* Reads a lock file; `must_exist` false: one that is not there is an empty one. */
+int zoo_lock_read(ZooLock *out, const char *path, bool must_exist, Error *error);
+/* Notes a snapshot folder's files, each hashed anew; an entry of the same repository is replaced. */
+int zoo_lock_add(ZooLock *lock, const char *repository, bool dataset, const char *commit, const char *folder,
+                 Error *error);
+int zoo_lock_write(const ZooLock *lock, const char *path, Error *error);
+void zoo_lock_close(ZooLock *lock);
+/* Hashes the files of `folder` and holds them against the entry: ERROR_CHECK at the first difference, also if
+ * one is missing. Files that the entry does not name do not matter. */
+int zoo_lock_check(const LockEntry *entry, const char *folder, Error *error);
+/* "ORG/NAME@COMMIT", with datasets/ in front for a data set: what to pull. New string. */
+char *zoo_lock_name(const LockEntry *entry);
 
 /* ---- what is here */
+
+/* A folder in which every data set of this machine lies as ORG/NAME, by links, for the tasks to read; made
+ * anew by each call. NULL if there is no data set. New string. */
+int zoo_data_folder(char **out, Error *error);
+
+/* "ORG/NAME@COMMIT" of the snapshot that `folder` is or leads to, as a folder's place says; NULL if it is
+ * none. New string. */
+char *zoo_provenance(const char *folder);
 
 /* One revision of a repository in a store. Strings live in the caller's arena. */
 typedef struct ZooSnapshot {
