@@ -138,6 +138,30 @@ void encoded_request_free(EncodedRequest *request) {
     *request = (EncodedRequest){0};
 }
 
+int encode_prompt(const Encoder *encoder, const char *prompt, size_t max_new_tokens, EncodedRequest *out,
+                  Error *error) {
+    out->tokens.n = 0;
+    out->n_truncated = 0;
+    if (max_new_tokens >= (size_t)encoder->max_length)
+        return error_set(
+            error,
+            "up to %zu tokens are to be generated, expected fewer than max_length, %lld, so that "
+            "the prompt has room",
+            max_new_tokens, (long long)encoder->max_length);
+    if (encode_text(encoder, prompt, strlen(prompt), &out->tokens, error))
+        return -1;
+    if (out->tokens.n == 0)
+        token_ids_append(&out->tokens, encoder->prefix_token);
+    size_t most = (size_t)encoder->max_length - max_new_tokens;
+    if (out->tokens.n > most) {
+        out->n_truncated = out->tokens.n - most;
+        memmove(out->tokens.ids, out->tokens.ids + out->n_truncated, most * sizeof *out->tokens.ids);
+        out->tokens.n = most;
+    }
+    out->n_context = out->tokens.n;
+    return 0;
+}
+
 EncodedRequest *encoded_list_add(EncodedList *list) {
     if (list->n == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 8;

@@ -37,6 +37,11 @@ int encode_pair_after(const Encoder *encoder, const EncodedRequest *former, cons
                       const char *continuation, EncodedRequest *out, Error *error);
 void encoded_request_free(EncodedRequest *request);
 
+/* A prompt to be gone on from by up to max_new_tokens: cut on the left so that both fit max_length, all of
+ * its tokens context. A prompt without tokens becomes the prefix token. */
+int encode_prompt(const Encoder *encoder, const char *prompt, size_t max_new_tokens, EncodedRequest *out,
+                  Error *error);
+
 /* Requests whose number is not known beforehand. Zero-initialise with {0}; [n, capacity) keep their memory.
  */
 typedef struct EncodedList {

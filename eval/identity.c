@@ -56,6 +56,44 @@ void identity_response_key(const RunParts *parts, const EncodedRequest *request,
     sha256_end(hash, hex);
 }
 
+static void add_double(Sha256 *hash, double value) {
+    char text[32];
+    snprintf(text, sizeof text, "%.17g", value);
+    add_text(hash, text);
+}
+
+void identity_generation_key(const RunParts *parts, const EncodedRequest *prompt, const Generation *settings,
+                             char hex[SHA256_HEX]) {
+    const GenerationRules *rules = &parts->generation;
+    Sha256 *hash = sha256_begin();
+    add_text(hash, "zeval generation 1");
+    add_text(hash, parts->model.sha256);
+    add_text(hash, parts->tokenizer_files.sha256);
+    add_text(hash, dtype_name(parts->options->dtype));
+    add_text(hash, parts->backend);
+    add_int(hash, ENGINE_NUMERICS_VERSION);
+    add_int(hash, rules->keep_special);
+    add_int(hash, rules->clean_up);
+    sha256_update_field(hash, rules->stop_ids.ids, rules->stop_ids.n * sizeof *rules->stop_ids.ids);
+    add_int(hash, (int64_t)settings->max_new_tokens);
+    add_double(hash, settings->temperature);
+    add_int(hash, settings->temperature > 0 ? settings->top_k : 0);
+    add_double(hash, settings->temperature > 0 ? settings->top_p : 1);
+    add_int(hash, settings->has_empty);
+    add_int(hash, (int64_t)settings->n_stops);
+    for (size_t i = 0; i < settings->n_stops; i++)
+        add_text(hash, settings->stops[i]);
+    sha256_update_field(hash, prompt->tokens.ids, prompt->tokens.n * sizeof *prompt->tokens.ids);
+    sha256_end(hash, hex);
+}
+
+uint64_t identity_seed(const char hex[SHA256_HEX]) {
+    uint64_t seed = 0;
+    for (int i = 0; i < 16; i++)
+        seed = seed << 4 | (uint64_t)(hex[i] <= '9' ? hex[i] - '0' : hex[i] - 'a' + 10);
+    return seed;
+}
+
 void identity_rolling_key(const char (*windows)[SHA256_HEX], size_t n, char hex[SHA256_HEX]) {
     Sha256 *hash = sha256_begin();
     add_text(hash, "zeval rolling 1");

@@ -6,6 +6,7 @@
 #include "db/db.h"
 #include "eval/encode.h"
 #include "eval/eval.h"
+#include "eval/generation.h"
 #include "zoo/zoo.h"
 
 /* Everything opened for a run. */
@@ -15,6 +16,7 @@ typedef struct RunParts {
     Tokenizer *tokenizer;
     Engine *engine;
     Encoder encoder;
+    GenerationRules generation;
     ZooModel model; /* hashed model files */
     ZooModel tokenizer_files;
     struct Replay *replay; /* recorded answers in place of tokenizer and engine (replay.h); NULL: none */
@@ -29,6 +31,11 @@ void identity_fingerprint(const RunParts *parts, char hex[SHA256_HEX]);
 void identity_response_key(const RunParts *parts, const EncodedRequest *request, char hex[SHA256_HEX]);
 /* The same of a text scored in windows, whose keys these are. */
 void identity_rolling_key(const char (*windows)[SHA256_HEX], size_t n, char hex[SHA256_HEX]);
+/* The same of a generated text: also the tokenizer, the settings and the rules. */
+void identity_generation_key(const RunParts *parts, const EncodedRequest *prompt, const Generation *settings,
+                             char hex[SHA256_HEX]);
+/* A seed of its own for each key. */
+uint64_t identity_seed(const char hex[SHA256_HEX]);
 /* The settings as one JSON object, for people. New string. */
 char *identity_settings_json(const RunParts *parts);
 

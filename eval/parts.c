@@ -63,7 +63,8 @@ static int open_model(RunParts *parts, const char *folder, Error *error) {
     snprintf(parts->backend, sizeof parts->backend, "%s/%s", engine_backend(parts->engine),
              engine_instruction_set(parts->engine));
     if (encoder_init(&parts->encoder, parts->tokenizer, engine_info(parts->engine), options->bos,
-                     options->max_length, error))
+                     options->max_length, error) ||
+        generation_rules_init(&parts->generation, parts->tokenizer, folder, options->tasks.compat, error))
         return -1;
     if (tokenizer_adds_bos(parts->tokenizer) && !parts->encoder.add_bos)
         log_warning(options->log, "this tokenizer puts BOS first by default, and --bos none leaves it out");
@@ -94,6 +95,7 @@ int parts_open(RunParts *parts, const EvalOptions *options, Error *error) {
 }
 
 void parts_close(RunParts *parts) {
+    generation_rules_free(&parts->generation);
     zoo_model_free(&parts->model);
     zoo_model_free(&parts->tokenizer_files);
     replay_close(parts->replay);

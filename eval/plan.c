@@ -19,6 +19,7 @@ void plan_free(Plan *plan) {
         return;
     for (uint32_t i = 0; plan->states && i < plan->n_nodes; i++)
         state_release(plan->states[i]);
+    prompts_free(plan);
     tree_free(&plan->tree);
     arena_free(&plan->arena);
     free(plan->nodes);
@@ -54,6 +55,23 @@ int plan_add(Plan *plan, const EncodedRequest *request, uint32_t *number, Error 
                                           .answer = {.is_greedy = true}};
     plan->counts.tokens_alone += tokens->n - 1;
     return 0;
+}
+
+int plan_add_prompt(Plan *plan, const EncodedRequest *prompt, const Generation *settings, uint64_t seed,
+                    uint32_t *number, Error *error) {
+    if (plan_add(plan, prompt, number, error))
+        return -1;
+    if (plan->n_prompts == plan->prompts_capacity) {
+        plan->prompts_capacity = plan->prompts_capacity ? plan->prompts_capacity * 2 : 256;
+        plan->prompts = mem_realloc(plan->prompts, plan->prompts_capacity * sizeof *plan->prompts);
+    }
+    plan->items[*number].is_prompt = true;
+    plan->prompts[plan->n_prompts++] = (Prompt){.item = *number, .settings = settings, .seed = seed};
+    return 0;
+}
+
+void plan_generate_with(Plan *plan, const GenerationRules *rules) {
+    plan->rules = rules;
 }
 
 /* ---- settling: the nodes in preorder, siblings in the order they were added */
@@ -104,6 +122,8 @@ static void drop_tree(PrefixTree *tree) {
 static void visit_wants(Plan *plan, uint32_t item, bool fill) {
     const Item *it = &plan->items[item];
     int32_t next = it->last;
+    if (it->is_prompt)
+        return;
     for (uint32_t i = it->end;; i = plan->nodes[i].parent) {
         PlanNode *node = &plan->nodes[i];
         if (fill)
@@ -140,8 +160,9 @@ static void choose_kept(Plan *plan) {
              *kept_above = mem_alloc_zero(n, sizeof *kept_above);
     uint32_t *longest = mem_alloc_zero(n, sizeof *longest); /* tokens of the longest sequence through it */
     for (uint32_t i = n; i-- > 0;) {
-        if (longest[i] < node_end(&nodes[i]))
-            longest[i] = node_end(&nodes[i]);
+        uint32_t end = node_end(&nodes[i]) + prompts_longest(plan, i);
+        if (longest[i] < end)
+            longest[i] = end;
         if (i > 0) {
             children[nodes[i].parent]++;
             if (longest[nodes[i].parent] < longest[i])
@@ -155,7 +176,8 @@ static void choose_kept(Plan *plan) {
         node->base = parent->is_kept ? node->parent : parent->base;
         size_t each = plan->bytes_fixed + 256 + longest[i] + slack;
         size_t bytes = (kept_above[node->base] + 2) * each + longest[i] * plan->bytes_per_token;
-        node->is_kept = i == 0 || (children[i] > 1 && bytes <= plan->budget);
+        bool branches = children[i] > 1 || (children[i] > 0 && node->generates);
+        node->is_kept = i == 0 || (branches && bytes <= plan->budget);
         kept_above[i] = kept_above[node->base] + (i > 0 && node->is_kept);
     }
     free(children);
@@ -167,10 +189,10 @@ static void count_units(Plan *plan) {
     PlanNode *nodes = plan->nodes;
     size_t fed = 0;
     for (uint32_t i = plan->n_nodes; i-- > 1;) {
-        if (!is_leaf(nodes, i) && !nodes[i].is_kept)
+        if (!is_unit(nodes, i))
             continue;
         PlanNode *base = &nodes[nodes[i].base];
-        size_t bytes = unit_bytes(plan, i) + nodes[i].below;
+        size_t bytes = unit_bytes(plan, i) + prompts_bytes(plan, i) + nodes[i].below;
         base->pending++;
         base->open++;
         base->below = base->below > bytes ? base->below : bytes;
@@ -189,6 +211,7 @@ void plan_settle(Plan *plan, const ModelInfo *model, size_t budget_bytes) {
     plan->counts.tokens_distinct = plan->tree.n_tokens;
     number_nodes(plan);
     drop_tree(&plan->tree);
+    prompts_settle(plan);
     find_wants(plan);
     choose_kept(plan);
     count_units(plan);
@@ -211,6 +234,14 @@ Answer plan_answer(const Plan *plan, uint32_t request) {
 
 size_t plan_tokens_fed(const Plan *plan) {
     return plan->tokens_fed;
+}
+
+size_t plan_tokens_made(const Plan *plan) {
+    return plan->tokens_made;
+}
+
+size_t plan_prompts_done(const Plan *plan) {
+    return plan->prompts_done;
 }
 
 size_t plan_peak_bytes(const Plan *plan) {

@@ -5,6 +5,10 @@
  * state has no room within the budget is fed again with each node below it; how many tokens that costs is
  * known before the first one is computed.
  *
+ * Prompts to be gone on from are in the tree like requests, their last token again not fed. When the state
+ * before it is there, it is taken to a generator, where many sequences grow together, each by its own tokens
+ * only; the room for all that they may become is reserved beforehand.
+ *
  * Invariant: a target is read off the output at the token before it, after exactly the tokens of its request,
  * so each request's log-probabilities are those of feeding it alone, and they are added up in the same order.
  */
@@ -16,6 +20,7 @@
 
 #include "base/error.h"
 #include "eval/encode.h"
+#include "eval/generation.h"
 #include "eval/metrics.h"
 #include "runner/runner.h"
 
@@ -27,9 +32,17 @@ void plan_free(Plan *plan);
 /* Adds a request and sets *number to its number: they count from 0. The tokens are copied as far as they are
  * new. Fails only when there are more requests than a plan can number. */
 int plan_add(Plan *plan, const EncodedRequest *request, uint32_t *number, Error *error);
+/* The same of a prompt to be gone on from; its answer is the text. Prompts with the same tokens, settings and
+ * seed are gone on from once. `settings` must outlive the plan. */
+int plan_add_prompt(Plan *plan, const EncodedRequest *prompt, const Generation *settings, uint64_t seed,
+                    uint32_t *number, Error *error);
+/* Has to be called before a plan with prompts is walked. */
+void plan_generate_with(Plan *plan, const GenerationRules *rules);
 
 typedef struct PlanCounts {
-    size_t n_requests;
+    size_t n_requests;      /* prompts included */
+    size_t n_prompts;       /* to be gone on from, each once */
+    size_t tokens_to_make;  /* most that they may become */
     size_t tokens_alone;    /* were each request fed on its own */
     size_t tokens_distinct; /* distinct prefixes of all inputs: the least that can be computed */
     size_t tokens_again;    /* fed once more because a state has no room in the budget */
@@ -47,9 +60,13 @@ PlanCounts plan_counts(const Plan *plan);
 int plan_step(Plan *plan, Engine *engine, size_t batch_tokens, Error *error);
 /* The requests that the last step answered. */
 const uint32_t *plan_answered(const Plan *plan, size_t *n);
+/* A generated text lives until the next step. */
 Answer plan_answer(const Plan *plan, uint32_t request);
-/* Tokens fed so far; at the end tokens_distinct + tokens_again. */
+/* Tokens fed so far, generated ones not counted; at the end tokens_distinct + tokens_again. */
 size_t plan_tokens_fed(const Plan *plan);
+/* Tokens generated so far, and prompts whose texts are finished. */
+size_t plan_tokens_made(const Plan *plan);
+size_t plan_prompts_done(const Plan *plan);
 /* The most bytes that states were reckoned to take at once so far. */
 size_t plan_peak_bytes(const Plan *plan);
 

@@ -1,9 +1,9 @@
 /* The inside of a plan, shared by plan.c (adding, settling) and walk.c (feeding).
  *
  * Nodes are in preorder: a node's parent comes before it, everything below it directly after it. A unit is a
- * node that segments end at: a leaf, or a node whose state is kept. A segment begins at the unit's base, the
- * nearest node above it whose state is kept (the root's is the empty sequence), and so runs through the nodes
- * in between, whose states are not. */
+ * node that segments end at: a leaf, a node whose state is kept, or one that prompts end at. A segment begins
+ * at the unit's base, the nearest node above it whose state is kept (the root's is the empty sequence), and
+ * so runs through the nodes in between, whose states are not. */
 #ifndef ZEVAL_EVAL_PLAN_TREE_H
 #define ZEVAL_EVAL_PLAN_TREE_H
 
@@ -11,6 +11,7 @@
 
 #include "eval/plan.h"
 #include "eval/tree.h"
+#include "runner/generate.h"
 
 typedef struct PlanNode {
     size_t first; /* its tokens are tokens[first, first + n) */
@@ -22,6 +23,7 @@ typedef struct PlanNode {
     uint32_t pending; /* segments that have yet to begin at its state */
     uint32_t open;    /* segments and kept nodes based on it that are not done */
     bool is_kept;
+    bool generates;   /* prompts end at it */
     bool is_answered; /* its wants are */
     size_t wants;     /* its wants are wants[wants, the next node's wants) */
     size_t below;     /* bytes of states that what is based on it takes at most, one segment at a time */
@@ -36,9 +38,17 @@ typedef struct Want {
 /* A request: its input ends where node `end` ends. */
 typedef struct Item {
     uint32_t end, n_context;
-    int32_t last; /* the token that is never fed */
+    int32_t last; /* the token that the walk never feeds */
+    bool is_prompt;
     Answer answer;
 } Item;
+
+/* A prompt: an item that is gone on from. */
+typedef struct Prompt {
+    uint32_t item, node;
+    const Generation *settings;
+    uint64_t seed;
+} Prompt;
 
 struct Plan {
     PrefixTree tree; /* after settling only its tokens */
@@ -51,6 +61,16 @@ struct Plan {
     PlanCounts counts;
     size_t bytes_per_token, bytes_fixed, budget;
 
+    const GenerationRules *rules;
+    Prompt *prompts; /* settled: by node, equal ones together */
+    size_t n_prompts, prompts_capacity;
+    Generator *generator;
+    struct Job **jobs; /* sequences in the generator */
+    size_t n_jobs, jobs_capacity;
+    size_t tokens_made, prompts_done;
+    Arena texts; /* of the last step */
+    bool is_begun;
+
     uint32_t *stack; /* nodes to be fed, the next one on top */
     size_t n_stack, stack_capacity;
     uint32_t *answered;
@@ -62,6 +82,10 @@ struct Plan {
 
 static inline bool is_leaf(const PlanNode *nodes, uint32_t i) {
     return nodes[i].after == i + 1;
+}
+
+static inline bool is_unit(const PlanNode *nodes, uint32_t i) {
+    return nodes[i].is_kept || nodes[i].generates || is_leaf(nodes, i);
 }
 
 static inline uint32_t node_end(const PlanNode *node) {
@@ -92,5 +116,23 @@ static inline size_t unit_bytes(const Plan *plan, uint32_t unit) {
 
 /* One more element on a growing array. */
 void plan_push(uint32_t **array, size_t *n, size_t *capacity, uint32_t value);
+
+/* ---- generating, plan_generate.c */
+
+/* Brings the prompts into order once the nodes are numbered, and marks the nodes that they end at. */
+void prompts_settle(Plan *plan);
+/* Most tokens that the prompts that end at a node may become; sequences that they make; bytes that these
+ * take, at most, above the node's own. */
+uint32_t prompts_longest(const Plan *plan, uint32_t node);
+size_t prompts_jobs(const Plan *plan, uint32_t node);
+size_t prompts_bytes(const Plan *plan, uint32_t node);
+/* Begins the sequences of a node, whose state is borrowed. */
+void prompts_begin(Plan *plan, Engine *engine, uint32_t node, State *state);
+/* Lets all sequences grow by some tokens, until one of them ends. */
+int prompts_grow(Plan *plan, Error *error);
+void prompts_free(Plan *plan);
+
+/* walk.c: something that was based on a node, or a sequence begun at it, is done. */
+void plan_close(Plan *plan, uint32_t node);
 
 #endif

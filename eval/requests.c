@@ -10,7 +10,8 @@
 /* A request made ready: one sequence, or as many as it has windows. */
 typedef struct PreparedRequest {
     OutputType type;
-    size_t first, n; /* its sequences */
+    size_t first, n;        /* its sequences */
+    Generation *generation; /* generate_until: its settings, until somebody else owns them */
     char key[SHA256_HEX];
 } PreparedRequest;
 
@@ -50,8 +51,17 @@ static void *grow(void *array, size_t n, size_t *capacity, size_t bytes_each) {
 
 /* ---- in the threads: texts to tokens and keys */
 
-static void make_room(Prepared *prepared, size_t n) {
+static void free_generations(Prepared *prepared) {
+    for (size_t i = 0; i < prepared->n; i++)
+        if (prepared->requests[i].generation) {
+            generation_free(prepared->requests[i].generation);
+            free(prepared->requests[i].generation);
+        }
     prepared->n = 0;
+}
+
+static void make_room(Prepared *prepared, size_t n) {
+    free_generations(prepared);
     prepared->encoded.n = 0;
     if (n <= prepared->capacity)
         return;
@@ -59,16 +69,27 @@ static void make_room(Prepared *prepared, size_t n) {
     prepared->capacity = n;
 }
 
+static int encode_generation(const RunParts *parts, Prepared *prepared, PreparedRequest *to,
+                             const TaskRequest *request, Error *error) {
+    Generation *generation = mem_alloc_zero(1, sizeof *generation);
+    if (generation_parse(generation, &parts->generation, request->generation, error)) {
+        free(generation);
+        return -1;
+    }
+    to->generation = generation;
+    return encode_prompt(&parts->encoder, request->context, generation->max_new_tokens,
+                         encoded_list_add(&prepared->encoded), error);
+}
+
 /* Appends the sequences of one request. `same` tells that its context is that of the former one. */
-static int encode_request(const RunParts *parts, Prepared *prepared, const TaskRequest *request, bool same,
-                          Error *error) {
+static int encode_request(const RunParts *parts, Prepared *prepared, PreparedRequest *to,
+                          const TaskRequest *request, bool same, Error *error) {
     const Encoder *encoder = &parts->encoder;
     EncodedList *list = &prepared->encoded;
     if (request->type == OUTPUT_LOGLIKELIHOOD_ROLLING)
         return encode_rolling(encoder, request->context, list, error);
-    if (request->type != OUTPUT_LOGLIKELIHOOD)
-        return error_set(error, "found a %s request, expected loglikelihood or loglikelihood_rolling",
-                         output_type_name(request->type));
+    if (request->type == OUTPUT_GENERATE_UNTIL)
+        return encode_generation(parts, prepared, to, request, error);
     EncodedRequest *out = encoded_list_add(list);
     return encode_pair_after(encoder, same ? out - 1 : NULL, request->context, request->continuation, out,
                              error);
@@ -79,6 +100,11 @@ static void make_keys(const RunParts *parts, Prepared *prepared, PreparedRequest
     if (end > prepared->keys_capacity) {
         prepared->keys_capacity = end * 2;
         prepared->keys = mem_realloc(prepared->keys, prepared->keys_capacity * sizeof *prepared->keys);
+    }
+    if (request->generation) {
+        identity_generation_key(parts, &prepared->encoded.items[request->first], request->generation,
+                                request->key);
+        return;
     }
     for (size_t i = request->first; i < end; i++)
         identity_response_key(parts, &prepared->encoded.items[i], prepared->keys[i]);
@@ -104,7 +130,7 @@ static int prepare_document(const RunParts *parts, Prepared *prepared, Arena *ar
         bool same = i > 0 && from->type == from[-1].type && text_equal(from->context, from[-1].context);
         PreparedRequest *to = &prepared->requests[prepared->n++];
         *to = (PreparedRequest){.type = from->type, .first = prepared->encoded.n};
-        if (encode_request(parts, prepared, from, same, error))
+        if (encode_request(parts, prepared, to, from, same, error))
             return error_prefix(error, "task %s, document %lld, request %zu", task_info(task)->name,
                                 (long long)document.doc_id, i);
         to->n = prepared->encoded.n - to->first;
@@ -127,8 +153,28 @@ static int find_answer(Collector *collector, const char *key, Answer *answer, Er
     DbResponse stored;
     int found = collector->db ? db_response_find(collector->db, key, &stored, error) : 0;
     if (found > 0)
-        *answer = (Answer){.loglikelihood = stored.loglikelihood, .is_greedy = stored.is_greedy};
+        *answer = (Answer){.loglikelihood = stored.loglikelihood,
+                           .is_greedy = stored.is_greedy,
+                           .text = stored.text ? arena_strdup(&collector->out->texts, stored.text) : NULL};
     return found;
+}
+
+/* The run's own copy of settings: those of a task are the same for all of its documents. */
+static const Generation *keep_generation(RunRequests *out, PreparedRequest *from) {
+    for (size_t i = out->n_generations; i-- > 0;)
+        if (strcmp(out->generations[i]->json, from->generation->json) == 0)
+            return out->generations[i];
+    out->generations =
+        grow(out->generations, out->n_generations, &out->generations_capacity, sizeof *out->generations);
+    Generation *kept = out->generations[out->n_generations++] = from->generation;
+    from->generation = NULL;
+    return kept;
+}
+
+static void note_planned(RunRequests *out, uint32_t request, uint32_t window) {
+    out->planned = grow(out->planned, out->n_planned, &out->planned_capacity, sizeof *out->planned);
+    out->planned[out->n_planned++] = (Planned){request, window};
+    out->requests[request].open++;
 }
 
 static int plan_sequence(RunRequests *out, const EncodedRequest *encoded, uint32_t request, uint32_t window,
@@ -136,9 +182,17 @@ static int plan_sequence(RunRequests *out, const EncodedRequest *encoded, uint32
     uint32_t number;
     if (plan_add(out->plan, encoded, &number, error))
         return -1;
-    out->planned = grow(out->planned, out->n_planned, &out->planned_capacity, sizeof *out->planned);
-    out->planned[out->n_planned++] = (Planned){request, window};
-    out->requests[request].open++;
+    note_planned(out, request, window);
+    return 0;
+}
+
+static int plan_prompt(RunRequests *out, const EncodedRequest *encoded, PreparedRequest *from,
+                       uint32_t request, Error *error) {
+    uint32_t number;
+    const Generation *settings = keep_generation(out, from);
+    if (plan_add_prompt(out->plan, encoded, settings, identity_seed(from->key), &number, error))
+        return -1;
+    note_planned(out, request, NO_WINDOW);
     return 0;
 }
 
@@ -163,12 +217,14 @@ static int add_windows(Collector *collector, const Prepared *prepared, const Pre
     return 0;
 }
 
-static int find_or_plan(Collector *collector, const Prepared *prepared, const PreparedRequest *from,
+static int find_or_plan(Collector *collector, const Prepared *prepared, PreparedRequest *from,
                         uint32_t number, Error *error) {
     RunRequest *request = &collector->out->requests[number];
     int found = find_answer(collector, request->key, &request->answer, error);
     if (found)
         return found < 0 ? -1 : 0;
+    if (from->generation)
+        return plan_prompt(collector->out, &prepared->encoded.items[from->first], from, number, error);
     return from->type == OUTPUT_LOGLIKELIHOOD_ROLLING
                ? add_windows(collector, prepared, from, number, error)
                : plan_sequence(collector->out, &prepared->encoded.items[from->first], number, NO_WINDOW,
@@ -184,14 +240,14 @@ static void count_tokens(const Prepared *prepared, const PreparedRequest *from, 
     }
 }
 
-static int add_document(Collector *collector, const Prepared *prepared, Error *error) {
+static int add_document(Collector *collector, Prepared *prepared, Error *error) {
     RunRequests *out = collector->out;
     RunDocument row = {.task = prepared->task,
                        .index = (uint32_t)prepared->index,
                        .first = (uint32_t)out->n_requests,
                        .n = (uint32_t)prepared->n};
     for (size_t i = 0; i < prepared->n; i++) {
-        const PreparedRequest *from = &prepared->requests[i];
+        PreparedRequest *from = &prepared->requests[i];
         out->requests = grow(out->requests, out->n_requests, &out->requests_capacity, sizeof *out->requests);
         uint32_t number = (uint32_t)out->n_requests++;
         RunRequest *request = &out->requests[number];
@@ -212,7 +268,7 @@ static int add_document(Collector *collector, const Prepared *prepared, Error *e
 static int add_prepared(Collector *collector, Error *error) {
     thread_pool_run(collector->pool, collector->n_prepared, prepare_in_thread, collector);
     for (size_t i = 0; i < collector->n_prepared; i++) {
-        const Prepared *prepared = &collector->prepared[i];
+        Prepared *prepared = &collector->prepared[i];
         if (prepared->status) {
             if (error)
                 *error = prepared->error;
@@ -242,6 +298,7 @@ static int collect(Collector *collector, Error *error) {
 static void free_collector(Collector *collector) {
     for (size_t i = 0; i < collector->prepared_capacity; i++) {
         Prepared *prepared = &collector->prepared[i];
+        free_generations(prepared);
         encoded_list_free(&prepared->encoded);
         free(prepared->requests);
         free(prepared->keys);
@@ -259,6 +316,7 @@ int requests_collect(RunRequests *out, const RunParts *parts, Db *db, Error *err
     for (size_t i = 0; i < task_set_count(parts->tasks); i++)
         n_documents += (int64_t)task_info(task_set_task(parts->tasks, i))->n_documents;
     out->plan = plan_create();
+    plan_generate_with(out->plan, &parts->generation);
     if (thread_pool_create(&collector.pool, parts->options->n_threads, error))
         return -1;
     size_t n_threads = (size_t)thread_pool_size(collector.pool);
@@ -274,6 +332,12 @@ int requests_collect(RunRequests *out, const RunParts *parts, Db *db, Error *err
 
 void requests_free(RunRequests *requests) {
     plan_free(requests->plan);
+    for (size_t i = 0; i < requests->n_generations; i++) {
+        generation_free(requests->generations[i]);
+        free(requests->generations[i]);
+    }
+    free(requests->generations);
+    arena_free(&requests->texts);
     free(requests->requests);
     free(requests->windows);
     free(requests->documents);

@@ -45,6 +45,9 @@ typedef struct RunRequests {
     size_t n_documents, documents_capacity;
     Planned *planned; /* [n_planned] by the plan's numbers */
     size_t n_planned, planned_capacity;
+    Generation **generations; /* [n_generations] settings of prompts, each kind once */
+    size_t n_generations, generations_capacity;
+    Arena texts;        /* generated, that answers point to */
     size_t n_new;       /* requests that the engine has to answer, wholly or in part */
     size_t n_truncated; /* requests that were cut */
     Plan *plan;         /* not settled */

@@ -64,7 +64,12 @@ static int check_response(Run *run, const char *key, const Answer *answer, Error
     int found = db_response_find(run->db, key, &stored, error);
     if (found <= 0)
         return found;
-    if (stored.loglikelihood == answer->loglikelihood && stored.is_greedy == answer->is_greedy)
+    if (answer->text && !text_equal(stored.text, answer->text))
+        return error_set_kind(error, ERROR_CHECK,
+                              "response %.12s: generated anew it is \"%.80s\"; %s has \"%.80s\"", key,
+                              answer->text, run->parts->options->db_path, stored.text ? stored.text : "");
+    if (answer->text ||
+        (stored.loglikelihood == answer->loglikelihood && stored.is_greedy == answer->is_greedy))
         return 0;
     return error_set_kind(error, ERROR_CHECK,
                           "response %.12s: scored anew it is %.17g, greedy %d; %s has %.17g, greedy %d", key,
@@ -73,7 +78,8 @@ static int check_response(Run *run, const char *key, const Answer *answer, Error
 }
 
 static int store_response(Run *run, const char *key, const Answer *answer, Error *error) {
-    DbResponse response = {.loglikelihood = answer->loglikelihood, .is_greedy = answer->is_greedy};
+    DbResponse response = {
+        .loglikelihood = answer->loglikelihood, .is_greedy = answer->is_greedy, .text = answer->text};
     if (run->parts->options->no_reuse && check_response(run, key, answer, error))
         return -1;
     return db_response_put(run->db, key, &response, error);
@@ -98,6 +104,8 @@ static int store_answer(Run *run, uint32_t number, Error *error) {
     request->open--;
     if (planned->window == NO_WINDOW) {
         request->answer = plan_answer(all->plan, number);
+        if (request->answer.text) /* the plan's own until its next step */
+            request->answer.text = arena_strdup(&all->texts, request->answer.text);
     } else {
         RunWindow *window = &all->windows[planned->window];
         window->answer = plan_answer(all->plan, number);

@@ -46,7 +46,7 @@ static void push_children(Plan *plan, uint32_t node) {
 static bool next_unit(Plan *plan, uint32_t *unit) {
     while (plan->n_stack) {
         uint32_t top = plan->stack[plan->n_stack - 1];
-        if (top > 0 && (plan->nodes[top].is_kept || is_leaf(plan->nodes, top))) {
+        if (top > 0 && is_unit(plan->nodes, top)) {
             *unit = top;
             return true;
         }
@@ -56,20 +56,24 @@ static bool next_unit(Plan *plan, uint32_t *unit) {
     return false;
 }
 
-static Batch choose_units(Plan *plan, size_t batch_tokens) {
-    size_t tokens = 0, bytes = 0, widest = 0, n = 0, capacity = 0;
+/* What does not fit waits for sequences that grow to end; when nothing else is under way it is fed all the
+ * same. */
+static Batch choose_units(Plan *plan, size_t batch_tokens, size_t width) {
+    size_t tokens = 0, bytes = 0, widest = 0, n = 0, capacity = 0, jobs = plan->n_jobs;
     uint32_t *chosen = NULL, unit;
     while (next_unit(plan, &unit)) {
-        size_t more_tokens = segment_tokens(plan->nodes, unit), more_bytes = unit_bytes(plan, unit);
+        size_t more_tokens = segment_tokens(plan->nodes, unit), more_jobs = prompts_jobs(plan, unit);
+        size_t more_bytes = unit_bytes(plan, unit) + prompts_bytes(plan, unit);
         size_t below = plan->nodes[unit].below > widest ? plan->nodes[unit].below : widest;
-        bool fits =
-            tokens + more_tokens <= batch_tokens && plan->used + bytes + more_bytes + below <= plan->budget;
-        if (n > 0 && !fits)
+        bool fits = tokens + more_tokens <= batch_tokens && (more_jobs == 0 || jobs + more_jobs <= width) &&
+                    plan->used + bytes + more_bytes + below <= plan->budget;
+        if (!fits && (n > 0 || plan->n_jobs > 0))
             break;
         plan_push(&chosen, &n, &capacity, unit);
         plan->n_stack--;
         tokens += more_tokens;
         bytes += more_bytes;
+        jobs += more_jobs;
         widest = below;
     }
     if (plan->used + bytes > plan->peak)
@@ -173,7 +177,7 @@ static void make_segment(Plan *plan, Unit *unit, Segment *segment) {
                          .targets = targets,
                          .n_targets = n,
                          .results = arena_alloc(&plan->arena, n * sizeof(TargetResult)),
-                         .want_state = plan->nodes[unit->node].is_kept};
+                         .want_state = plan->nodes[unit->node].is_kept || plan->nodes[unit->node].generates};
     set_parent(plan, segment, unit->base);
 }
 
@@ -199,41 +203,69 @@ static void take_results(Plan *plan, const Unit *unit, const Segment *segment) {
 /* A node is done when everything based on it is; only then its cache blocks are nobody's any more. */
 static void close_unit(Plan *plan, uint32_t unit) {
     while (unit > 0) {
-        uint32_t base = plan->nodes[unit].base;
-        if (plan->nodes[unit].is_kept)
+        const PlanNode *node = &plan->nodes[unit];
+        if (node->is_kept)
             plan->used -= blocks_bytes(plan, unit);
-        if (--plan->nodes[base].open > 0)
+        else if (node->generates)
+            plan->used -= unit_bytes(plan, unit);
+        if (--plan->nodes[node->base].open > 0)
             return;
-        unit = base;
+        unit = node->base;
     }
 }
 
-static void take_batch(Plan *plan, const Batch *batch) {
-    for (size_t i = 0; i < batch->n; i++) {
-        uint32_t node = batch->units[i].node;
-        take_results(plan, &batch->units[i], &batch->segments[i]);
-        plan->tokens_fed += batch->segments[i].n_tokens;
-        plan->states[node] = batch->segments[i].state;
-        if (plan->nodes[node].is_kept)
-            plan->used += unit_bytes(plan, node);
-        else
-            close_unit(plan, node);
-    }
+void plan_close(Plan *plan, uint32_t node) {
+    if (--plan->nodes[node].open == 0)
+        close_unit(plan, node);
+}
+
+static void take_unit(Plan *plan, Engine *engine, const Unit *unit, const Segment *segment) {
+    uint32_t node = unit->node;
+    bool is_kept = plan->nodes[node].is_kept, generates = plan->nodes[node].generates;
+    take_results(plan, unit, segment);
+    plan->tokens_fed += segment->n_tokens;
+    if (is_kept || generates)
+        plan->used += unit_bytes(plan, node);
+    if (generates)
+        prompts_begin(plan, engine, node, segment->state);
+    if (is_kept)
+        plan->states[node] = segment->state;
+    else
+        state_release(segment->state);
+    if (!is_kept && !generates)
+        close_unit(plan, node);
+}
+
+static void take_batch(Plan *plan, Engine *engine, const Batch *batch) {
+    for (size_t i = 0; i < batch->n; i++)
+        take_unit(plan, engine, &batch->units[i], &batch->segments[i]);
     for (size_t i = batch->n; i-- > 0;)
-        if (plan->nodes[batch->units[i].node].is_kept)
-            push_children(plan, batch->units[i].node);
+        push_children(plan, batch->units[i].node);
+    if (plan->used > plan->peak)
+        plan->peak = plan->used;
+}
+
+/* Sequences that grow at once: enough to keep the engine busy, since each feeds one token at a time. */
+static size_t most_jobs(size_t batch_tokens) {
+    enum { TOKENS_PER_JOB = 64, MOST = 256 };
+    size_t n = batch_tokens / TOKENS_PER_JOB;
+    return n < 1 ? 1 : n > MOST ? MOST : n;
 }
 
 int plan_step(Plan *plan, Engine *engine, size_t batch_tokens, Error *error) {
     plan->n_answered = 0;
     arena_reset(&plan->arena);
-    Batch batch = choose_units(plan, batch_tokens);
+    arena_reset(&plan->texts);
+    if (!plan->is_begun)
+        prompts_begin(plan, engine, 0, NULL);
+    plan->is_begun = true;
+    Batch batch = choose_units(plan, batch_tokens, most_jobs(batch_tokens));
     if (batch.n == 0)
-        return 0;
+        return plan->n_jobs == 0 ? 0 : prompts_grow(plan, error) ? -1 : 1;
     for (size_t i = 0; i < batch.n; i++)
         make_segment(plan, &batch.units[i], &batch.segments[i]);
     if (engine_score(engine, batch.segments, batch.n, error))
         return -1;
-    take_batch(plan, &batch);
+    take_batch(plan, engine, &batch);
     return 1;
 }

@@ -21,14 +21,6 @@ static int compare_candidates(const void *a, const void *b) {
     return x->token < y->token ? -1 : 1;
 }
 
-static int32_t most_likely(const float *logits, size_t vocab_size) {
-    size_t best = 0;
-    for (size_t i = 1; i < vocab_size; i++)
-        if (logits[i] > logits[best])
-            best = i;
-    return (int32_t)best;
-}
-
 /* Sorts by likelihood, cuts to top_k and then top_p, and draws in proportion to exp(logit / temperature). */
 static int32_t draw(const GenerateOptions *options, Random *random, const float *logits, size_t vocab_size,
                     Candidate *candidates) {
@@ -63,37 +55,155 @@ static bool is_stop(const GenerateOptions *options, int32_t token) {
     return false;
 }
 
+/* A sequence: `state` and then what has yet to be fed, the prompt or the token drawn last. */
+typedef struct Sequence {
+    GenerateOptions options;
+    GenerateCallback *callback;
+    void *context;
+    State *state;
+    int32_t token;
+    size_t n_made;
+    Random random;
+    float *logits; /* [vocab_size]; NULL: greedy, the arg-max is enough */
+} Sequence;
+
+struct Generator {
+    Engine *engine;
+    size_t vocab_size;
+    Sequence *sequences;
+    size_t n, capacity;
+    void **ended;
+    size_t n_ended, ended_capacity;
+    Candidate *candidates; /* [vocab_size]; NULL until something is drawn */
+    Segment *segments;     /* [capacity], as the following */
+    Target *targets;
+    TargetResult *results;
+};
+
+Generator *generator_create(Engine *engine) {
+    Generator *generator = mem_alloc_zero(1, sizeof *generator);
+    generator->engine = engine;
+    generator->vocab_size = (size_t)engine_info(engine)->vocab_size;
+    return generator;
+}
+
+static void end_sequence(Sequence *sequence) {
+    state_release(sequence->state);
+    free(sequence->logits);
+}
+
+void generator_free(Generator *generator) {
+    if (!generator)
+        return;
+    for (size_t i = 0; i < generator->n; i++)
+        end_sequence(&generator->sequences[i]);
+    free(generator->sequences);
+    free(generator->ended);
+    free(generator->candidates);
+    free(generator->segments);
+    free(generator->targets);
+    free(generator->results);
+    free(generator);
+}
+
+void generator_add(Generator *generator, const GenerateOptions *options, State *state,
+                   GenerateCallback *callback, void *context) {
+    if (generator->n == generator->capacity) {
+        size_t n = generator->capacity = generator->capacity ? generator->capacity * 2 : 1;
+        generator->sequences = mem_realloc(generator->sequences, n * sizeof *generator->sequences);
+        generator->segments = mem_realloc(generator->segments, n * sizeof *generator->segments);
+        generator->targets = mem_realloc(generator->targets, n * sizeof *generator->targets);
+        generator->results = mem_realloc(generator->results, n * sizeof *generator->results);
+    }
+    Sequence *sequence = &generator->sequences[generator->n++];
+    *sequence = (Sequence){.options = *options, .callback = callback, .context = context, .state = state};
+    random_seed(&sequence->random, options->seed);
+    if (options->temperature <= 0)
+        return;
+    sequence->logits = mem_alloc(generator->vocab_size * sizeof *sequence->logits);
+    if (!generator->candidates)
+        generator->candidates = mem_alloc(generator->vocab_size * sizeof *generator->candidates);
+}
+
+size_t generator_count(const Generator *generator) {
+    return generator->n;
+}
+
+void *const *generator_ended(const Generator *generator, size_t *n) {
+    *n = generator->n_ended;
+    return generator->ended;
+}
+
+static void make_segment(Generator *generator, size_t i) {
+    Sequence *sequence = &generator->sequences[i];
+    bool first = sequence->n_made == 0;
+    size_t n = first ? sequence->options.n_prompt : 1;
+    generator->targets[i] = (Target){.position = (int32_t)n - 1};
+    generator->segments[i] = (Segment){.parent = sequence->state,
+                                       .tokens = first ? sequence->options.prompt : &sequence->token,
+                                       .n_tokens = n,
+                                       .targets = &generator->targets[i],
+                                       .n_targets = sequence->logits ? 0 : 1,
+                                       .results = &generator->results[i],
+                                       .logits = sequence->logits,
+                                       .logits_from = n - 1,
+                                       .move_parent = true,
+                                       .want_state = true};
+    sequence->state = NULL; /* the call takes it over */
+}
+
+/* 1 if the sequence ends with this token, 0 if it goes on. */
+static int take_token(Generator *generator, size_t i, Error *error) {
+    Sequence *sequence = &generator->sequences[i];
+    sequence->state = generator->segments[i].state;
+    sequence->token = sequence->logits ? draw(&sequence->options, &sequence->random, sequence->logits,
+                                              generator->vocab_size, generator->candidates)
+                                       : generator->results[i].argmax;
+    sequence->n_made++;
+    if (is_stop(&sequence->options, sequence->token))
+        return 1;
+    int result = sequence->callback(sequence->context, sequence->token, error);
+    return result == 0 && sequence->n_made == sequence->options.max_new_tokens ? 1 : result;
+}
+
+static void note_ended(Generator *generator, void *context) {
+    if (generator->n_ended == generator->ended_capacity) {
+        generator->ended_capacity = generator->ended_capacity ? generator->ended_capacity * 2 : 16;
+        generator->ended = mem_realloc(generator->ended, generator->ended_capacity * sizeof(void *));
+    }
+    generator->ended[generator->n_ended++] = context;
+}
+
+int generator_step(Generator *generator, Error *error) {
+    size_t n = generator->n, kept = 0;
+    int failed = 0;
+    generator->n_ended = 0;
+    for (size_t i = 0; i < n; i++)
+        make_segment(generator, i);
+    if (n && engine_score(generator->engine, generator->segments, n, error))
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        int ended = take_token(generator, i, failed ? NULL : error);
+        failed |= ended < 0;
+        if (ended) {
+            note_ended(generator, generator->sequences[i].context);
+            end_sequence(&generator->sequences[i]);
+        } else {
+            generator->sequences[kept++] = generator->sequences[i];
+        }
+    }
+    generator->n = kept;
+    return failed ? -1 : 0;
+}
+
 int engine_generate(Engine *engine, const GenerateOptions *options, GenerateCallback *callback, void *context,
                     Error *error) {
-    size_t vocab_size = (size_t)engine_info(engine)->vocab_size;
-    float *logits = mem_alloc(vocab_size * sizeof *logits);
-    Candidate *candidates = mem_alloc(vocab_size * sizeof *candidates);
-    Random random;
-    random_seed(&random, options->seed);
-    State *state = NULL;
-    int32_t token = 0;
+    Generator *generator = generator_create(engine);
     int result = 0;
-    for (size_t made = 0; made < options->max_new_tokens && result == 0; made++) {
-        Segment segment = {.parent = state,
-                           .tokens = made ? &token : options->prompt,
-                           .n_tokens = made ? 1 : options->n_prompt,
-                           .logits = logits,
-                           .logits_from = made ? 0 : options->n_prompt - 1,
-                           .move_parent = true,
-                           .want_state = true};
-        state = NULL; /* the call takes it over */
-        result = engine_score(engine, &segment, 1, error);
-        if (result)
-            break;
-        state = segment.state;
-        token = options->temperature > 0 ? draw(options, &random, logits, vocab_size, candidates)
-                                         : most_likely(logits, vocab_size);
-        if (is_stop(options, token))
-            break;
-        result = callback(context, token, error);
-    }
-    state_release(state);
-    free(candidates);
-    free(logits);
-    return result < 0 ? -1 : 0;
+    if (options->max_new_tokens > 0)
+        generator_add(generator, options, NULL, callback, context);
+    while (result == 0 && generator_count(generator) > 0)
+        result = generator_step(generator, error);
+    generator_free(generator);
+    return result;
 }

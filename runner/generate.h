@@ -1,4 +1,5 @@
-/* Generation: one sequence, one token after another. */
+/* Generation: sequences gone on with one token after another, one alone or many at once. What a sequence
+ * becomes depends on its own tokens and options only, whatever else is in the batch. */
 #ifndef ZEVAL_RUNNER_GENERATE_H
 #define ZEVAL_RUNNER_GENERATE_H
 
@@ -26,5 +27,21 @@ typedef int GenerateCallback(void *context, int32_t token, Error *error);
 /* Draws tokens until a stop id, max_new_tokens, or the callback says so. */
 int engine_generate(Engine *engine, const GenerateOptions *options, GenerateCallback *callback, void *context,
                     Error *error);
+
+/* Sequences that go on together: each step feeds what is new of all of them in one batch. They may join and
+ * end at any time. */
+typedef struct Generator Generator;
+Generator *generator_create(Engine *engine);
+void generator_free(Generator *generator);
+/* Adds the sequence of `state` (taken over; NULL: the empty one) and options->prompt, which is fed by the
+ * next step and must live until then; the stop ids must live until the sequence has ended. */
+void generator_add(Generator *generator, const GenerateOptions *options, State *state,
+                   GenerateCallback *callback, void *context);
+/* Sequences that have not ended. */
+size_t generator_count(const Generator *generator);
+/* One more token for each of them. After a failure the generator can only be freed. */
+int generator_step(Generator *generator, Error *error);
+/* The contexts of the sequences that the last step ended. */
+void *const *generator_ended(const Generator *generator, size_t *n);
 
 #endif

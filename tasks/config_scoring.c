@@ -158,10 +158,6 @@ static int read_results_function(const Reader *reader, TaskConfig *out) {
 }
 
 int config_scoring(const Reader *reader, TaskConfig *out) {
-    if (out->output_type > OUTPUT_LOGLIKELIHOOD)
-        out->unscored = arena_printf(
-            reader->arena, "%s: the task '%s' has the output type %s, which this version cannot run",
-            out->file, out->name, output_type_name(out->output_type));
     return read_results_function(reader, out) || read_metrics(reader, out) || config_filters(reader, out) ? -1
                                                                                                           : 0;
 }

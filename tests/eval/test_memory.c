@@ -1,4 +1,5 @@
 /* What the walk holds stays inside its budget, measured as the process's resident size. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -20,8 +21,8 @@
 #define SANITIZED false
 #endif
 
-enum { N_CONTEXTS = 6000, CONTEXT_TOKENS = 16 };
-static const size_t BUDGET = (size_t)16 << 20, UNLIMITED = (size_t)1 << 40;
+enum { N_CONTEXTS = 6000, CONTEXT_TOKENS = 16, N_PROMPTS = 256, PROMPT_TOKENS = 100 };
+static const size_t BUDGET = (size_t)16 << 20, PROMPT_BUDGET = (size_t)6 << 20, UNLIMITED = (size_t)1 << 40;
 
 static size_t peak_bytes(void) {
     struct rusage usage;
@@ -30,8 +31,7 @@ static size_t peak_bytes(void) {
 }
 
 /* Many contexts with two choices each: in one batch, every context's state at once. */
-static Plan *wide_plan(void) {
-    Plan *plan = plan_create();
+static void add_contexts(Plan *plan) {
     Random random;
     uint32_t number;
     random_seed(&random, 1);
@@ -48,24 +48,51 @@ static Plan *wide_plan(void) {
         }
         encoded_request_free(&request);
     }
-    return plan;
+}
+
+static GenerationRules rules;
+static Generation settings;
+
+/* Many prompts that grow for long: all at once they would take more than the budget. */
+static void add_prompts(Plan *plan) {
+    Tokenizer *tokenizer;
+    Random random;
+    uint32_t number;
+    EncodedRequest prompt = {0};
+    random_seed(&random, 2);
+    if (tokenizer_open(&tokenizer, "zoo/demo/model", NULL) ||
+        generation_rules_init(&rules, tokenizer, "zoo/demo/model", COMPAT_MAIN, NULL) ||
+        generation_parse(&settings, &rules, "{\"until\": [], \"max_gen_toks\": 150}", NULL))
+        exit(1);
+    plan_generate_with(plan, &rules);
+    for (int i = 0; i < N_PROMPTS; i++) {
+        prompt.tokens.n = 0;
+        for (int j = 0; j < PROMPT_TOKENS; j++)
+            token_ids_append(&prompt.tokens, (int32_t)random_below(&random, 50));
+        prompt.n_context = prompt.tokens.n;
+        if (plan_add_prompt(plan, &prompt, &settings, 0, &number, NULL))
+            exit(1);
+    }
+    encoded_request_free(&prompt);
 }
 
 /* How much more the process takes at most while it walks. */
-static size_t walk(size_t budget) {
+static size_t walk(const char *folder, void (*add)(Plan *), size_t budget) {
     Engine *engine;
-    EngineOptions options = {.model_folder = "tests/fixtures/models/zebra_tiny", .n_threads = 1};
+    EngineOptions options = {.model_folder = folder, .n_threads = 1};
     int32_t tokens[512] = {0};
     Segment warm_up = {.tokens = tokens, .n_tokens = 512};
     if (engine_open(&engine, &options, NULL) || engine_score(engine, &warm_up, 1, NULL))
         exit(1);
-    Plan *plan = wide_plan();
+    Plan *plan = plan_create();
+    add(plan);
     plan_settle(plan, engine_info(engine), budget);
     size_t before = peak_bytes();
     int more;
     while ((more = plan_step(plan, engine, 1 << 20, NULL)) > 0)
         continue;
-    if (more < 0 || plan_tokens_fed(plan) != plan_counts(plan).tokens_distinct)
+    if (more < 0 || plan_tokens_fed(plan) != plan_counts(plan).tokens_distinct ||
+        plan_prompts_done(plan) != plan_counts(plan).n_prompts)
         exit(1);
     size_t grown = peak_bytes() - before;
     plan_free(plan);
@@ -74,14 +101,15 @@ static size_t walk(size_t budget) {
 }
 
 /* In a process of its own, since the most that a process ever took does not go down. */
-static size_t walk_apart(size_t budget) {
+static size_t walk_apart(const char *folder, void (*add)(Plan *), size_t budget) {
     int ends[2], status;
     size_t grown = 0;
     assert_int_equal(pipe(ends), 0);
     fflush(NULL);
+    malloc_trim(0); /* what the child finds free would not be seen to grow */
     pid_t child = fork();
     if (child == 0) {
-        grown = walk(budget);
+        grown = walk(folder, add, budget);
         _exit(write(ends[1], &grown, sizeof grown) != sizeof grown);
     }
     close(ends[1]);
@@ -92,21 +120,31 @@ static size_t walk_apart(size_t budget) {
     return grown;
 }
 
-static void test_states_stay_inside_the_budget(void **state) {
-    (void)state;
+static void check_budget(const char *folder, void (*add)(Plan *), size_t budget) {
     if (SANITIZED) {
         printf("skipped: a sanitizer's own memory would be measured\n");
         skip();
     }
-    size_t free_growth = walk_apart(UNLIMITED), held_growth = walk_apart(BUDGET);
-    printf("resident size grew by %zu bytes, %zu within a budget of %zu\n", free_growth, held_growth, BUDGET);
-    assert_true(free_growth > 2 * BUDGET);
-    assert_true(held_growth < BUDGET + BUDGET / 10);
+    size_t free_growth = walk_apart(folder, add, UNLIMITED), held_growth = walk_apart(folder, add, budget);
+    printf("resident size grew by %zu bytes, %zu within a budget of %zu\n", free_growth, held_growth, budget);
+    assert_true(free_growth > 2 * budget);
+    assert_true(held_growth < budget + budget / 10);
+}
+
+static void test_states_stay_inside_the_budget(void **state) {
+    (void)state;
+    check_budget("tests/fixtures/models/zebra_tiny", add_contexts, BUDGET);
+}
+
+static void test_growing_sequences_stay_inside_the_budget(void **state) {
+    (void)state;
+    check_budget("tests/fixtures/models/llama_tiny", add_prompts, PROMPT_BUDGET);
 }
 
 int run_memory_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states_stay_inside_the_budget),
+        cmocka_unit_test(test_growing_sequences_stay_inside_the_budget),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }

@@ -7,170 +7,120 @@
 #include "base/base.h"
 #include "eval/plan.h"
 #include "tests/eval/tests.h"
+#include "tests/eval/trees.h"
 
-enum { N_REQUESTS = 150, MAX_TOKENS = 120 };
 static const size_t UNLIMITED = (size_t)1 << 40;
 
 static const char *const transformer = "tests/fixtures/models/llama_tiny";
 static const char *const hybrid = "tests/fixtures/models/zebra_tiny";
 
-static Engine *open_model(const char *folder) {
+static Engine *open_threads(const char *folder, int n_threads) {
     Engine *engine;
     Error error = {0};
-    EngineOptions options = {.model_folder = folder, .n_threads = 2};
+    EngineOptions options = {.model_folder = folder, .n_threads = n_threads};
     if (engine_open(&engine, &options, &error))
         fail_msg("%s", error.message);
     return engine;
 }
 
-/* ---- random trees of requests */
-
-typedef struct Requests {
-    EncodedRequest items[N_REQUESTS];
-    Answer alone[N_REQUESTS];
-    size_t tokens_alone, tokens_distinct;
-} Requests;
-
-/* A request that goes on from somewhere in a former one, or stops there, or is the same again. Some
- * continuations are long, as in rolling windows, some are one token. */
-static void make_request(Random *random, Requests *requests, size_t i, int64_t vocab_size) {
-    EncodedRequest *out = &requests->items[i];
-    const EncodedRequest *former = i ? &requests->items[random_below(random, i)] : NULL;
-    size_t shared = former ? random_below(random, former->tokens.n + 1) : 0;
-    size_t more = random_below(random, 3) ? random_below(random, 12) : random_below(random, 60);
-    for (size_t j = 0; j < shared; j++)
-        token_ids_append(&out->tokens, former->tokens.ids[j]);
-    while (out->tokens.n < 2 || (more > 0 && out->tokens.n < MAX_TOKENS)) {
-        token_ids_append(&out->tokens, (int32_t)random_below(random, (uint64_t)vocab_size));
-        more -= more > 0;
-    }
-    size_t n = out->tokens.n, most = random_below(random, 3) ? 4 : n;
-    out->n_context = n - 1 - random_below(random, most < n - 1 ? most : n - 1);
-}
-
-static int compare_inputs(const void *a, const void *b) {
-    const EncodedRequest *x = a, *y = b;
-    size_t nx = x->tokens.n - 1, ny = y->tokens.n - 1, n = nx < ny ? nx : ny;
-    for (size_t i = 0; i < n; i++)
-        if (x->tokens.ids[i] != y->tokens.ids[i])
-            return x->tokens.ids[i] < y->tokens.ids[i] ? -1 : 1;
-    return nx < ny ? -1 : nx > ny;
-}
-
-/* Sorted inputs: each adds what it does not have in common with the one before. */
-static size_t count_distinct(const Requests *requests) {
-    static EncodedRequest sorted[N_REQUESTS];
-    memcpy(sorted, requests->items, sizeof sorted);
-    qsort(sorted, N_REQUESTS, sizeof *sorted, compare_inputs);
-    size_t sum = 0;
-    for (size_t i = 0; i < N_REQUESTS; i++) {
-        size_t common = 0, n = sorted[i].tokens.n - 1;
-        while (i > 0 && common < n && common < sorted[i - 1].tokens.n - 1 &&
-               sorted[i].tokens.ids[common] == sorted[i - 1].tokens.ids[common])
-            common++;
-        sum += n - common;
-    }
-    return sum;
-}
-
-/* Feeds the whole input as one segment and sums by hand. */
-static Answer score_alone(Engine *engine, const EncodedRequest *request) {
-    size_t n = request->tokens.n - request->n_context;
-    Target targets[MAX_TOKENS];
-    TargetResult results[MAX_TOKENS];
-    for (size_t i = 0; i < n; i++)
-        targets[i] = (Target){.position = (int32_t)(request->n_context - 1 + i),
-                              .token = request->tokens.ids[request->n_context + i]};
-    Segment segment = {.tokens = request->tokens.ids,
-                       .n_tokens = request->tokens.n - 1,
-                       .targets = targets,
-                       .n_targets = n,
-                       .results = results};
-    assert_int_equal(engine_score(engine, &segment, 1, NULL), 0);
-    Answer answer = {.is_greedy = true};
-    for (size_t i = 0; i < n; i++) {
-        answer.loglikelihood += results[i].logprob;
-        answer.is_greedy &= results[i].argmax == targets[i].token;
-    }
-    return answer;
-}
-
-static Requests *make_requests(Engine *engine, uint64_t seed) {
-    Requests *requests = mem_alloc_zero(1, sizeof *requests);
-    Random random;
-    random_seed(&random, seed);
-    for (size_t i = 0; i < N_REQUESTS; i++) {
-        make_request(&random, requests, i, engine_info(engine)->vocab_size);
-        requests->alone[i] = score_alone(engine, &requests->items[i]);
-        requests->tokens_alone += requests->items[i].tokens.n - 1;
-    }
-    requests->tokens_distinct = count_distinct(requests);
-    return requests;
-}
-
-static void free_requests(Requests *requests) {
-    for (size_t i = 0; i < N_REQUESTS; i++)
-        encoded_request_free(&requests->items[i]);
-    free(requests);
+static Engine *open_model(const char *folder) {
+    return open_threads(folder, 2);
 }
 
 /* ---- the property */
 
-/* Plans the requests in the given order and compares every answer's bits. */
-static PlanCounts check_plan(Engine *engine, const Requests *requests, const size_t *order,
-                             size_t batch_tokens, size_t budget) {
+/* How a plan is walked. */
+typedef struct Walk {
+    const size_t *order; /* [n] of the requests that are planned */
+    size_t n, batch_tokens, budget;
+} Walk;
+
+static void check_answer(const Trees *trees, const Walk *walk, size_t request, const Answer *found) {
+    const Answer *expected = &trees->alone[request];
+    if (trees->settings[request]) {
+        if (!text_equal(found->text, expected->text))
+            fail_msg("prompt %zu, batches of %zu, %zu bytes: found \"%s\", expected \"%s\"", request,
+                     walk->batch_tokens, walk->budget, found->text, expected->text);
+    } else if (found->loglikelihood != expected->loglikelihood || found->is_greedy != expected->is_greedy) {
+        fail_msg("request %zu, batches of %zu, %zu bytes: found %a %d, expected %a %d", request,
+                 walk->batch_tokens, walk->budget, found->loglikelihood, found->is_greedy,
+                 expected->loglikelihood, expected->is_greedy);
+    }
+}
+
+static Plan *make_plan(Engine *engine, const Trees *trees, const Walk *walk) {
     Plan *plan = plan_create();
-    uint32_t numbers[N_REQUESTS];
+    uint32_t number;
+    plan_generate_with(plan, &trees->rules);
+    for (size_t i = 0; i < walk->n; i++) {
+        size_t request = walk->order[i];
+        const EncodedRequest *item = &trees->items[request];
+        const Generation *settings = trees->settings[request];
+        assert_int_equal(settings
+                             ? plan_add_prompt(plan, item, settings, trees->seeds[request], &number, NULL)
+                             : plan_add(plan, item, &number, NULL),
+                         0);
+        assert_int_equal(number, i);
+    }
+    plan_settle(plan, engine_info(engine), walk->budget);
+    return plan;
+}
+
+/* Plans the requests in the given order and compares every answer's bits. */
+static PlanCounts check_plan(Engine *engine, const Trees *trees, Walk walk) {
     size_t n_answered = 0, n;
     int more;
-    for (size_t i = 0; i < N_REQUESTS; i++)
-        assert_int_equal(plan_add(plan, &requests->items[order[i]], &numbers[i], NULL), 0);
-    plan_settle(plan, engine_info(engine), budget);
+    Plan *plan = make_plan(engine, trees, &walk);
     PlanCounts counts = plan_counts(plan);
-    assert_int_equal(counts.n_requests, N_REQUESTS);
-    assert_int_equal(counts.tokens_alone, requests->tokens_alone);
-    assert_int_equal(counts.tokens_distinct, requests->tokens_distinct);
-    while ((more = plan_step(plan, engine, batch_tokens, NULL)) > 0) {
+    assert_int_equal(counts.n_requests, walk.n);
+    if (walk.n == N_REQUESTS) {
+        assert_int_equal(counts.tokens_alone, trees->tokens_alone);
+        assert_int_equal(counts.tokens_distinct, trees->tokens_distinct);
+    }
+    while ((more = plan_step(plan, engine, walk.batch_tokens, NULL)) > 0) {
         const uint32_t *answered = plan_answered(plan, &n);
         n_answered += n;
         for (size_t i = 0; i < n; i++) {
-            Answer found = plan_answer(plan, answered[i]), expected = requests->alone[order[answered[i]]];
-            if (found.loglikelihood != expected.loglikelihood || found.is_greedy != expected.is_greedy)
-                fail_msg("request %u, batches of %zu, %zu bytes: found %a %d, expected %a %d", answered[i],
-                         batch_tokens, budget, found.loglikelihood, found.is_greedy, expected.loglikelihood,
-                         expected.is_greedy);
+            Answer found = plan_answer(plan, answered[i]);
+            check_answer(trees, &walk, walk.order[answered[i]], &found);
         }
     }
     assert_int_equal(more, 0);
-    assert_int_equal(n_answered, N_REQUESTS);
+    assert_int_equal(n_answered, walk.n);
     assert_int_equal(plan_tokens_fed(plan), counts.tokens_distinct + counts.tokens_again);
-    if (counts.state_bytes <= budget && plan_peak_bytes(plan) > budget)
-        fail_msg("states took %zu bytes, expected at most %zu", plan_peak_bytes(plan), budget);
+    assert_int_equal(plan_prompts_done(plan), counts.n_prompts);
+    if (counts.state_bytes <= walk.budget && plan_peak_bytes(plan) > walk.budget)
+        fail_msg("states took %zu bytes, expected at most %zu", plan_peak_bytes(plan), walk.budget);
     plan_free(plan);
     return counts;
 }
 
+/* Every other way to walk: orders, parts, batches, memory, threads. */
 static void check_model(const char *folder, uint64_t seed) {
-    Engine *engine = open_model(folder);
-    Requests *requests = make_requests(engine, seed);
+    Engine *engine = open_model(folder), *one_thread = open_threads(folder, 1);
+    Trees *trees = trees_make(engine, seed);
     Random random;
     size_t order[N_REQUESTS];
     random_seed(&random, seed);
     for (size_t i = 0; i < N_REQUESTS; i++)
         order[i] = i;
-    PlanCounts whole = check_plan(engine, requests, order, 4096, UNLIMITED);
+    PlanCounts whole = check_plan(engine, trees, (Walk){order, N_REQUESTS, 4096, UNLIMITED});
     assert_int_equal(whole.tokens_again, 0);
-    assert_true(whole.n_states > 0);
+    assert_true(whole.n_states > 0 && whole.n_prompts > 0);
     for (size_t budget = whole.state_bytes; budget > 0; budget /= 4) {
         random_shuffle(&random, order, N_REQUESTS);
-        PlanCounts counts = check_plan(engine, requests, order, 1 + random_below(&random, 300), budget);
-        assert_true(counts.state_bytes <= budget || counts.tokens_again > 0 || counts.n_states > 0);
+        size_t n = random_below(&random, 2) ? N_REQUESTS : 1 + random_below(&random, N_REQUESTS);
+        Walk walk = {order, n, 1 + random_below(&random, 300), budget};
+        PlanCounts counts = check_plan(random_below(&random, 2) ? engine : one_thread, trees, walk);
+        assert_true(counts.state_bytes <= budget || counts.tokens_again > 0 || counts.n_states > 0 ||
+                    n < N_REQUESTS);
     }
-    PlanCounts none = check_plan(engine, requests, order, 100, 0);
+    PlanCounts none = check_plan(engine, trees, (Walk){order, N_REQUESTS, 100, 0});
     assert_int_equal(none.n_states, 0);
     assert_true(none.tokens_again > 0);
-    free_requests(requests);
+    trees_free(trees);
     engine_close(engine);
+    engine_close(one_thread);
 }
 
 static void test_sharing_changes_no_bit_in_any_family(void **state) {

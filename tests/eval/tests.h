@@ -16,5 +16,6 @@ int run_run_tests(void);
 int run_memory_tests(void);
 int run_replay_tests(void);
 int run_rolling_tests(void);
+int run_generate_tests(void);
 
 #endif

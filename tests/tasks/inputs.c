@@ -78,8 +78,6 @@ static void test_bad_task_files_are_refused(void **state) {
                    "process_results: the function 'tasks/utils.f' has no twin");
     assert_refused("task: t\n" GOOD "doc_to_text: q\naggregate_metric_list: []\n", ROW, "t.yaml:8",
                    "does not belong into a task's file");
-    assert_refused("task: t\ndataset_path: org/set\ntest_split: test\ndoc_to_text: q\ndoc_to_target: q\n",
-                   ROW, "'t' has the output type generate_until", "cannot run");
     assert_refused("task: t\n" GOOD "doc_to_text: q\nfewshot_config: {sampler: best}\n", ROW, "t.yaml:8",
                    "no sampler 'best'");
     assert_refused("task: t\n" GOOD "doc_to_text: q\nnum_fewshot: -1\n", ROW, "t.yaml:8",
@@ -188,7 +186,7 @@ static void test_task_files_are_checked_without_data(void **state) {
 
 #define GENERATE "task: t\ndataset_path: org/set\ntest_split: test\ndoc_to_text: q\ndoc_to_target: label\n"
 
-/* The first request's generation_kwargs for a task file; the task must still be refused by runs. */
+/* The first request's generation_kwargs for a task file. */
 static void assert_generation(const char *yaml, const char *expected) {
     Error error = {0};
     Arena arena = {0};
@@ -199,9 +197,6 @@ static void assert_generation(const char *yaml, const char *expected) {
          *data = path_join(folder, "data");
     TaskOptions options = {
         .names = &name, .n_names = 1, .data_root = data, .include_path = tasks, .num_fewshot = -1};
-    assert_int_equal(task_set_open(&set, &options, &error), -1);
-    assert_message(&error, "'t' has the output type generate_until, which this version cannot run", NULL);
-    options.requests_only = true;
     if (task_set_open(&set, &options, &error) ||
         task_document(task_set_task(set, 0), 0, &arena, &document, &error))
         fail_msg("%s", error.message);
