@@ -152,17 +152,17 @@ int model_config_read(ModelConfig *out, const char *folder, Error *error) {
     return status;
 }
 
-/* A special token's id: a number, or (Llama 3) a list whose first entry counts. */
+/* A special token's id: a number, or (Llama 3) a list of numbers, the first of which counts. */
 int read_token_id(const cJSON *config, const char *key, int32_t *out, const char *where, Error *error) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(config, key);
     int64_t value = -1;
     *out = -1;
-    if (cJSON_IsArray(item))
-        item = item->child;
     if (!item || cJSON_IsNull(item))
         return 0;
-    if (!json_to_int(item, -1, INT32_MAX, &value))
-        return error_set(error, "%s: %s is %s, expected a token id", where, key, json_type_name(item));
+    bool list = cJSON_IsArray(item);
+    if (!json_to_int(list ? item->child : item, list ? 0 : -1, INT32_MAX, &value))
+        return error_set(error, "%s: %s is %s, expected a token id or a list of them", where, key,
+                         json_type_name(item));
     *out = (int32_t)value;
     return 0;
 }

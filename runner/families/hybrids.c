@@ -118,10 +118,13 @@ int read_yarn(RopeConfig *out, const cJSON *side, int64_t width, const char *whe
 int read_shared_mamba2(ModelConfig *out, const ConfigFile *file, Error *error) {
     const cJSON *side = file->json, *ssm;
     const char *where = file->where;
-    int64_t inner = out->hidden_size, shared, heads, width;
+    int64_t expand = 1, inner, shared, heads, width;
     bool repeat = false;
     if (json_get_object(side, "ssm_cfg", &ssm, where, error) ||
-        json_opt_int(side, "d_inner", 1, CONFIG_MAX_WIDTH, &inner, where, error) ||
+        json_opt_int(ssm, "expand", 1, 64, &expand, where, error))
+        return -1;
+    inner = expand * out->hidden_size;
+    if (json_opt_int(side, "d_inner", 1, CONFIG_MAX_WIDTH, &inner, where, error) ||
         json_get_int(side, "d_xb", 1, CONFIG_MAX_WIDTH, &shared, where, error) ||
         json_get_int(ssm, "ngroups", 1, CONFIG_MAX_HEADS, &heads, where, error) ||
         json_get_int(ssm, "d_state", 1, CONFIG_MAX_HEAD_WIDTH, &width, where, error) ||

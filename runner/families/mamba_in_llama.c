@@ -11,6 +11,7 @@
  * - Fused matrices (mamba.in_proj, mha.in_proj) exist only in memory, after the faster wrapper has read the
  *   names that are in the files (mamba_inference/hybrid_wrapper.py). */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "runner/families/family.h"
@@ -18,6 +19,7 @@
 static int read_mamba1(ModelConfig *out, const cJSON *ssm, const ConfigFile *side, Error *error) {
     Mamba1Config *mamba = &out->mamba1;
     const cJSON *rank = cJSON_GetObjectItemCaseSensitive(ssm, "dt_rank");
+    bool automatic = cJSON_IsString(rank) && strcmp(rank->valuestring, "auto") == 0;
     bool repeat = true;
     int64_t states = 16, expand = 1;
     if (json_opt_int(ssm, "expand", 1, 64, &expand, side->where, error))
@@ -26,7 +28,7 @@ static int read_mamba1(ModelConfig *out, const cJSON *ssm, const ConfigFile *sid
     mamba->dt_rank = (out->hidden_size + 15) / 16;
     if (json_opt_int(side->json, "d_inner", 1, CONFIG_MAX_WIDTH, &mamba->inner, side->where, error) ||
         json_get_int(side->json, "d_xb", 1, CONFIG_MAX_WIDTH, &mamba->shared, side->where, error) ||
-        (rank && !cJSON_IsString(rank) &&
+        (!automatic &&
          json_opt_int(ssm, "dt_rank", 1, CONFIG_MAX_WIDTH, &mamba->dt_rank, side->where, error)) ||
         json_opt_int(ssm, "d_state", 1, CONFIG_MAX_HEAD_WIDTH, &states, side->where, error) ||
         json_opt_bool(ssm, "repeat_kv_before_conv", &repeat, side->where, error))

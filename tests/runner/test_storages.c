@@ -1,7 +1,5 @@
 /* The same weights in every form in which checkpoints are published: each must give the logits that other
  * implementations computed. The fixtures' weights are numbers that all storage types hold exactly. */
-#include <dirent.h>
-#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/base.h"
 #include "runner/checkpoint/checkpoint.h"
+#include "tests/runner/folders.h"
 #include "tests/runner/runner_tests.h"
 #include "tests/runner/test_engine_support.h"
 #include "tests/runner/torch_writer.h"
@@ -29,42 +27,6 @@ static const Storage storages[] = {{"model", "safetensors", false, 1},
                                    {"model", "safetensors", true, 3},
                                    {"pytorch_model", "bin", false, 1},
                                    {"pytorch_model", "bin", true, 2}};
-
-static void put_file(const char *folder, const char *name, const Buffer *file) {
-    char *path = path_join(folder, name);
-    Error error = {0};
-    if (file_write_atomic(path, file->data, file->size, &error))
-        fail_msg("%s", error.message);
-    free(path);
-}
-
-static void copy_configs(const char *from, const char *to) {
-    char *pattern = path_join(from, "*config.json");
-    glob_t found;
-    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        Buffer file = {0};
-        assert_int_equal(file_read(&file, found.gl_pathv[i], 1 << 20, NULL), 0);
-        put_file(to, path_name(found.gl_pathv[i]), &file);
-        buffer_free(&file);
-    }
-    globfree(&found);
-    free(pattern);
-}
-
-static void remove_folder(char *folder) {
-    DIR *directory = opendir(folder);
-    assert_non_null(directory);
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        char *path = path_join(folder, entry->d_name);
-        if (entry->d_name[0] != '.')
-            unlink(path);
-        free(path);
-    }
-    closedir(directory);
-    assert_int_equal(rmdir(folder), 0);
-    free(folder);
-}
 
 /* A tensor's numbers as they are to be stored. bfloat16 is the upper half of float32. */
 static Buffer stored_numbers(Checkpoint *checkpoint, const Tensor *tensor, bool bfloat16) {
@@ -127,7 +89,7 @@ static void write_shard(const Storage *storage, const char *folder, const char *
         file = make_torch_file(tensors, n, storage->bfloat16 ? "BFloat16Storage" : "FloatStorage");
     else
         file = make_safetensors(tensors, n, storage->bfloat16);
-    put_file(folder, name, &file);
+    folder_put(folder, name, file.data, file.size);
     for (size_t i = 0; i < n; i++)
         buffer_free(&numbers[i]);
     buffer_free(&file);
@@ -137,15 +99,11 @@ static void write_shard(const Storage *storage, const char *folder, const char *
 
 /* A new folder with the checkpoint of `from` in another form. */
 static char *store_as(const Storage *storage, const char *from, const char *model) {
-    char stem[64], name[128];
-    const char *root = getenv("TMPDIR");
-    snprintf(stem, sizeof stem, "zeval-%.40s-XXXXXX", model);
-    char *folder = path_join(root ? root : "/tmp", stem);
+    char *folder = folder_make(model), name[128];
     Checkpoint checkpoint;
     Buffer map = {0};
     Error error = {0};
-    assert_non_null(mkdtemp(folder));
-    copy_configs(from, folder);
+    folder_copy(from, "*config.json", folder);
     if (checkpoint_open(&checkpoint, from, &error))
         fail_msg("%s", error.message);
     for (size_t shard = 0; shard < storage->n_shards; shard++) {
@@ -159,7 +117,7 @@ static char *store_as(const Storage *storage, const char *from, const char *mode
     buffer_append_text(&map, "}}");
     snprintf(name, sizeof name, "%s.%s.index.json", storage->stem, storage->suffix);
     if (storage->n_shards > 1)
-        put_file(folder, name, &map);
+        folder_put(folder, name, map.data, map.size);
     buffer_free(&map);
     checkpoint_close(&checkpoint);
     return folder;
@@ -177,7 +135,7 @@ static void test_logits_are_the_same_from_every_form_of_checkpoint(void **unused
                              storages[s].bfloat16 ? DTYPE_BFLOAT16 : DTYPE_FLOAT32);
             engine_close(engine);
             expect_fixture_logits(fixture_models[m], folder);
-            remove_folder(folder);
+            folder_remove(folder);
         }
         free(from);
     }
