@@ -20,6 +20,7 @@ static const struct {
     {"reproduce", command_reproduce, "pull and run a paper's table, and lay ours beside it"},
     {"compare", command_compare, "compare runs on the same documents, with paired statistics"},
     {"runs", command_runs, "list the runs in a database and how far each got"},
+    {"db", command_db, "check, vacuum or merge results databases"},
     {"tasks", command_tasks, "list the tasks, groups and tags that can be named"},
     {"requests", command_requests, "print every request of tasks as JSON Lines, without a model"},
     {"tokenize", command_tokenize, "turn JSON Lines of {\"text\"} into {\"ids\"}"},

@@ -166,4 +166,34 @@ typedef struct DbResult {
 } DbResult;
 int db_result(Db *db, int64_t run_id, const DbResult *result, Error *error);
 
+/* ---- keeping files well */
+
+/* Told of once per finding, a sentence. */
+typedef void DbComplain(void *context, const char *sentence);
+
+/* Reads everything: SQLite's own integrity check, rows that refer to what is not there, texts and keys that
+ * are not what their hash says, finished runs that lack documents, answers or results, objects that are not
+ * of this schema. At most 20 findings of a kind are told; *n_problems counts them all. */
+int db_check(Db *db, DbComplain *complain, void *context, int64_t *n_problems, Error *error);
+
+typedef struct DbVacuumed {
+    int64_t n_texts, n_responses; /* removed: no row used them */
+    int64_t bytes_before, bytes_after;
+} DbVacuumed;
+/* Removes texts that no row uses and, with `responses`, answers that no request asks for (they are kept
+ * otherwise: a later run may), then rewrites the file without holes. */
+int db_vacuum(Db *db, bool responses, DbVacuumed *out, Error *error);
+
+typedef struct DbMerged {
+    int64_t n_runs;  /* new ones, or unfinished ones that were replaced by finished ones */
+    int64_t n_known; /* runs that were here already */
+    int64_t n_responses, n_texts;
+    int64_t n_conflicts; /* the same run or key with other numbers: ours stay, and each is told of */
+} DbMerged;
+/* Takes in what the database at `from` has: all of it, or with run_id the one run with its answers and texts.
+ * A run or answer is known by its fingerprint or key and comes in once, however often this is done. All or
+ * nothing. */
+int db_merge(Db *db, const char *from, int64_t run_id, DbComplain *complain, void *context, DbMerged *out,
+             Error *error);
+
 #endif

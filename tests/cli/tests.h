@@ -21,6 +21,7 @@ int run_logits_tests(void);
 int run_show_tests(void);
 int run_zoo_tests(void);
 int run_reproduce_tests(void);
+int run_report_tests(void);
 
 typedef struct Output {
     int status; /* exit code; 128 + n when signal n ended it */
