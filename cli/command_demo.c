@@ -18,7 +18,7 @@ static int demo(const char *db, const char *html, const Verbosity *verbosity, Er
         .stop = interrupts_catch(),
         .progress = verbosity_progress(verbosity),
         .log = &log};
-    if (scoring_run(&options, SCORING_TABLE, html, error))
+    if (scoring_run(&options, SCORING_TABLE, &(ScoringFiles){.html = html}, error))
         return -1;
     printf(
         "\nThe same as a page: %s\nEvery prompt and score: %s\n\n"

@@ -9,6 +9,7 @@ typedef struct RunArguments {
     Verbosity verbosity;
     Fetch fetch;
     const char *model, *db, *dtype, *backend, *bos;
+    ScoringFiles files;
     int64_t threads, max_length, batch_tokens;
     double memory_gib;
     bool json, dry_run, no_reuse;
@@ -42,9 +43,11 @@ static int run(const RunArguments *arguments, Error *error) {
     if (dtype_parse(arguments->dtype, &options.dtype, error) ||
         parse_bos(arguments->bos, &options.bos, error))
         return -1;
+    if (arguments->files.samples && !arguments->files.lm_eval)
+        return error_set_kind(error, ERROR_USAGE, "--log-samples needs --output-path, where to write them");
     if (arguments->dry_run)
         return scoring_plan(&options, arguments->json, error);
-    return scoring_run(&options, arguments->json ? SCORING_JSON : SCORING_TABLE, NULL, error);
+    return scoring_run(&options, arguments->json ? SCORING_JSON : SCORING_TABLE, &arguments->files, error);
 }
 
 int command_run(int argc, char **argv, Error *error) {
@@ -79,6 +82,7 @@ int command_run(int argc, char **argv, Error *error) {
          "score everything anew; an answer that differs from one that the\ndatabase has is an error"},
         {"dry-run", NULL, OPTION_FLAG, &a.dry_run, 0, 0, false,
          "print how much there is to compute and about how long it takes;\nscore nothing, write nothing"},
+        LM_EVAL_OPTIONS(a.files),
         {"json", NULL, OPTION_FLAG, &a.json, 0, 0, false,
          "print the results (or the plan) as JSON instead of a table"},
         FETCH_OPTIONS(a.fetch),

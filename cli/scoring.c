@@ -2,6 +2,7 @@
 #include "cli/scoring.h"
 
 #include "base/base.h"
+#include "reports/lm_eval_files.h"
 #include "reports/reports.h"
 
 static void say_what_was_done(const EvalOptions *options, const EvalSummary *summary) {
@@ -29,25 +30,43 @@ static int write_page(Db *db, const ReportOptions *report, const char *path, Err
     return result;
 }
 
-int scoring_run(const EvalOptions *options, ScoringOutput output, const char *html_path, Error *error) {
-    EvalSummary summary;
+static int write_lm_eval(const EvalOptions *options, Db *db, int64_t run_id, const ScoringFiles *files,
+                         Error *error) {
+    Buffer path = {0};
+    const LmEvalOptions wanted = {.run_id = run_id, .output_path = files->lm_eval, .samples = files->samples};
+    int result = report_lm_eval_files(db, &wanted, &path, error);
+    if (result == 0)
+        log_info(options->log, "results in lm-eval's format: %s", path.data);
+    buffer_free(&path);
+    return result;
+}
+
+int scoring_show(const EvalOptions *options, int64_t run_id, ScoringOutput output, const ScoringFiles *files,
+                 Error *error) {
     Db *db = NULL;
     Buffer text = {0};
-    if (eval_run(options, &summary, error))
-        return -1;
-    say_what_was_done(options, &summary);
-    ReportOptions report = {.run_id = summary.run_id};
+    const ReportOptions report = {.run_id = run_id};
     int result = db_open(&db, options->db_path, DB_READ, error);
     if (result == 0)
         result = output == SCORING_JSON ? report_json(db, &report, &text, error)
                                         : report_markdown(db, &report, &text, error);
     if (result == 0)
         fwrite(text.data, 1, text.size, stdout);
-    if (result == 0 && html_path)
-        result = write_page(db, &report, html_path, error);
+    if (result == 0 && files->html)
+        result = write_page(db, &report, files->html, error);
+    if (result == 0 && files->lm_eval)
+        result = write_lm_eval(options, db, run_id, files, error);
     buffer_free(&text);
     db_close(db);
     return result;
+}
+
+int scoring_run(const EvalOptions *options, ScoringOutput output, const ScoringFiles *files, Error *error) {
+    EvalSummary summary;
+    if (eval_run(options, &summary, error))
+        return -1;
+    say_what_was_done(options, &summary);
+    return scoring_show(options, summary.run_id, output, files, error);
 }
 
 int scoring_plan(const EvalOptions *options, bool json, Error *error) {

@@ -1,0 +1,496 @@
+/* See lm_eval_files.h. The results are written as one line of JSON and then indented as Python indents. */
+#include "reports/lm_eval_files.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "reports/lm_eval_samples.h"
+
+enum { GROUP_DEPTH_MAX = 16, BOOTSTRAP_ITERATIONS = 100000 };
+
+/* ---- pieces of JSON */
+
+static void append_key(Buffer *out, const char *key) {
+    char last = out->size ? out->data[out->size - 1] : '{';
+    if (last != '{' && last != '[')
+        buffer_append_text(out, ", ");
+    lm_append_string(out, key);
+    buffer_append_text(out, ": ");
+}
+
+static void append_text(Buffer *out, const char *key, const char *text) {
+    append_key(out, key);
+    lm_append_string(out, text);
+}
+
+static void append_raw(Buffer *out, const char *key, const char *json) {
+    append_key(out, key);
+    buffer_append_text(out, json);
+}
+
+static void append_int(Buffer *out, const char *key, int64_t value) {
+    append_key(out, key);
+    buffer_printf(out, "%lld", (long long)value);
+}
+
+/* As json.dumps writes what json does not have. */
+static void append_double(Buffer *out, const char *key, double value) {
+    append_key(out, key);
+    if (isinf(value))
+        buffer_append_text(out, value > 0 ? "Infinity" : "-Infinity");
+    else if (isnan(value))
+        buffer_append_text(out, "NaN");
+    else
+        text_append_double(out, value);
+}
+
+static void append_sha256(Buffer *out, const char *key, const char *text) {
+    char hex[SHA256_HEX];
+    if (text && *text)
+        sha256_text(text, strlen(text), hex);
+    append_text(out, key, text && *text ? hex : NULL);
+}
+
+/* ---- results and groups */
+
+static void append_metrics(Buffer *out, const LmEntry *entry) {
+    for (size_t i = 0; i < entry->n_metrics; i++) {
+        const LmMetric *metric = &entry->metrics[i];
+        Buffer key = {0};
+        buffer_printf(&key, "%s,%s", metric->name, metric->filter);
+        append_double(out, key.data, metric->value);
+        buffer_clear(&key);
+        buffer_printf(&key, "%s_stderr,%s", metric->name, metric->filter);
+        if (isnan(metric->error))
+            append_text(out, key.data, "N/A");
+        else
+            append_double(out, key.data, metric->error);
+        buffer_free(&key);
+    }
+}
+
+static void append_entry(Buffer *out, const LmEntry *entry, int depth) {
+    Buffer alias = {0};
+    buffer_printf(&alias, "%*s%s%s", depth, "", depth ? "- " : "", entry->alias);
+    append_key(out, entry->name);
+    buffer_append_char(out, '{');
+    if (!entry->is_group)
+        append_text(out, "alias", alias.data);
+    append_metrics(out, entry);
+    if (entry->is_group)
+        append_text(out, "alias", alias.data);
+    buffer_append_char(out, '}');
+    buffer_free(&alias);
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp((*(LmEntry *const *)a)->name, (*(LmEntry *const *)b)->name);
+}
+
+typedef enum Dictionary { DICTIONARY_RESULTS = 1, DICTIONARY_GROUPS } Dictionary;
+
+/* The hierarchy, each level sorted by name and each name once. */
+static void append_level(LmRun *run, Buffer *out, LmEntry *const *entries, size_t n, int depth,
+                         Dictionary dictionary) {
+    LmEntry **sorted = arena_alloc(&run->arena, (n + 1) * sizeof *sorted);
+    if (n)
+        memcpy(sorted, entries, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, compare_names);
+    for (size_t i = 0; i < n && depth <= GROUP_DEPTH_MAX; i++) {
+        bool wanted = sorted[i]->is_group || dictionary == DICTIONARY_RESULTS;
+        if (wanted && sorted[i]->written != (int)dictionary)
+            append_entry(out, sorted[i], depth);
+        sorted[i]->written = dictionary;
+        append_level(run, out, sorted[i]->children, sorted[i]->n_children, depth + 1, dictionary);
+    }
+}
+
+/* ---- which group has which members */
+
+/* Groups and lone tasks in upstream's order before it is turned round: a group before those in it. */
+static void collect(LmEntry *entry, bool is_root, LmEntry **out, size_t *n, size_t room, int depth) {
+    for (size_t i = 0; i < *n; i++)
+        if (out[i] == entry)
+            return;
+    if ((entry->is_group || is_root) && *n < room)
+        out[(*n)++] = entry;
+    for (size_t i = 0; i < entry->n_children && depth < GROUP_DEPTH_MAX; i++)
+        collect(entry->children[i], false, out, n, room, depth + 1);
+}
+
+static LmEntry **collect_all(LmRun *run, size_t *n) {
+    size_t n_roots;
+    LmEntry **roots = lm_run_roots(run, &n_roots);
+    LmEntry **out = arena_alloc(&run->arena, (run->n_entries + 1) * sizeof *out);
+    *n = 0;
+    while (n_roots-- > 0)
+        collect(roots[n_roots], true, out, n, run->n_entries, 0);
+    return out;
+}
+
+static void append_subtasks(LmRun *run, Buffer *out) {
+    size_t n;
+    LmEntry **entries = collect_all(run, &n);
+    append_key(out, "group_subtasks");
+    buffer_append_char(out, '{');
+    while (n-- > 0) {
+        append_key(out, entries[n]->name);
+        buffer_append_char(out, '[');
+        for (size_t i = 0; i < entries[n]->n_children; i++) {
+            buffer_append_text(out, i ? ", " : "");
+            lm_append_string(out, entries[n]->children[i]->name);
+        }
+        buffer_append_char(out, ']');
+    }
+    buffer_append_char(out, '}');
+}
+
+/* ---- dictionaries by name */
+
+static LmEntry **sorted_entries(LmRun *run, bool groups_too, size_t *n) {
+    *n = groups_too ? run->n_entries : run->n_tasks;
+    LmEntry **sorted = arena_alloc(&run->arena, (*n + 1) * sizeof *sorted);
+    for (size_t i = 0; i < *n; i++)
+        sorted[i] = &run->entries[i];
+    qsort(sorted, *n, sizeof *sorted, compare_names);
+    return sorted;
+}
+
+/* The stored configuration, and in its metadata what upstream adds from the command line. */
+static void append_config(const LmRun *run, Buffer *out, const LmEntry *task) {
+    Buffer added = {0};
+    append_text(&added, "pretrained", run->model);
+    append_text(&added, "dtype", run->dtype);
+    cJSON *config = NULL;
+    json_parse(&config, task->config, strlen(task->config), "config", NULL);
+    const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(config, "metadata");
+    size_t bytes = strlen(task->config);
+    bool last = cJSON_IsObject(metadata) && !metadata->next && text_ends_with(task->config, "}}");
+    append_key(out, task->name);
+    if (last)
+        buffer_printf(out, "%.*s%s%s}}", (int)(bytes - 2), task->config, metadata->child ? ", " : "",
+                      added.data);
+    else
+        buffer_printf(out, "%.*s%s\"metadata\": {%s}}", (int)(bytes - 1), task->config,
+                      config && config->child ? ", " : "", added.data);
+    cJSON_Delete(config);
+    buffer_free(&added);
+}
+
+static void append_configs(LmRun *run, Buffer *out) {
+    size_t n;
+    LmEntry **tasks = sorted_entries(run, false, &n);
+    append_key(out, "configs");
+    buffer_append_char(out, '{');
+    for (size_t i = 0; i < n; i++)
+        append_config(run, out, tasks[i]);
+    buffer_append_char(out, '}');
+}
+
+static void append_versions(LmRun *run, Buffer *out) {
+    size_t n;
+    LmEntry **entries = sorted_entries(run, true, &n);
+    append_key(out, "versions");
+    buffer_append_char(out, '{');
+    for (size_t i = 0; i < n; i++) {
+        double number;
+        const char *version = entries[i]->version;
+        if (entries[i]->is_group && strcmp(version, "Yaml") == 0)
+            continue;
+        if (text_to_double(version, &number))
+            append_raw(out, entries[i]->name, version);
+        else
+            append_text(out, entries[i]->name, version);
+    }
+    buffer_append_char(out, '}');
+}
+
+static void append_shots(LmRun *run, Buffer *out) {
+    size_t n;
+    LmEntry **tasks = sorted_entries(run, false, &n);
+    append_key(out, "n-shot");
+    buffer_append_char(out, '{');
+    for (size_t i = 0; i < n; i++)
+        append_int(out, tasks[i]->name, tasks[i]->num_fewshot);
+    buffer_append_char(out, '}');
+}
+
+/* ---- which way is better */
+
+typedef struct Direction {
+    const char *metric;
+    bool higher, mixed;
+} Direction;
+
+enum { MOST_DIRECTIONS = 64 };
+
+static void add_direction(Direction *directions, size_t *n, const char *metric, bool higher) {
+    for (size_t i = 0; i < *n; i++)
+        if (strcmp(directions[i].metric, metric) == 0) {
+            directions[i].mixed |= directions[i].higher != higher;
+            return;
+        }
+    if (*n < MOST_DIRECTIONS)
+        directions[(*n)++] = (Direction){metric, higher, false};
+}
+
+static const LmMetric *metric_named(const LmEntry *entry, const char *name) {
+    for (size_t i = 0; i < entry->n_metrics; i++)
+        if (strcmp(entry->metrics[i].name, name) == 0)
+            return &entry->metrics[i];
+    return NULL;
+}
+
+/* A task's own, in the order of its metric_list, then any others. */
+static void add_task_directions(LmRun *run, const LmEntry *task, Direction *directions, size_t *n) {
+    cJSON *config = NULL;
+    const cJSON *item;
+    json_parse(&config, task->config, strlen(task->config), "config", NULL);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(config, "metric_list")) {
+        const cJSON *name = cJSON_GetObjectItemCaseSensitive(item, "metric");
+        const LmMetric *metric = cJSON_IsString(name) ? metric_named(task, name->valuestring) : NULL;
+        if (metric)
+            add_direction(directions, n, arena_strdup(&run->arena, metric->name), metric->higher_is_better);
+    }
+    for (size_t i = 0; i < task->n_metrics; i++)
+        add_direction(directions, n, task->metrics[i].name, task->metrics[i].higher_is_better);
+    cJSON_Delete(config);
+}
+
+static void append_directions(Buffer *out, const char *name, const Direction *directions, size_t n) {
+    append_key(out, name);
+    buffer_append_char(out, '{');
+    for (size_t i = 0; i < n; i++)
+        append_raw(out, directions[i].metric,
+                   directions[i].mixed    ? "null"
+                   : directions[i].higher ? "true"
+                                          : "false");
+    buffer_append_char(out, '}');
+}
+
+/* Upstream gives all groups one dictionary, of the metrics of all their tasks. */
+static void append_higher(LmRun *run, Buffer *out) {
+    Direction shared[MOST_DIRECTIONS], own[MOST_DIRECTIONS];
+    size_t n, n_shared = 0, n_groups;
+    LmEntry **groups = collect_all(run, &n_groups), **entries = sorted_entries(run, true, &n);
+    for (size_t g = 0; g < n_groups; g++)
+        for (size_t i = 0; i < groups[g]->n_children; i++)
+            if (!groups[g]->children[i]->is_group)
+                add_task_directions(run, groups[g]->children[i], shared, &n_shared);
+    append_key(out, "higher_is_better");
+    buffer_append_char(out, '{');
+    for (size_t i = 0; i < n; i++) {
+        size_t n_own = 0;
+        if (entries[i]->is_group) {
+            append_directions(out, entries[i]->name, shared, n_shared);
+            continue;
+        }
+        add_task_directions(run, entries[i], own, &n_own);
+        append_directions(out, entries[i]->name, own, n_own);
+    }
+    buffer_append_char(out, '}');
+}
+
+static void append_samples(LmRun *run, Buffer *out) {
+    size_t n;
+    LmEntry **tasks = lm_run_tasks(run, &n);
+    append_key(out, "n-samples");
+    buffer_append_char(out, '{');
+    for (size_t i = 0; i < n; i++) {
+        append_key(out, tasks[i]->name);
+        buffer_printf(out, "{\"original\": %lld, \"effective\": %lld}",
+                      (long long)tasks[i]->n_documents_total, (long long)tasks[i]->n_documents);
+    }
+    buffer_append_char(out, '}');
+}
+
+/* ---- what was run, and when */
+
+/* Seconds since 1970; 0 for a text that is no time. */
+static double unix_time(const char *text) {
+    struct tm parts = {0};
+    return strptime(text, "%Y-%m-%dT%H:%M:%SZ", &parts) ? (double)timegm(&parts) : 0;
+}
+
+static void append_run_config(const LmRun *run, Buffer *out) {
+    Buffer arguments = {0}, dtype = {0};
+    buffer_printf(&arguments, "pretrained=%s,dtype=%s", run->model, run->dtype);
+    buffer_printf(&dtype, "torch.%s", run->dtype);
+    append_key(out, "config");
+    buffer_append_char(out, '{');
+    append_text(out, "model", "zeval");
+    append_text(out, "model_args", arguments.data);
+    append_int(out, "model_num_parameters", run->n_parameters);
+    append_text(out, "model_dtype", dtype.data);
+    append_text(out, "model_revision", "main");
+    append_text(out, "model_sha", "");
+    append_int(out, "batch_size", 1);
+    append_raw(out, "batch_sizes", "[]");
+    append_text(out, "device", text_starts_with(run->backend, "gpu") ? "cuda" : "cpu");
+    append_text(out, "use_cache", NULL);
+    if (run->limit > 0)
+        append_double(out, "limit", run->limit);
+    else
+        append_text(out, "limit", NULL);
+    append_int(out, "bootstrap_iters", BOOTSTRAP_ITERATIONS);
+    append_text(out, "gen_kwargs", NULL);
+    append_int(out, "random_seed", 0);
+    append_int(out, "numpy_seed", 1234);
+    append_int(out, "torch_seed", 1234);
+    append_int(out, "fewshot_seed", run->fewshot_seed);
+    buffer_append_char(out, '}');
+    buffer_free(&arguments);
+    buffer_free(&dtype);
+}
+
+static void append_environment(const LmRun *run, Buffer *out) {
+    append_text(out, "git_hash", NULL);
+    append_double(out, "date", unix_time(run->started));
+    append_text(out, "pretty_env_info", run->backend);
+    append_text(out, "transformers_version", NULL);
+    append_text(out, "lm_eval_version", run->build);
+    append_text(out, "upper_git_hash", NULL);
+    append_raw(out, "tokenizer_pad_token", "[null, \"None\"]");
+    append_raw(out, "tokenizer_eos_token", "[null, \"None\"]");
+    append_raw(out, "tokenizer_bos_token", "[null, \"None\"]");
+    append_text(out, "eot_token_id", NULL);
+    append_int(out, "max_length", run->max_length);
+}
+
+static void append_task_hashes(LmRun *run, Buffer *out) {
+    size_t n;
+    LmEntry **tasks = lm_run_tasks(run, &n);
+    append_key(out, "task_hashes");
+    buffer_append_char(out, '{');
+    for (size_t i = 0; i < n; i++)
+        if (tasks[i]->hash)
+            append_text(out, tasks[i]->name, tasks[i]->hash);
+    buffer_append_char(out, '}');
+}
+
+/* A name that a folder may have: runs of what some file systems do not allow become two underscores. */
+static char *sanitized(const char *name) {
+    Buffer out = {0};
+    buffer_append_text(&out, "");
+    while (*name) {
+        size_t bad = strspn(name, "\"<>:/\\|?*[]");
+        if (bad)
+            buffer_append_text(&out, "__");
+        else
+            buffer_append_char(&out, *name);
+        name += bad ? bad : 1;
+    }
+    return buffer_take(&out);
+}
+
+static void append_tracker(const LmRun *run, Buffer *out) {
+    double start = unix_time(run->started), end = unix_time(run->finished);
+    char *name = sanitized(run->model);
+    Buffer seconds = {0};
+    text_append_double(&seconds, end - start);
+    append_text(out, "model_source", "zeval");
+    append_text(out, "model_name", run->model);
+    append_text(out, "model_name_sanitized", name);
+    append_text(out, "system_instruction", run->system_instruction);
+    append_sha256(out, "system_instruction_sha", run->system_instruction);
+    append_raw(out, "fewshot_as_multiturn", run->fewshot_as_multiturn ? "true" : "false");
+    append_text(out, "chat_template", run->chat_template);
+    append_sha256(out, "chat_template_sha", run->chat_template);
+    append_double(out, "start_time", start);
+    append_double(out, "end_time", end);
+    append_text(out, "total_evaluation_time_seconds", seconds.data);
+    buffer_free(&seconds);
+    free(name);
+}
+
+static void append_results(LmRun *run, Buffer *out) {
+    size_t n;
+    LmEntry **roots = lm_run_roots(run, &n);
+    buffer_append_char(out, '{');
+    append_key(out, "results");
+    buffer_append_char(out, '{');
+    append_level(run, out, roots, n, 0, DICTIONARY_RESULTS);
+    buffer_append_char(out, '}');
+    if (run->n_entries > run->n_tasks) {
+        append_key(out, "groups");
+        buffer_append_char(out, '{');
+        append_level(run, out, roots, n, 0, DICTIONARY_GROUPS);
+        buffer_append_char(out, '}');
+    }
+    append_subtasks(run, out);
+    append_configs(run, out);
+    append_versions(run, out);
+    append_shots(run, out);
+    append_higher(run, out);
+    append_samples(run, out);
+    append_run_config(run, out);
+    append_environment(run, out);
+    append_task_hashes(run, out);
+    append_tracker(run, out);
+    buffer_append_char(out, '}');
+}
+
+/* ---- files */
+
+/* "2025-01-31T12-00-00.000000" */
+static void date_of(const LmRun *run, char date[32]) {
+    size_t n = 0;
+    for (const char *at = run->started; *at && *at != 'Z' && n < 24; at++)
+        date[n++] = *at == ':' || *at == '/' ? '-' : *at;
+    snprintf(date + n, 32 - n, ".000000");
+}
+
+/* The folder that the files go into, and the results file's path. */
+static char *choose_paths(const LmRun *run, const char *output_path, const char *date, Buffer *results) {
+    char *folder;
+    if (text_ends_with(output_path, ".json")) {
+        folder = path_folder(output_path);
+        const char *name = path_name(output_path);
+        buffer_printf(results, "%s/%.*s_%s.json", folder, (int)(strlen(name) - strlen(".json")), name, date);
+    } else {
+        char *model = sanitized(run->model);
+        folder = path_join(output_path, model);
+        buffer_printf(results, "%s/results_%s.json", folder, date);
+        free(model);
+    }
+    return folder;
+}
+
+static int write_samples(Db *db, LmRun *run, const char *folder, const char *date, Error *error) {
+    int result = 0;
+    for (size_t i = 0; i < run->n_tasks && result == 0; i++) {
+        char *name = sanitized(run->entries[i].name);
+        Buffer path = {0};
+        buffer_printf(&path, "%s/samples_%s_%s.jsonl", folder, name, date);
+        result = lm_samples_write(db, run, &run->entries[i], path.data, error);
+        buffer_free(&path);
+        free(name);
+    }
+    return result;
+}
+
+int report_lm_eval_files(Db *db, const LmEvalOptions *options, Buffer *path, Error *error) {
+    LmRun run;
+    Buffer json = {0}, indented = {0};
+    char date[32], *folder = NULL;
+    int result = lm_run_read(db, options->run_id, &run, error);
+    if (result == 0) {
+        date_of(&run, date);
+        folder = choose_paths(&run, options->output_path, date, path);
+        result = file_make_directories(folder, error);
+    }
+    if (result == 0 && options->samples)
+        result = write_samples(db, &run, folder, date, error);
+    if (result == 0) {
+        append_results(&run, &json);
+        lm_indent(json.data, &indented);
+        result = file_write_atomic(path->data, indented.data, indented.size, error);
+    }
+    buffer_free(&json);
+    buffer_free(&indented);
+    free(folder);
+    lm_run_free(&run);
+    return result;
+}

@@ -1,0 +1,62 @@
+/* A run as lm-eval's files see it: its tasks and groups in upstream's orders. */
+#ifndef ZEVAL_REPORTS_LM_EVAL_RUN_H
+#define ZEVAL_REPORTS_LM_EVAL_RUN_H
+
+#include "base/base.h"
+#include "db/db.h"
+
+typedef struct LmMetric {
+    const char *name, *filter;
+    double value, error; /* NAN: not available */
+    bool higher_is_better;
+} LmMetric;
+
+/* A task, or a group that adds up. */
+typedef struct LmEntry {
+    const char *name, *alias, *version;
+    bool is_group;
+    LmMetric *metrics; /* [n_metrics] filter by filter, each in upstream's order */
+    size_t n_metrics;
+    int64_t first_task; /* where it stands among those asked for: the lowest task_id at or below it */
+    bool is_member;     /* of a group */
+    int written;        /* the last of upstream's dictionaries that it was written into */
+    /* a task */
+    int64_t task_id, num_fewshot, n_documents, n_documents_total;
+    const char *output_type, *config; /* config: JSON object, "{}" if unknown */
+    const char *hash;                 /* over its samples; NULL: not computed */
+    /* a group */
+    struct LmEntry **children;
+    size_t n_children;
+} LmEntry;
+
+typedef struct LmRun {
+    Arena arena;
+    int64_t run_id, n_parameters, max_length, fewshot_seed;
+    const char *model, *dtype, *backend, *build, *started, *finished;
+    const char *chat_template, *system_instruction; /* NULL: none */
+    bool fewshot_as_multiturn;
+    double limit;
+    LmEntry *entries; /* tasks, then groups */
+    size_t n_entries, n_tasks;
+} LmRun;
+
+/* Reads a complete run; call lm_run_free also after a failure. */
+int lm_run_read(Db *db, int64_t run_id, LmRun *out, Error *error);
+void lm_run_free(LmRun *run);
+
+/* Entries that no group contains, in the order in which they were asked for: *n of them, allocated in arena.
+ */
+LmEntry **lm_run_roots(LmRun *run, size_t *n);
+/* Tasks in the order in which upstream holds them: the last name first, a group's own in their order. */
+LmEntry **lm_run_tasks(LmRun *run, size_t *n);
+
+/* Names of a task's filters in the order of its configuration, [n] allocated in arena. */
+const char **lm_filters(LmRun *run, const LmEntry *task, size_t *n);
+/* Where upstream's dictionaries have a metric. */
+int lm_metric_rank(const char *name);
+
+/* Python's json.dumps(..., indent=2) of a text that json.dumps made without. */
+void lm_indent(const char *json, Buffer *out);
+void lm_append_string(Buffer *out, const char *text); /* NULL is null */
+
+#endif
