@@ -158,34 +158,6 @@ static void multiply_add(float *out, const float *a, const float *b, size_t n) {
                          n - i);
 }
 
-static void scan_step(float *state, float *y, const float *x, const float *b, const float *c, float decay,
-                      size_t width, size_t stride) {
-    Lanes decays = lanes_set1(decay);
-    for (size_t p = 0; p < stride; p += LANES) {
-        Lanes input = lanes_load(x + p), sum = lanes_load(y + p);
-        for (size_t n = 0; n < width; n++) {
-            float *cell = state + n * stride + p;
-            Lanes next = lanes_fma(input, lanes_set1(b[n]), lanes_multiply(decays, lanes_load(cell)));
-            lanes_store(cell, next);
-            sum = lanes_fma(lanes_set1(c[n]), next, sum);
-        }
-        lanes_store(y + p, sum);
-    }
-}
-
-static void scan_channels(float *state, float *y, const float *x, const float *dt, const float *a,
-                          const float *b, const float *c, size_t width) {
-    Lanes dts = lanes_load(dt), input = lanes_multiply(dts, lanes_load(x)), sum = lanes_load(y);
-    for (size_t n = 0; n < width; n++) {
-        Lanes decay = lanes_exp(lanes_multiply(dts, lanes_load(a + n * LANES)));
-        Lanes kept = lanes_multiply(decay, lanes_load(state + n * LANES));
-        Lanes next = lanes_fma(input, lanes_set1(b[n]), kept);
-        lanes_store(state + n * LANES, next);
-        sum = lanes_fma(lanes_set1(c[n]), next, sum);
-    }
-    lanes_store(y, sum);
-}
-
 /* ---- log-softmax over a tile of the vocabulary */
 
 static TileSummary summarise(const float *logits, size_t n) {

@@ -54,6 +54,20 @@ typedef struct GemmKernels {
                    size_t columns, const float *bias, bool round);
 } GemmKernels;
 
+/* Consecutive tokens of one state-space head; a token's numbers lie the strides behind the former one's. */
+typedef struct HeadScan {
+    float *state;           /* [state_width][width rounded up to LANES] */
+    const float *x, *b, *c; /* [width], [state_width], [state_width]; conv_stride */
+    const float *dt;        /* dt_stride; NULL: 1 */
+    const float *decay;     /* decay_stride */
+    const float *skip;      /* [width], the same for all tokens */
+    float *y;               /* [width], y_stride */
+    size_t conv_stride, dt_stride, decay_stride, y_stride;
+    size_t width, state_width, n_rows;
+} HeadScan;
+
+enum { CONV_TAPS = 4 };
+
 typedef struct Kernels {
     const char *name;
 
@@ -80,15 +94,20 @@ typedef struct Kernels {
     void (*rotate)(float *x, const float *cosines, const float *sines, size_t half);
 
     void (*multiply_add)(float *out, const float *a, const float *b, size_t n); /* out += a * b */
-    /* One step of a state-space head, for n in [0, width) and lanes p in [0, stride), stride a multiple of
-     * LANES: state[n][p] = decay * state[n][p] + b[n] * x[p]; y[p] += c[n] * state[n][p] */
-    void (*scan_step)(float *state, float *y, const float *x, const float *b, const float *c, float decay,
-                      size_t width, size_t stride);
+    /* Tokens in a row: state = decay * state + (dt * x) b, y = state c + skip * x. */
+    void (*scan_head)(const HeadScan *scan);
 
     /* One step of LANES channels p with `width` states each, all with the same b and c: for n in [0, width)
      * state[n][p] = exp(dt[p] * a[n][p]) * state[n][p] + b[n] * dt[p] * x[p]; y[p] += c[n] * state[n][p] */
     void (*scan_channels)(float *state, float *y, const float *x, const float *dt, const float *a,
                           const float *b, const float *c, size_t width);
+
+    /* out = bias + sum over j of taps[j] * in[j], the first tap first; taps are [CONV_TAPS][channels]. Then
+     * silu and rounding to bfloat16, if wanted. */
+    void (*convolve)(float *out, const float *const in[CONV_TAPS], const float *taps, const float *bias,
+                     size_t channels, bool silu, bool rounds);
+    /* x = ln(1 + e^(x + bias)), and x + bias itself where that is above 20 */
+    void (*softplus)(float *x, const float *bias, size_t n);
 
     /* scores[r][j] = scale * q[r] . key j of the block; keys are [width][BLOCK_TOKENS], n_rows <= ATTEND_ROWS
      */

@@ -5,6 +5,7 @@
 
 #include "runner/cpu/attention_body.h"
 #include "runner/cpu/elementwise_body.h"
+#include "runner/cpu/scan_body.h"
 
 const Kernels *KERNELS_FUNCTION(void) {
     static const Kernels table = {.name = KERNELS_NAME,
@@ -21,8 +22,10 @@ const Kernels *KERNELS_FUNCTION(void) {
                                   .square_relu = square_relu,
                                   .rotate = rotate,
                                   .multiply_add = multiply_add,
-                                  .scan_step = scan_step,
+                                  .scan_head = scan_head,
                                   .scan_channels = scan_channels,
+                                  .convolve = convolve,
+                                  .softplus = softplus,
                                   .attend_scores = attend_scores,
                                   .attend_softmax = attend_softmax,
                                   .attend_values = attend_values,

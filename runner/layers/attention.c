@@ -280,7 +280,7 @@ static void project(AttentionRun *run, Place place, const float *x) {
     cpu_linear(tile->cpu, &(Linear){&layer->in.weight, layer->in.bias, x, fused, layer->in.weight.cols, all},
                1, rows);
     if (layer->convolution.channels)
-        convolution_run(&layer->convolution, tile, place.recurrent, fused, all, convolved);
+        convolution_run(&(ConvolutionRun){&layer->convolution, tile, place.recurrent, fused, all, convolved});
     run->q = layer->convolution.channels ? convolved : fused;
     run->k = run->q + width;
     run->v = run->k + kv;

@@ -35,15 +35,6 @@ size_t convolution_window_floats(const Convolution *convolution) {
     return (CONV_TAPS - 1) * convolution->channels;
 }
 
-typedef struct ConvolutionRun {
-    const Convolution *convolution;
-    const Tile *tile;
-    size_t window;
-    const float *in;
-    size_t in_stride;
-    float *out;
-} ConvolutionRun;
-
 /* The input at `offset` tokens from the piece's first one; negative offsets are in the window. */
 static const float *input_at(const ConvolutionRun *run, const Piece *piece, int64_t offset) {
     if (offset < 0)
@@ -52,31 +43,22 @@ static const float *input_at(const ConvolutionRun *run, const Piece *piece, int6
     return run->in + (piece->row + (size_t)offset) * run->in_stride;
 }
 
-static void convolve_span(void *context, size_t i, int thread) {
-    (void)thread;
-    const ConvolutionRun *run = context;
+void convolution_span(const ConvolutionRun *run, const Span *span) {
     const Convolution *convolution = run->convolution;
-    const Span *span = &run->tile->spans[i];
-    const Kernels *kernels = run->tile->cpu->kernels;
+    const Cpu *cpu = run->tile->cpu;
     size_t channels = convolution->channels;
     for (size_t row = span->row; row < span->row + span->n_rows; row++) {
-        float *out = run->out + row * channels;
-        int64_t offset = (int64_t)(row - span->piece->row);
-        memcpy(out, convolution->bias, channels * sizeof *out);
+        const float *in[CONV_TAPS];
+        int64_t first = (int64_t)(row - span->piece->row) - (CONV_TAPS - 1);
         for (int64_t j = 0; j < CONV_TAPS; j++)
-            kernels->multiply_add(out, convolution->taps + (size_t)j * channels,
-                                  input_at(run, span->piece, offset - (CONV_TAPS - 1) + j), channels);
-        if (convolution->silu)
-            kernels->silu(out, channels);
-        cpu_round(run->tile->cpu, out, channels);
+            in[j] = input_at(run, span->piece, first + j);
+        cpu->kernels->convolve(run->out + row * channels, in, convolution->taps, convolution->bias, channels,
+                               convolution->silu, cpu->dtype == DTYPE_BFLOAT16);
     }
 }
 
 /* Keeps the last inputs for the tokens to come. */
-static void shift_window(void *context, size_t i, int thread) {
-    (void)thread;
-    const ConvolutionRun *run = context;
-    const Piece *piece = &run->tile->pieces[i];
+void convolution_shift(const ConvolutionRun *run, const Piece *piece) {
     size_t channels = run->convolution->channels;
     float *window = piece->state->recurrent + run->window;
     for (int64_t j = 0; j < CONV_TAPS - 1; j++)
@@ -85,12 +67,23 @@ static void shift_window(void *context, size_t i, int thread) {
                 channels * sizeof *window);
 }
 
-void convolution_run(const Convolution *convolution, const Tile *tile, size_t window, const float *in,
-                     size_t in_stride, float *out) {
-    ConvolutionRun run = {convolution, tile, window, in, in_stride, out};
-    size_t channels = convolution->channels;
+static void span_task(void *context, size_t i, int thread) {
+    (void)thread;
+    const ConvolutionRun *run = context;
+    convolution_span(run, &run->tile->spans[i]);
+}
+
+static void shift_task(void *context, size_t i, int thread) {
+    (void)thread;
+    const ConvolutionRun *run = context;
+    convolution_shift(run, &run->tile->pieces[i]);
+}
+
+void convolution_run(const ConvolutionRun *run) {
+    const Tile *tile = run->tile;
+    size_t channels = run->convolution->channels;
     EnginePhase before = profile_enter(&tile->cpu->profile, PHASE_CONVOLUTION);
-    cpu_parallel(tile->cpu, tile->n_spans, tile->n_rows * channels * 8, convolve_span, &run);
-    cpu_parallel(tile->cpu, tile->n_pieces, tile->n_pieces * channels, shift_window, &run);
+    cpu_parallel(tile->cpu, tile->n_spans, tile->n_rows * channels * 8, span_task, (void *)run);
+    cpu_parallel(tile->cpu, tile->n_pieces, tile->n_pieces * channels, shift_task, (void *)run);
     profile_enter(&tile->cpu->profile, before);
 }

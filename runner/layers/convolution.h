@@ -5,8 +5,6 @@
 
 #include "runner/layers/layer.h"
 
-enum { CONV_TAPS = 4 };
-
 typedef struct Convolution {
     float *taps; /* [CONV_TAPS][channels], the last tap is the current token's */
     float *bias; /* [channels] */
@@ -19,9 +17,22 @@ int convolution_load(Convolution *out, const ModelConfig *config, size_t channel
 void convolution_free(Convolution *convolution);
 size_t convolution_window_floats(const Convolution *convolution);
 
-/* Convolves a tile and moves the windows on: out[row] = conv(in[row]), rows of `out` next to each other, rows
- * of `in` in_stride apart; `window` is where the window lies in a state's recurrent memory. */
-void convolution_run(const Convolution *convolution, const Tile *tile, size_t window, const float *in,
-                     size_t in_stride, float *out);
+/* What is convolved: rows of `in` in_stride apart, rows of `out` next to each other; `window` is where the
+ * window lies in a state's recurrent memory. */
+typedef struct ConvolutionRun {
+    const Convolution *convolution;
+    const Tile *tile;
+    size_t window;
+    const float *in;
+    size_t in_stride;
+    float *out;
+} ConvolutionRun;
+
+/* out[row] = conv(in[row]) for the rows of one span. */
+void convolution_span(const ConvolutionRun *run, const Span *span);
+/* Moves a piece's window on, when all its spans are convolved. */
+void convolution_shift(const ConvolutionRun *run, const Piece *piece);
+/* Both for a whole tile. */
+void convolution_run(const ConvolutionRun *run);
 
 #endif

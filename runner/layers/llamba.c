@@ -15,7 +15,7 @@ typedef struct Llamba {
     LinearLayer in, out;
     Convolution convolution; /* of x, B, C */
     float *z_bias;           /* [inner], or NULL */
-    float *d;                /* [n_heads] */
+    float *d;                /* [inner]: the skip, a head's over its channels */
     size_t inner, n_heads, n_groups, head_width, state_width;
     size_t head_stride; /* head_width rounded up to LANES */
     size_t in_width;    /* x, B, C, z, a */
@@ -29,6 +29,19 @@ static void llamba_free(void *layer) {
     free(llamba->z_bias);
     free(llamba->d);
     free(llamba);
+}
+
+static int load_skip(Llamba *llamba, Checkpoint *checkpoint, const char *prefix, Error *error) {
+    char name[256];
+    float *stored;
+    if (checkpoint_vector(checkpoint, tensor_name(name, prefix, "D"), (int64_t)llamba->n_heads, &stored,
+                          error))
+        return -1;
+    llamba->d = mem_alloc(llamba->inner * sizeof *llamba->d);
+    for (size_t c = 0; c < llamba->inner; c++)
+        llamba->d[c] = stored[c / llamba->head_width];
+    free(stored);
+    return 0;
 }
 
 static int llamba_load(void **out, const ModelConfig *config, size_t layer, Checkpoint *checkpoint,
@@ -51,7 +64,7 @@ static int llamba_load(void **out, const ModelConfig *config, size_t layer, Chec
         convolution_load(&llamba->convolution, config, channels, false, checkpoint, prefix, error) ||
         (!c->bias && vector_load(&llamba->z_bias, config, checkpoint, tensor_name(name, prefix, "z_bias"),
                                  inner, error)) ||
-        checkpoint_vector(checkpoint, tensor_name(name, prefix, "D"), c->n_heads, &llamba->d, error) ||
+        load_skip(llamba, checkpoint, prefix, error) ||
         linear_load(&llamba->out, config, checkpoint, prefix, "out_proj", config->hidden_size, inner, c->bias,
                     error)) {
         llamba_free(llamba);
@@ -80,75 +93,91 @@ static size_t llamba_workspace_floats(const void *layer) {
 typedef struct LlambaRun {
     const Llamba *layer;
     const Tile *tile;
+    ConvolutionRun convolution;
     size_t matrices; /* where this layer's matrices begin in a state's recurrent memory */
     float *in;       /* [n_rows, in_width]: x, B, C, z, a */
     float *conv;     /* [n_rows, channels]: x, B, C after the convolution */
     float *y;        /* [n_rows, inner] */
 } LlambaRun;
 
-/* One token of one head: the recurrence and the skip. `scratch` holds 2 head_strides. */
-static void scan_token(const LlambaRun *run, float *state, size_t head, size_t row, float *scratch) {
-    const Llamba *llamba = run->layer;
-    const float *in = run->in + row * llamba->in_width;
-    const float *x = run->conv + row * llamba->convolution.channels + head * llamba->head_width;
-    size_t width = llamba->head_width, group = head * llamba->n_groups / llamba->n_heads;
-    const float *b = run->conv + row * llamba->convolution.channels + llamba->inner +
-                     group * llamba->state_width,
-                *c = b + llamba->n_groups * llamba->state_width;
-    float decay = 1.0f / (1.0f + expf(in[llamba->in_width - llamba->n_heads + head]));
-    float *input = scratch, *sum = scratch + llamba->head_stride,
-          *y = run->y + row * llamba->inner + head * width;
-    memset(scratch, 0, 2 * llamba->head_stride * sizeof *scratch);
-    memcpy(input, x, width * sizeof *x);
-    run->tile->cpu->kernels->scan_step(state, sum, input, b, c, decay, llamba->state_width,
-                                       llamba->head_stride);
-    for (size_t p = 0; p < width; p++)
-        y[p] = sum[p] + llamba->d[head] * x[p];
-    cpu_round(run->tile->cpu, y, width);
-}
-
-static void scan_head(void *context, size_t i, int thread) {
-    const LlambaRun *run = context;
-    const Llamba *llamba = run->layer;
-    const Piece *piece = &run->tile->pieces[i / llamba->n_heads];
-    size_t head = i % llamba->n_heads;
-    float *state = piece->state->recurrent + run->matrices + head * llamba->state_width * llamba->head_stride;
-    for (size_t row = piece->row; row < piece->row + piece->n_rows; row++)
-        scan_token(run, state, head, row, run->tile->cpu->scratch[thread]);
-}
-
-/* y = y * silu(z + z_bias); z is used up. */
-static void gate_span(void *context, size_t i, int thread) {
+/* The convolution, and the projection's a becomes the decay. */
+static void prepare_span(void *context, size_t i, int thread) {
     (void)thread;
     const LlambaRun *run = context;
     const Llamba *llamba = run->layer;
     const Span *span = &run->tile->spans[i];
-    const Cpu *cpu = run->tile->cpu;
+    convolution_span(&run->convolution, span);
     for (size_t row = span->row; row < span->row + span->n_rows; row++) {
-        float *z = run->in + row * llamba->in_width + llamba->convolution.channels,
-              *y = run->y + row * llamba->inner;
-        if (llamba->z_bias)
-            cpu->kernels->add(z, llamba->z_bias, llamba->inner);
-        cpu_round(cpu, z, llamba->inner);
-        cpu_silu_multiply(cpu, z, y, llamba->inner);
-        memcpy(y, z, llamba->inner * sizeof *y);
+        float *a = run->in + (row + 1) * llamba->in_width - llamba->n_heads;
+        for (size_t h = 0; h < llamba->n_heads; h++)
+            a[h] = 1.0f / (1.0f + expf(a[h]));
     }
+}
+
+/* Some rows of one head, while they are in the cache: the recurrence, the skip, y * silu(z + z_bias). z is
+ * used up. */
+static void scan_rows(const LlambaRun *run, float *state, size_t head, size_t row, size_t n_rows) {
+    const Llamba *llamba = run->layer;
+    const Cpu *cpu = run->tile->cpu;
+    size_t width = llamba->head_width, first = head * width,
+           group = head * llamba->n_groups / llamba->n_heads;
+    const float *x = run->conv + row * llamba->convolution.channels,
+                *b = x + llamba->inner + group * llamba->state_width;
+    HeadScan scan = {.state = state,
+                     .x = x + first,
+                     .b = b,
+                     .c = b + llamba->n_groups * llamba->state_width,
+                     .decay = run->in + (row + 1) * llamba->in_width - llamba->n_heads + head,
+                     .skip = llamba->d + first,
+                     .y = run->y + row * llamba->inner + first,
+                     .conv_stride = llamba->convolution.channels,
+                     .decay_stride = llamba->in_width,
+                     .y_stride = llamba->inner,
+                     .width = width,
+                     .state_width = llamba->state_width,
+                     .n_rows = n_rows};
+    cpu->kernels->scan_head(&scan);
+    for (size_t r = row; r < row + n_rows; r++) {
+        float *z = run->in + r * llamba->in_width + llamba->convolution.channels + first,
+              *y = run->y + r * llamba->inner + first;
+        cpu_round(cpu, y, width);
+        if (llamba->z_bias)
+            cpu->kernels->add(z, llamba->z_bias + first, width);
+        cpu_round(cpu, z, width);
+        cpu_silu_multiply(cpu, z, y, width);
+        memcpy(y, z, width * sizeof *y);
+    }
+}
+
+static void scan_head(void *context, size_t i, int thread) {
+    (void)thread;
+    const LlambaRun *run = context;
+    const Llamba *llamba = run->layer;
+    const Piece *piece = &run->tile->pieces[i / llamba->n_heads];
+    size_t head = i % llamba->n_heads, end = piece->row + piece->n_rows;
+    float *state = piece->state->recurrent + run->matrices + head * llamba->state_width * llamba->head_stride;
+    if (head == 0)
+        convolution_shift(&run->convolution, piece);
+    for (size_t row = piece->row; row < end; row += SPAN_ROWS)
+        scan_rows(run, state, head, row, end - row < SPAN_ROWS ? end - row : SPAN_ROWS);
 }
 
 static void llamba_forward(const void *opaque, Place place, const Tile *tile, const float *x, float *y) {
     const Llamba *llamba = opaque;
-    size_t rows = tile->n_rows, d = llamba->in.weight.cols;
+    size_t rows = tile->n_rows, d = llamba->in.weight.cols, channels = llamba->convolution.channels;
     LlambaRun run = {.layer = llamba, .tile = tile, .in = tile->workspace};
     run.matrices = place.recurrent + convolution_window_floats(&llamba->convolution);
     run.conv = run.in + rows * llamba->in_width;
-    run.y = run.conv + rows * llamba->convolution.channels;
+    run.y = run.conv + rows * channels;
+    run.convolution =
+        (ConvolutionRun){&llamba->convolution, tile, place.recurrent, run.in, llamba->in_width, run.conv};
     cpu_linear(tile->cpu, &(Linear){&llamba->in.weight, llamba->in.bias, x, run.in, d, llamba->in_width}, 1,
                rows);
-    convolution_run(&llamba->convolution, tile, place.recurrent, run.in, llamba->in_width, run.conv);
-    cpu_reserve(tile->cpu, 2 * llamba->head_stride);
+    EnginePhase before = profile_enter(&tile->cpu->profile, PHASE_CONVOLUTION);
+    cpu_parallel(tile->cpu, tile->n_spans, rows * channels * 8, prepare_span, &run);
+    profile_enter(&tile->cpu->profile, before);
     cpu_parallel(tile->cpu, tile->n_pieces * llamba->n_heads, rows * llamba->inner * llamba->state_width,
                  scan_head, &run);
-    cpu_parallel(tile->cpu, tile->n_spans, rows * llamba->inner * 16, gate_span, &run);
     cpu_linear(tile->cpu, &(Linear){&llamba->out.weight, llamba->out.bias, run.y, y, llamba->inner, d}, 1,
                rows);
 }

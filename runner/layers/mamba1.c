@@ -116,10 +116,7 @@ static void prepare_span(void *context, size_t i, int thread) {
         for (size_t g = 0; g < mamba->groups; g++)
             memcpy(repeated + g * LANES, x + g / mamba->repeat * LANES, LANES * sizeof *x);
         /* The reference adds the bias in the projection and once more in the scan, in training and since. */
-        for (size_t c = 0; c < mamba->inner; c++) {
-            float step = dt[c] + mamba->dt_up.bias[c];
-            dt[c] = step > 20.0f ? step : log1pf(expf(step));
-        }
+        run->tile->cpu->kernels->softplus(dt, mamba->dt_up.bias, mamba->inner);
     }
 }
 
@@ -167,7 +164,8 @@ static void mamba1_forward(const void *opaque, Place place, const Tile *tile, co
                &(Linear){&mamba->dt_up.weight, mamba->dt_up.bias, run.low, run.dt, mamba->dt_rank, inner}, 1,
                rows);
     cpu_parallel(tile->cpu, tile->n_spans, rows * inner * 16, prepare_span, &run);
-    convolution_run(&mamba->convolution, tile, place.recurrent, run.repeated, inner, run.conv);
+    convolution_run(
+        &(ConvolutionRun){&mamba->convolution, tile, place.recurrent, run.repeated, inner, run.conv});
     cpu_parallel(tile->cpu, tile->n_pieces * mamba->groups, rows * inner * STATES * 4, scan_group, &run);
     cpu_linear(tile->cpu, &(Linear){&mamba->out.weight, NULL, run.z, y, inner, d}, 1, rows);
 }

@@ -115,86 +115,119 @@ static size_t mamba2_recurrent_floats(const void *layer) {
 
 static size_t mamba2_workspace_floats(const void *layer) {
     const Mamba2 *mamba = layer;
-    return mamba->in_width + mamba->convolution.channels + mamba->inner;
+    return mamba->in_width + mamba->convolution.channels + mamba->inner + mamba->n_heads;
 }
 
 typedef struct Mamba2Run {
     const Mamba2 *layer;
     const Tile *tile;
+    ConvolutionRun convolution;
     size_t matrices; /* where this layer's matrices begin in a state's recurrent memory */
     float *in;       /* [n_rows, in_width]: z, x, B, C, dt */
     float *conv;     /* [n_rows, channels]: x, B, C after the convolution */
     float *y;        /* [n_rows, inner] */
+    float *decay;    /* [n_rows, n_heads] */
 } Mamba2Run;
 
-static float softplus(float x) {
-    return x > 20.0f ? x : log1pf(expf(x));
-}
-
-/* One token of one head: the recurrence and the skip. `scratch` holds 2 head_strides. */
-static void scan_token(const Mamba2Run *run, float *state, size_t head, size_t row, float *scratch) {
-    const Mamba2 *mamba = run->layer;
-    const float *in = run->in + row * mamba->in_width, *conv = run->conv + row * mamba->convolution.channels;
-    size_t width = mamba->head_width, heads = mamba->n_heads;
-    const float *bs = conv + mamba->x_groups * width, *cs = bs + mamba->b_groups * mamba->state_width;
-    const float *x = conv + head * mamba->x_groups / heads * width;
-    const float *b = bs + head * mamba->b_groups / heads * mamba->state_width;
-    const float *c = cs + head * mamba->c_groups / heads * mamba->state_width;
-    float dt = softplus(in[mamba->in_width - heads + head] + mamba->dt_bias[head]);
-    dt = dt < mamba->dt_min ? mamba->dt_min : dt > mamba->dt_max ? mamba->dt_max : dt;
-    float decay = expf(dt * mamba->a[head]);
-    float *input = scratch, *sum = scratch + mamba->head_stride,
-          *y = run->y + row * mamba->inner + head * width;
-    memset(scratch, 0, 2 * mamba->head_stride * sizeof *scratch);
-    for (size_t p = 0; p < width; p++)
-        input[p] = dt * x[p];
-    run->tile->cpu->kernels->scan_step(state, sum, input, b, c, decay, mamba->state_width,
-                                       mamba->head_stride);
-    for (size_t p = 0; p < width; p++)
-        y[p] = sum[p] + mamba->d[head * width + p] * x[p];
-    cpu_round(run->tile->cpu, y, width);
-}
-
-static void scan_head(void *context, size_t i, int thread) {
-    const Mamba2Run *run = context;
-    const Mamba2 *mamba = run->layer;
-    const Piece *piece = &run->tile->pieces[i / mamba->n_heads];
-    size_t head = i % mamba->n_heads;
-    float *state = piece->state->recurrent + run->matrices + head * mamba->state_width * mamba->head_stride;
-    for (size_t row = piece->row; row < piece->row + piece->n_rows; row++)
-        scan_token(run, state, head, row, run->tile->cpu->scratch[thread]);
-}
-
-/* The gate, then the norm of each group; z is used up. */
-static void gate_span(void *context, size_t i, int thread) {
+/* The convolution, and what the projection says of dt becomes the step and the decay. */
+static void prepare_span(void *context, size_t i, int thread) {
     (void)thread;
     const Mamba2Run *run = context;
     const Mamba2 *mamba = run->layer;
     const Span *span = &run->tile->spans[i];
-    const Cpu *cpu = run->tile->cpu;
-    size_t width = mamba->inner / mamba->norm_groups;
+    size_t heads = mamba->n_heads;
+    convolution_span(&run->convolution, span);
     for (size_t row = span->row; row < span->row + span->n_rows; row++) {
-        float *z = run->in + row * mamba->in_width, *y = run->y + row * mamba->inner;
-        cpu->kernels->silu_multiply(z, y, mamba->inner);
-        for (size_t g = 0; g < mamba->inner; g += width)
-            cpu_rms_norm(cpu, y + g, z + g, mamba->norm + g, width, mamba->norm_eps, false);
+        float *dt = run->in + (row + 1) * mamba->in_width - heads, *decay = run->decay + row * heads;
+        run->tile->cpu->kernels->softplus(dt, mamba->dt_bias, heads);
+        for (size_t h = 0; h < heads; h++) {
+            dt[h] = dt[h] < mamba->dt_min ? mamba->dt_min : dt[h] > mamba->dt_max ? mamba->dt_max : dt[h];
+            decay[h] = expf(dt[h] * mamba->a[h]);
+        }
     }
+}
+
+/* The gate, then the norm, over channels [first, first + width) of one row; z is used up. */
+static void gate_row(const Mamba2Run *run, size_t row, size_t first, size_t width) {
+    const Mamba2 *mamba = run->layer;
+    const Cpu *cpu = run->tile->cpu;
+    float *z = run->in + row * mamba->in_width + first, *y = run->y + row * mamba->inner + first;
+    cpu->kernels->silu_multiply(z, y, width);
+    cpu_rms_norm(cpu, y, z, mamba->norm + first, width, mamba->norm_eps, false);
+}
+
+/* Some rows of one head, while they are in the cache: the recurrence and the skip, and where every head has a
+ * norm of its own, the gate and the norm. */
+static void scan_rows(const Mamba2Run *run, float *state, size_t head, size_t row, size_t n_rows) {
+    const Mamba2 *mamba = run->layer;
+    const Cpu *cpu = run->tile->cpu;
+    size_t heads = mamba->n_heads, width = mamba->head_width, first = head * width;
+    const float *x = run->conv + row * mamba->convolution.channels, *b = x + mamba->x_groups * width,
+                *c = b + mamba->b_groups * mamba->state_width;
+    HeadScan scan = {.state = state,
+                     .x = x + head * mamba->x_groups / heads * width,
+                     .b = b + head * mamba->b_groups / heads * mamba->state_width,
+                     .c = c + head * mamba->c_groups / heads * mamba->state_width,
+                     .dt = run->in + (row + 1) * mamba->in_width - heads + head,
+                     .decay = run->decay + row * heads + head,
+                     .skip = mamba->d + first,
+                     .y = run->y + row * mamba->inner + first,
+                     .conv_stride = mamba->convolution.channels,
+                     .dt_stride = mamba->in_width,
+                     .decay_stride = heads,
+                     .y_stride = mamba->inner,
+                     .width = width,
+                     .state_width = mamba->state_width,
+                     .n_rows = n_rows};
+    cpu->kernels->scan_head(&scan);
+    for (size_t r = row; r < row + n_rows; r++) {
+        cpu_round(cpu, run->y + r * mamba->inner + first, width);
+        if (mamba->norm_groups == heads)
+            gate_row(run, r, first, width);
+    }
+}
+
+static void scan_head(void *context, size_t i, int thread) {
+    (void)thread;
+    const Mamba2Run *run = context;
+    const Mamba2 *mamba = run->layer;
+    const Piece *piece = &run->tile->pieces[i / mamba->n_heads];
+    size_t head = i % mamba->n_heads, end = piece->row + piece->n_rows;
+    float *state = piece->state->recurrent + run->matrices + head * mamba->state_width * mamba->head_stride;
+    if (head == 0)
+        convolution_shift(&run->convolution, piece);
+    for (size_t row = piece->row; row < end; row += SPAN_ROWS)
+        scan_rows(run, state, head, row, end - row < SPAN_ROWS ? end - row : SPAN_ROWS);
+}
+
+static void gate_span(void *context, size_t i, int thread) {
+    (void)thread;
+    const Mamba2Run *run = context;
+    const Span *span = &run->tile->spans[i];
+    size_t width = run->layer->inner / run->layer->norm_groups;
+    for (size_t row = span->row; row < span->row + span->n_rows; row++)
+        for (size_t first = 0; first < run->layer->inner; first += width)
+            gate_row(run, row, first, width);
 }
 
 static void mamba2_forward(const void *opaque, Place place, const Tile *tile, const float *x, float *y) {
     const Mamba2 *mamba = opaque;
-    size_t rows = tile->n_rows, d = mamba->in.weight.cols;
+    size_t rows = tile->n_rows, d = mamba->in.weight.cols, channels = mamba->convolution.channels;
     Mamba2Run run = {.layer = mamba, .tile = tile, .in = tile->workspace};
     run.matrices = place.recurrent + convolution_window_floats(&mamba->convolution);
     run.conv = run.in + rows * mamba->in_width;
-    run.y = run.conv + rows * mamba->convolution.channels;
+    run.y = run.conv + rows * channels;
+    run.decay = run.y + rows * mamba->inner;
+    run.convolution = (ConvolutionRun){&mamba->convolution, tile,    place.recurrent, run.in + mamba->inner,
+                                       mamba->in_width,     run.conv};
     cpu_linear(tile->cpu, &(Linear){&mamba->in.weight, NULL, x, run.in, d, mamba->in_width}, 1, rows);
-    convolution_run(&mamba->convolution, tile, place.recurrent, run.in + mamba->inner, mamba->in_width,
-                    run.conv);
-    cpu_reserve(tile->cpu, 2 * mamba->head_stride);
+    EnginePhase before = profile_enter(&tile->cpu->profile, PHASE_CONVOLUTION);
+    cpu_parallel(tile->cpu, tile->n_spans, rows * channels * 8, prepare_span, &run);
+    profile_enter(&tile->cpu->profile, before);
     cpu_parallel(tile->cpu, tile->n_pieces * mamba->n_heads, rows * mamba->inner * mamba->state_width,
                  scan_head, &run);
-    cpu_parallel(tile->cpu, tile->n_spans, rows * mamba->inner * 16, gate_span, &run);
+    if (mamba->norm_groups != mamba->n_heads)
+        cpu_parallel(tile->cpu, tile->n_spans, rows * mamba->inner * 16, gate_span, &run);
     cpu_linear(tile->cpu, &(Linear){&mamba->out.weight, NULL, run.y, y, mamba->inner, d}, 1, rows);
 }
 

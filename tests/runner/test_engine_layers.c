@@ -134,24 +134,167 @@ static void test_state_space_steps(void **unused) {
     (void)unused;
     static const float x[3][2] = {{1, 2}, {3, -1}, {0.5f, 0.25f}},
                        b[3][2] = {{0.5f, -1}, {1, 0.25f}, {-0.5f, 2}},
-                       c[3][2] = {{1, 1}, {0.5f, -2}, {2, 0.5f}}, dt[3] = {0.1f, 0.5f, 0.2f};
+                       c[3][2] = {{1, 1}, {0.5f, -2}, {2, 0.5f}}, dt[3] = {0.1f, 0.5f, 0.2f},
+                       skip[2] = {0.7f, 0.7f};
     static const double expected[3][2] = {
         {0.65, 1.3}, {2.206282470, -0.487435050}, {2.728854970, -0.577125580}};
     static const double last[2][2] = {{1.078724218, 0.442813058}, {-0.360415335, -0.062589827}};
     const Kernels *sets[3];
     size_t n_sets = runnable(sets);
     for (size_t k = 0; k < n_sets; k++) {
-        float state[2 * LANES] = {0};
-        for (size_t t = 0; t < 3; t++) {
-            float input[LANES] = {dt[t] * x[t][0], dt[t] * x[t][1]}, y[LANES] = {0};
-            sets[k]->scan_step(state, y, input, b[t], c[t], expf(dt[t] * -1.5f), 2, LANES);
+        float state[2 * LANES] = {0}, decay[3], y[3][2];
+        for (size_t t = 0; t < 3; t++)
+            decay[t] = expf(dt[t] * -1.5f);
+        sets[k]->scan_head(&(HeadScan){.state = state,
+                                       .x = x[0],
+                                       .b = b[0],
+                                       .c = c[0],
+                                       .dt = dt,
+                                       .decay = decay,
+                                       .skip = skip,
+                                       .y = y[0],
+                                       .conv_stride = 2,
+                                       .dt_stride = 1,
+                                       .decay_stride = 1,
+                                       .y_stride = 2,
+                                       .width = 2,
+                                       .state_width = 2,
+                                       .n_rows = 3});
+        for (size_t t = 0; t < 3; t++)
             for (size_t p = 0; p < 2; p++)
-                expect_close(y[p] + 0.7f * x[t][p], expected[t][p], 1e-6, sets[k]->name, t);
-        }
+                expect_close(y[t][p], expected[t][p], 1e-6, sets[k]->name, t);
         for (size_t p = 0; p < 2; p++)
             for (size_t n = 0; n < 2; n++)
                 expect_close(state[n * LANES + p], last[p][n], 1e-6, "final state", 2 * p + n);
     }
+}
+
+/* Heads as wide as kernels take channels together, and wider and narrower ones, in double and by the kernels;
+ * one run over all tokens and two of them must leave the same bits. */
+static void test_head_scans(void **unused) {
+    (void)unused;
+    enum { WIDTH = 100, STATES = 7, ROWS = 5, STRIDE = 112, IN = WIDTH + 2 * STATES };
+    static const size_t widths[] = {1, 15, 16, 17, 32, 64, 80, 96, 100};
+    static float in[ROWS][IN], skip[WIDTH], dt[ROWS], decay[ROWS];
+    const Kernels *sets[3];
+    size_t n_sets = runnable(sets);
+    Random random;
+    random_seed(&random, 11);
+    for (size_t i = 0; i < ROWS * IN; i++)
+        in[i / IN][i % IN] = (float)random_double(&random) - 0.5f;
+    for (size_t i = 0; i < WIDTH; i++)
+        skip[i] = (float)random_double(&random) - 0.5f;
+    for (size_t t = 0; t < ROWS; t++) {
+        dt[t] = (float)random_double(&random);
+        decay[t] = (float)random_double(&random);
+    }
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        for (size_t k = 0; k < n_sets; k++) {
+            static float state[STATES * STRIDE], again[STATES * STRIDE], y[ROWS][WIDTH], z[ROWS][WIDTH];
+            memset(state, 0, sizeof state);
+            memset(again, 0, sizeof again);
+            HeadScan scan = {state,
+                             in[0],
+                             in[0] + WIDTH,
+                             in[0] + WIDTH + STATES,
+                             dt,
+                             decay,
+                             skip,
+                             y[0],
+                             IN,
+                             1,
+                             1,
+                             WIDTH,
+                             widths[w],
+                             STATES,
+                             ROWS};
+            sets[k]->scan_head(&scan);
+            scan.state = again;
+            scan.y = z[0];
+            scan.n_rows = 2;
+            sets[k]->scan_head(&scan);
+            scan = (HeadScan){again,
+                              in[2],
+                              in[2] + WIDTH,
+                              in[2] + WIDTH + STATES,
+                              dt + 2,
+                              decay + 2,
+                              skip,
+                              z[2],
+                              IN,
+                              1,
+                              1,
+                              WIDTH,
+                              widths[w],
+                              STATES,
+                              ROWS - 2};
+            sets[k]->scan_head(&scan);
+            assert_memory_equal(state, again, sizeof state);
+            for (size_t p = 0; p < widths[w]; p++) {
+                double cell[STATES] = {0};
+                for (size_t t = 0; t < ROWS; t++) {
+                    double sum = (double)skip[p] * in[t][p];
+                    for (size_t n = 0; n < STATES; n++) {
+                        cell[n] = decay[t] * cell[n] + (double)dt[t] * in[t][p] * in[t][WIDTH + n];
+                        sum += cell[n] * in[t][WIDTH + STATES + n];
+                    }
+                    expect_close(y[t][p], sum, 1e-6, sets[k]->name, widths[w]);
+                    assert_true(y[t][p] == z[t][p]);
+                }
+            }
+        }
+}
+
+static void test_softplus_is_accurate_everywhere(void **unused) {
+    (void)unused;
+    const Kernels *sets[3];
+    size_t n_sets = runnable(sets);
+    for (size_t k = 0; k < n_sets; k++) {
+        for (float x = -86; x < 40; x += 0.00717f) {
+            float got = x - 1, bias = 1, plus;
+            plus = got + bias;
+            sets[k]->softplus(&got, &bias, 1);
+            double expected = plus > 20 ? (double)plus : log1p(exp((double)plus));
+            if (!(fabs((double)got - expected) <= 3e-7 * expected))
+                fail_msg("%s: softplus(%.9g) is %.9g, expected %.9g", sets[k]->name, (double)plus,
+                         (double)got, expected);
+        }
+        float special[] = {NAN, INFINITY, -INFINITY}, zero[3] = {0};
+        sets[k]->softplus(special, zero, 3);
+        assert_true(isnan(special[0]) && isinf(special[1]) && special[2] >= 0 && special[2] < 1e-37f);
+    }
+}
+
+static void test_convolutions(void **unused) {
+    (void)unused;
+    enum { CHANNELS = 37 };
+    float in[CONV_TAPS][CHANNELS], taps[CONV_TAPS * CHANNELS], bias[CHANNELS], out[CHANNELS];
+    const float *rows[CONV_TAPS] = {in[0], in[1], in[2], in[3]};
+    const Kernels *sets[3];
+    size_t n_sets = runnable(sets);
+    Random random;
+    random_seed(&random, 12);
+    for (size_t i = 0; i < CONV_TAPS * CHANNELS; i++) {
+        in[i / CHANNELS][i % CHANNELS] = (float)random_double(&random) - 0.5f;
+        taps[i] = (float)random_double(&random) - 0.5f;
+    }
+    for (size_t i = 0; i < CHANNELS; i++)
+        bias[i] = (float)random_double(&random) - 0.5f;
+    for (size_t k = 0; k < n_sets; k++)
+        for (int variant = 0; variant < 4; variant++) {
+            bool silu = variant & 1, rounds = variant & 2;
+            sets[k]->convolve(out, rows, taps, bias, CHANNELS, silu, rounds);
+            for (size_t c = 0; c < CHANNELS; c++) {
+                double sum = bias[c];
+                for (size_t j = 0; j < CONV_TAPS; j++)
+                    sum += (double)taps[j * CHANNELS + c] * in[j][c];
+                expect_close(out[c], silu ? sum / (1 + exp(-sum)) : sum, rounds ? 4e-3 : 1e-6, sets[k]->name,
+                             c);
+                uint32_t bits;
+                memcpy(&bits, &out[c], sizeof bits);
+                assert_true(!rounds || (bits & 0xffff) == 0);
+            }
+        }
 }
 
 static void test_gated_norm(void **unused) {
@@ -414,6 +557,9 @@ int run_engine_layer_tests(void) {
         cmocka_unit_test(test_llama3_frequencies),
         cmocka_unit_test(test_rotation_of_half_split_pairs),
         cmocka_unit_test(test_state_space_steps),
+        cmocka_unit_test(test_head_scans),
+        cmocka_unit_test(test_softplus_is_accurate_everywhere),
+        cmocka_unit_test(test_convolutions),
         cmocka_unit_test(test_gated_norm),
         cmocka_unit_test(test_layer_norm),
         cmocka_unit_test(test_squared_relu),
