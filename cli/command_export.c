@@ -28,16 +28,34 @@ static int copy(const ZooSnapshot *snapshot, const char *store, const char *verb
     return 0;
 }
 
+static int export_tar(const ZooSnapshot *snapshot, const char *path, Error *error) {
+    int64_t bytes = 0;
+    if (zoo_export_tar(snapshot, path, &bytes, error))
+        return -1;
+    printf("exported %s at %.12s: %zu files, %.3f MB in %s\n", snapshot->repository, snapshot->commit,
+           snapshot->n_files, (double)bytes / 1e6, path);
+    return 0;
+}
+
+static int import_tar(const char *path, Error *error) {
+    int64_t bytes = 0;
+    size_t n_files = 0;
+    if (zoo_import_tar(path, &n_files, &bytes, error))
+        return -1;
+    printf("imported %s: %zu files, %.3f MB copied\n", path, n_files, (double)bytes / 1e6);
+    return 0;
+}
+
 int command_export(int argc, char **argv, Error *error) {
     const Option options[] = {{0}};
     const Usage usage = {
         .command = "export",
-        .synopsis = "NAME[@REVISION] FOLDER",
-        .about =
-            "Copies a pulled model or data set into FOLDER, to be carried to another machine (as it is, or\n"
-            "in a tar archive) and taken in there by `zeval import FOLDER`. Every file is hashed on the\n"
-            "way. FOLDER may hold many; with ZEVAL_STORE=FOLDER it can also be used as it is.",
-        .examples = "  zeval export llamba-1b /media/stick/models",
+        .synopsis = "NAME[@REVISION] FILE.tar|FOLDER",
+        .about = "Copies a pulled model or data set into an archive or a folder, to be carried to a machine\n"
+                 "without a network and taken in there by `zeval import`. Every file is hashed on the way.\n"
+                 "FOLDER may hold many, and with ZEVAL_STORE=FOLDER it can be used as it is; so can what\n"
+                 "`tar xf FILE.tar` makes.",
+        .examples = "  zeval export llamba-1b llamba-1b.tar\n  zeval export llamba-1b /media/stick/models",
         .options = options};
     const char *words[2];
     int n_words = take_words(&argc, argv, words, 2), parsed = options_parse(&usage, argc, argv, error);
@@ -45,7 +63,7 @@ int command_export(int argc, char **argv, Error *error) {
         return parsed < 0 ? -1 : 0;
     if (n_words < 2)
         return error_set_kind(error, ERROR_USAGE,
-                              "export what, and where to? Expected: zeval export NAME FOLDER");
+                              "export what, and where to? Expected: zeval export NAME FILE.tar, or a folder");
     Arena arena = {0};
     ZooSnapshot *snapshots;
     size_t n;
@@ -54,7 +72,8 @@ int command_export(int argc, char **argv, Error *error) {
         result = error_set_kind(error, ERROR_USAGE, "%s is not on this machine; `zeval list` shows what is",
                                 words[0]);
     if (result == 0)
-        result = copy(&snapshots[0], words[1], "exported", error);
+        result = text_ends_with(words[1], ".tar") ? export_tar(&snapshots[0], words[1], error)
+                                                  : copy(&snapshots[0], words[1], "exported", error);
     arena_free(&arena);
     return result;
 }
@@ -63,19 +82,22 @@ int command_import(int argc, char **argv, Error *error) {
     const Option options[] = {{0}};
     const Usage usage = {
         .command = "import",
-        .synopsis = "FOLDER",
-        .about = "Takes in every model and data set of FOLDER, which `zeval export` wrote or which is a "
-                 "cache of the\n"
-                 "hub's Python client. Every file is hashed on the way; exit code 3 if one is not what it\n"
-                 "should be.",
-        .examples = "  zeval import /media/stick/models",
+        .synopsis = "FILE.tar|FOLDER",
+        .about =
+            "Takes in every model and data set of an archive or a folder that `zeval export` wrote, or of a\n"
+            "cache of the hub's Python client. Every file is hashed on the way: exit code 3 if one is not\n"
+            "what it should be. An archive with names or links that no export writes is refused.",
+        .examples = "  zeval import llamba-1b.tar\n  zeval import /media/stick/models",
         .options = options};
     const char *folder = NULL;
     int n_words = take_words(&argc, argv, &folder, 1), parsed = options_parse(&usage, argc, argv, error);
     if (parsed)
         return parsed < 0 ? -1 : 0;
     if (n_words < 1)
-        return error_set_kind(error, ERROR_USAGE, "import from where? Expected: zeval import FOLDER");
+        return error_set_kind(error, ERROR_USAGE,
+                              "import from where? Expected: zeval import FILE.tar, or a folder");
+    if (file_exists(folder) && !file_is_directory(folder))
+        return import_tar(folder, error);
     Arena arena = {0};
     ZooSnapshot *snapshots;
     size_t n;

@@ -31,6 +31,7 @@ static const struct {
     {"list", command_list, "list what was pulled, or with --available what can be"},
     {"verify", command_verify, "hash what was pulled again: exit code 3 if a file differs"},
     {"remove", command_remove, "remove a pulled revision and the files that only it uses"},
+    {"prune", command_prune, "remove what no pulled revision needs: unfinished downloads, unused files"},
     {"du", command_du, "say how much disk pulled repositories take"},
     {"export", command_export, "copy a pulled model or data set to a folder, for another machine"},
     {"import", command_import, "take in what was exported, every file verified"},

@@ -35,7 +35,7 @@ static char *note_path(const Shelf *shelf) {
     return path_join(shelf->folder, "unsettled");
 }
 
-static int open_lock(const Shelf *shelf) {
+int shelf_writing_lock(const Shelf *shelf) {
     Buffer path = {0};
     buffer_printf(&path, "%s/.locks/%s/unsettled.lock", shelf->store, shelf->name);
     int lock = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -54,7 +54,7 @@ static void sync_folder(const char *folder) {
 int shelf_begin_writing(const Shelf *shelf, int *lock, Error *error) {
     char *path = note_path(shelf), boot[BOOT_BYTES + 1];
     read_boot(boot);
-    *lock = open_lock(shelf);
+    *lock = shelf_writing_lock(shelf);
     int result = 0;
     if (*lock < 0 || flock(*lock, LOCK_SH) != 0)
         result = error_set(error, "cannot lock %s: %s", shelf->folder, strerror(errno));
@@ -120,7 +120,7 @@ int shelf_settle(const Shelf *shelf, Error *error) {
     if (lstat(path, &status) == 0 && S_ISREG(status.st_mode) && file_read(&text, path, 256, NULL) == 0) {
         read_boot(boot);
         bool same_life = strcmp(text.data ? text.data : "", boot) == 0;
-        lock = open_lock(shelf);
+        lock = shelf_writing_lock(shelf);
         bool alone = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
         bool old = time(NULL) - status.st_mtim.tv_sec > SETTLED_S;
         if (!same_life || (alone && old)) {

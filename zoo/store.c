@@ -113,8 +113,7 @@ int shelf_set_ref(const Shelf *shelf, const char *revision, const char *commit, 
     return result;
 }
 
-/* "../../blobs/HASH", with one more "../" for each folder in PATH. */
-static char *link_target(const HubFile *file) {
+char *shelf_link_target(const HubFile *file) {
     Buffer target = {0};
     buffer_append_text(&target, "../../");
     for (const char *at = file->path; (at = strchr(at, '/')); at++)
@@ -125,7 +124,7 @@ static char *link_target(const HubFile *file) {
 
 int shelf_link(const Shelf *shelf, const char *commit, const HubFile *file, Error *error) {
     char *snapshot = shelf_snapshot(shelf, commit), *path = path_join(snapshot, file->path),
-         *folder = path_folder(path), *target = link_target(file), found[256];
+         *folder = path_folder(path), *target = shelf_link_target(file), found[256];
     Buffer temporary = {0};
     buffer_printf(&temporary, "%s.%ld.link", path, (long)getpid());
     int result = file_make_directories(folder, error);

@@ -27,6 +27,8 @@ int shelf_prepare(const Shelf *shelf, Error *error);
 /* Before the first file gets its name: notes that the disk may lag behind. *lock is a descriptor, to be
  * closed (if it is not -1) when all is done. */
 int shelf_begin_writing(const Shelf *shelf, int *lock, Error *error);
+/* The file that shelf_begin_writing locks, opened and not locked yet; -1 if it cannot be. */
+int shelf_writing_lock(const Shelf *shelf);
 /* Before files are used: if the machine went down before the disk had them, hashes them all and puts aside
  * those that it does not have. ERROR_CHECK if there are any. */
 int shelf_settle(const Shelf *shelf, Error *error);
@@ -46,6 +48,11 @@ char *shelf_snapshot(const Shelf *shelf, const char *commit);
 char *shelf_commit(const Shelf *shelf, const char *revision);
 /* Makes `revision` stand for `commit` (nothing to do when it is the commit itself). */
 int shelf_set_ref(const Shelf *shelf, const char *revision, const char *commit, Error *error);
+/* What a snapshot links to, with sizes; refuses links to anything but blobs of the same repository. Free it.
+ */
+int shelf_list(const Shelf *shelf, const char *snapshot, HubListing *out, Error *error);
+/* "../../blobs/HASH", with one more "../" for each folder in the file's path. New string. */
+char *shelf_link_target(const HubFile *file);
 /* Links PATH in the commit's snapshot to the blob, replacing what was there. */
 int shelf_link(const Shelf *shelf, const char *commit, const HubFile *file, Error *error);
 /* Keeps the hub's list of a commit, in the Python client's format. */

@@ -20,10 +20,15 @@ typedef struct Transfer {
     int64_t copied;
 } Transfer;
 
+typedef struct Gathering {
+    const Shelf *shelf;
+    HubListing *listing;
+} Gathering;
+
 /* ---- which files */
 
 /* The hash that a link leads to; only blobs of the same repository count. */
-static int read_link(const Transfer *transfer, const char *path, HubFile *file, Error *error) {
+static int read_link(const Gathering *gathering, const char *path, HubFile *file, Error *error) {
     struct stat status;
     char target[1024];
     ssize_t length = readlink(path, target, sizeof target - 1);
@@ -31,7 +36,7 @@ static int read_link(const Transfer *transfer, const char *path, HubFile *file, 
     const char *hash = path_name(target);
     if (length <= 0 || !digest_is_name(hash))
         return error_set(error, "%s: expected a link to a file that is named by its hash", path);
-    char *blob = shelf_blob(&transfer->from, hash, "");
+    char *blob = shelf_blob(gathering->shelf, hash, "");
     int found = lstat(blob, &status);
     free(blob);
     if (found != 0 || !S_ISREG(status.st_mode))
@@ -42,10 +47,10 @@ static int read_link(const Transfer *transfer, const char *path, HubFile *file, 
     return 0;
 }
 
-static int gather(Transfer *transfer, const char *folder, const char *below, int depth, Error *error);
+static int gather(Gathering *gathering, const char *folder, const char *below, int depth, Error *error);
 
-static int gather_one(Transfer *transfer, const char *folder, const char *below, const char *name, int depth,
-                      Error *error) {
+static int gather_one(Gathering *gathering, const char *folder, const char *below, const char *name,
+                      int depth, Error *error) {
     Buffer inside = {0};
     char *path = path_join(folder, name);
     struct stat status;
@@ -55,12 +60,12 @@ static int gather_one(Transfer *transfer, const char *folder, const char *below,
     if (!path_is_inside(inside.data))
         result = error_set(error, "%s: its name cannot be stored", path);
     else if (lstat(path, &status) == 0 && S_ISDIR(status.st_mode))
-        result = gather(transfer, path, inside.data, depth + 1, error);
-    else if (transfer->listing.n >= MOST_FILES)
+        result = gather(gathering, path, inside.data, depth + 1, error);
+    else if (gathering->listing->n >= MOST_FILES)
         result = error_set(error, "%s: the snapshot has more than %d files", folder, MOST_FILES);
-    else if ((result = read_link(transfer, path, &file, error)) == 0) {
+    else if ((result = read_link(gathering, path, &file, error)) == 0) {
         file.path = mem_strdup(inside.data);
-        HubListing *listing = &transfer->listing;
+        HubListing *listing = gathering->listing;
         listing->files = mem_realloc(listing->files, (listing->n + 1) * sizeof *listing->files);
         listing->files[listing->n++] = file;
     }
@@ -69,7 +74,7 @@ static int gather_one(Transfer *transfer, const char *folder, const char *below,
     return result;
 }
 
-static int gather(Transfer *transfer, const char *folder, const char *below, int depth, Error *error) {
+static int gather(Gathering *gathering, const char *folder, const char *below, int depth, Error *error) {
     DIR *open = depth <= MOST_DEPTH ? opendir(folder) : NULL;
     int result = 0;
     if (!open)
@@ -77,9 +82,15 @@ static int gather(Transfer *transfer, const char *folder, const char *below, int
                          depth <= MOST_DEPTH ? strerror(errno) : "its folders are nested too deeply");
     for (struct dirent *entry; result == 0 && (entry = readdir(open));)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            result = gather_one(transfer, folder, below, entry->d_name, depth, error);
+            result = gather_one(gathering, folder, below, entry->d_name, depth, error);
     closedir(open);
     return result;
+}
+
+int shelf_list(const Shelf *shelf, const char *snapshot, HubListing *out, Error *error) {
+    Gathering gathering = {shelf, out};
+    *out = (HubListing){0};
+    return gather(&gathering, snapshot, "", 0, error);
 }
 
 /* ---- one file */
@@ -172,7 +183,7 @@ static int set_refs(const Transfer *transfer, const ZooSnapshot *snapshot, Error
 }
 
 static int carry_out(Transfer *transfer, const ZooSnapshot *snapshot, Error *error) {
-    int result = gather(transfer, snapshot->folder, "", 0, error);
+    int result = shelf_list(&transfer->from, snapshot->folder, &transfer->listing, error);
     if (result == 0)
         result = shelf_prepare(&transfer->to, error);
     for (size_t i = 0; i < transfer->listing.n && result == 0; i++)

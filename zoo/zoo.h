@@ -192,6 +192,11 @@ int zoo_list_folder(const char *folder, Arena *arena, ZooSnapshot **out, size_t 
  * bytes that were not there before. */
 int zoo_copy(const ZooSnapshot *snapshot, const char *store, int64_t *copied, Error *error);
 
+/* The same to a tar archive and from one, whatever tar wrote it: `tar xf` makes a store of it. Import refuses
+ * names and links that no export writes; *n_files is how many it brought. */
+int zoo_export_tar(const ZooSnapshot *snapshot, const char *path, int64_t *bytes, Error *error);
+int zoo_import_tar(const char *path, size_t *n_files, int64_t *copied, Error *error);
+
 typedef enum VerifyState { VERIFY_GOOD, VERIFY_BAD, VERIFY_UNKNOWN } VerifyState;
 /* Called once per file; `what` says what is wrong (NULL if good). */
 typedef void VerifyReport(void *context, const ZooSnapshot *snapshot, const char *file, VerifyState state,
@@ -203,6 +208,23 @@ int zoo_verify(const ZooSnapshot *snapshot, VerifyReport *report, void *context,
 /* Removes a snapshot, the names that point at it, and the files that no other snapshot of the repository
  * uses. *freed is the bytes given back. Only in the store that pull writes. */
 int zoo_remove(const ZooSnapshot *snapshot, int64_t *freed, Error *error);
+
+/* Called for each thing that goes: "unused file", "unfinished download", "wrong bytes", "revision without a
+ * name". */
+typedef void PruneReport(void *context, const char *repository, const char *what, const char *name,
+                         int64_t bytes);
+typedef struct PruneOptions {
+    bool dry_run;   /* report, remove nothing */
+    bool revisions; /* also snapshots that no branch or tag points at: those pulled by commit are such */
+    PruneReport *report;
+    void *context;
+} PruneOptions;
+typedef struct PruneResult {
+    size_t n, n_busy; /* n_busy repositories were left alone since somebody pulls them */
+    int64_t bytes;
+} PruneResult;
+/* Removes from the store that pull writes what nothing in it needs. */
+int zoo_prune(const PruneOptions *options, PruneResult *out, Error *error);
 
 /* A repository's folder in the store that pull writes. */
 typedef struct ZooUsage {

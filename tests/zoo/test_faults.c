@@ -36,6 +36,8 @@ static void overcome_faults(int64_t part_bytes) {
     for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
         void *fresh;
         PullResult result;
+        if (part_bytes && (passing[i].part != PART_CONTENT || passing[i].fault == FAULT_BUSY))
+            continue; /* nothing of it concerns ranges */
         assert_int_equal(world_open(&fresh), 0);
         World *world = fresh;
         world->options.part_bytes = part_bytes;
@@ -253,7 +255,7 @@ static void test_a_damaged_record_of_parts(void **state) {
     assert_int_equal(file_make_directories(folder, NULL), 0);
     Random random;
     random_seed(&random, 3);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 8; i++) {
         size_t bytes = WEIGHTS_BYTES + random_below(&random, 4096);
         char *text = mem_alloc_zero(1, bytes);
         memcpy(text + WEIGHTS_BYTES, "zeval parts 1\n",

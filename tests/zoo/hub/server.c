@@ -33,7 +33,8 @@ struct HubServer {
     pthread_mutex_t lock;
     pthread_cond_t idle;
     int listener, port, connections;
-    bool stopping;
+    bool stopping, no_parquet;
+    char last_revision[256];
     char endpoint[64], commit[41];
     ServedFile files[MOST_FILES];
     size_t n_files, files_per_page, bytes_per_second;
@@ -224,6 +225,11 @@ static bool answer_fault(Exchange *exchange) {
 static void answer_revision(Exchange *exchange) {
     Buffer body = {0};
     HubServer *server = exchange->server;
+    snprintf(server->last_revision, sizeof server->last_revision, "%.255s", exchange->target);
+    if (server->no_parquet && strstr(exchange->target, "convert")) {
+        send_text(exchange, "404 Not Found", "X-Error-Code: RevisionNotFound\r\n", "none");
+        return;
+    }
     buffer_printf(&body, "{\"id\": \"test/model\", \"sha\": \"%s\", \"siblings\": [", server->commit);
     for (size_t i = 0; i < server->n_files; i++)
         buffer_printf(&body, "%s{\"rfilename\": \"%s\"}", i ? ", " : "", server->files[i].path);
@@ -445,6 +451,14 @@ void hub_server_add(HubServer *server, const char *path, const void *data, size_
 
 const char *hub_server_hash(const HubServer *server, const char *path) {
     return find_file(server, path)->hash;
+}
+
+const char *hub_server_last_revision(const HubServer *server) {
+    return server->last_revision;
+}
+
+void hub_server_no_parquet(HubServer *server, bool none) {
+    server->no_parquet = none;
 }
 
 void hub_server_commit(HubServer *server, const char *commit) {

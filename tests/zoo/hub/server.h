@@ -44,6 +44,10 @@ const char *hub_server_endpoint(const HubServer *server);
 void hub_server_add(HubServer *server, const char *path, const void *data, size_t bytes, bool large);
 /* The name of a file's blob: SHA-256 or git blob id. */
 const char *hub_server_hash(const HubServer *server, const char *path);
+/* The target of the last request for a revision. */
+const char *hub_server_last_revision(const HubServer *server);
+/* True: there is no conversion to Parquet, the branch does not exist. */
+void hub_server_no_parquet(HubServer *server, bool none);
 void hub_server_commit(HubServer *server, const char *commit);
 /* Files to a page of the listing (0: all on one). */
 void hub_server_pages(HubServer *server, size_t files_per_page);
