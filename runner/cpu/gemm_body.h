@@ -86,6 +86,21 @@ static void gemm_pack(void *out, const float *x, size_t x_stride, size_t rows, s
         }
 }
 
+/* out[k][row] = x[row][k] as they are. */
+static void gemm_pack_words(void *out, const float *x, size_t x_stride, size_t rows, size_t words) {
+    size_t width = (rows + VEC_FLOATS - 1) / VEC_FLOATS * VEC_FLOATS;
+    for (size_t strip = 0; strip < width; strip += VEC_FLOATS)
+        for (size_t k = 0; k < words; k += VEC_FLOATS) {
+            Vec a[VEC_FLOATS];
+            size_t n = words - k < VEC_FLOATS ? words - k : VEC_FLOATS;
+            for (size_t r = 0; r < VEC_FLOATS; r++)
+                a[r] = strip + r < rows ? vec_load_part(x + (strip + r) * x_stride + k, n) : vec_set1(0.0f);
+            turn_square(a);
+            for (size_t i = 0; i < n; i++)
+                *(UnalignedVec *)((float *)out + (k + i) * width + strip) = a[i];
+        }
+}
+
 /* One row's words, zeros in the last one's second half if depth is odd. */
 static void gemm_pack_row(void *out, const float *x, size_t depth) {
     for (size_t k = 0; k < depth; k += VEC_FLOATS * INPUTS_PER_WORD) {
@@ -322,6 +337,7 @@ const GemmKernels *GEMM_FUNCTION(void) {
                                       .columns = GEMM_COLUMNS,
                                       .inputs_per_word = INPUTS_PER_WORD,
                                       .pack = gemm_pack,
+                                      .pack_words = gemm_pack_words,
                                       .pack_row = gemm_pack_row,
                                       .wide = gemm_wide,
                                       .narrow = gemm_narrow,

@@ -18,7 +18,6 @@ enum {
     LANES = 16,
     K_BLOCK = 256,        /* a chain of multiply-adds is at most this long */
     BLOCK_TOKENS = LANES, /* tokens of a cache block: one lane each in the scores */
-    ATTEND_ROWS = 8,      /* query rows that share the reading of a cache block */
     NARROW_ROWS = 8,      /* inputs up to so many rows take the narrow kernel */
     VOCAB_TILE = 192      /* columns of the vocabulary whose logits exist at once */
 };
@@ -41,6 +40,7 @@ typedef struct GemmKernels {
     /* out[word][row] for up to `rows` rows of x, their number rounded up to the lanes; rows that are not
      * there are zeros */
     void (*pack)(void *out, const float *x, size_t x_stride, size_t rows, size_t depth);
+    void (*pack_words)(void *out, const float *x, size_t x_stride, size_t rows, size_t words); /* of words */
     void (*pack_row)(void *out, const float *x, size_t depth); /* one row's words */
     /* out[column][row] (+)= the products of packed inputs and weights, for whole strips of rows */
     void (*wide)(float *out, size_t out_stride, const void *packed, size_t rows, const uint8_t *weight,
@@ -109,16 +109,15 @@ typedef struct Kernels {
     /* x = ln(1 + e^(x + bias)), and x + bias itself where that is above 20 */
     void (*softplus)(float *x, const float *bias, size_t n);
 
-    /* scores[r][j] = scale * q[r] . key j of the block; keys are [width][BLOCK_TOKENS], n_rows <= ATTEND_ROWS
+    /* One query's scores of n keys, n a multiple of LANES, of which [first, end) count, not none. They become
+     * exp(scale * score - max), 0 for those that do not count; *max, the largest of earlier keys (or minus
+     * infinity), and *sum, of their weights, move on. Returns what earlier weights are to be multiplied by.
      */
-    void (*attend_scores)(float *scores, size_t scores_stride, const float *const *q, size_t n_rows,
-                          const float *keys, size_t width, float scale);
-    /* scores[0..n), n >= 1, become exp(score - max), the rest of the last block 0; returns their sum. */
-    float (*attend_softmax)(float *scores, size_t n);
-    /* out[r] += sum over j < counts[r] of scores[r][j] * values[j]; width is a multiple of LANES. */
-    void (*attend_values)(float *out, size_t out_stride, const float *scores, size_t scores_stride,
-                          const size_t *counts, size_t n_rows, const float *values, size_t values_stride,
-                          size_t width);
+    float (*attend_weights)(float *scores, size_t first, size_t end, size_t n, float scale, float *max,
+                            float *sum);
+    void (*scale)(float *x, float factor, size_t n); /* x *= factor; n is a multiple of LANES */
+    /* out[i] = the pair (a[i], b[i]) of bfloat16, which are counted in halves of words */
+    void (*interleave)(float *out, const uint16_t *a, const uint16_t *b, size_t n);
 
     TileSummary (*summarise)(const float *logits, size_t n); /* n >= 1 */
 } Kernels;

@@ -26,9 +26,9 @@ const Kernels *KERNELS_FUNCTION(void) {
                                   .scan_channels = scan_channels,
                                   .convolve = convolve,
                                   .softplus = softplus,
-                                  .attend_scores = attend_scores,
-                                  .attend_softmax = attend_softmax,
-                                  .attend_values = attend_values,
+                                  .attend_weights = attend_weights,
+                                  .scale = scale,
+                                  .interleave = interleave,
                                   .summarise = summarise};
     return &table;
 }

@@ -2,15 +2,15 @@
  * channels or all of them, a sliding window where the layer has one. The state-spaces library keeps the three
  * projections in one matrix and convolves what comes out of it as a Mamba layer does its inputs.
  *
- * A cache block holds, per key/value head, the keys transposed [head_dim][BLOCK_TOKENS], so that one vector
- * load gives one channel of 16 keys, and then the values [BLOCK_TOKENS][value_stride]. A query's scores over
- * all the keys it sees are kept, so the softmax needs no rescaling and its sums run in the order of absolute
- * positions, from the block of the first such key on. */
+ * A cache block holds, per key/value head, the keys transposed, [words of head_dim][BLOCK_TOKENS], so that
+ * one vector load gives one word of 16 keys; behind all heads' keys the values, [words of BLOCK_TOKENS]
+ * [value_stride]. A word is a float, or the bfloat16 of two channels of a key, of two tokens of a value. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "runner/layers/attend.h"
 #include "runner/layers/convolution.h"
 
 typedef struct Attention {
@@ -22,6 +22,8 @@ typedef struct Attention {
     size_t window; /* keys that a query sees, 0: all */
     size_t n_heads, n_kv_heads, head_dim;
     size_t value_stride; /* head_dim rounded up to LANES */
+    size_t key_words;    /* that hold head_dim numbers */
+    Dtype dtype;         /* of the cache */
     float scale;
 } Attention;
 
@@ -83,6 +85,8 @@ static int attention_load(void **out, const ModelConfig *config, size_t layer, C
     attention->n_kv_heads = (size_t)c->n_kv_heads;
     attention->head_dim = (size_t)c->head_dim;
     attention->value_stride = round_up(attention->head_dim, LANES);
+    attention->dtype = config->dtype;
+    attention->key_words = round_up(attention->head_dim, per_word(config->dtype)) / per_word(config->dtype);
     attention->scale = (float)(1.0 / sqrt((double)c->head_dim));
     if (layer >= (size_t)c->window_layers)
         attention->window = (size_t)c->window;
@@ -97,7 +101,8 @@ static int attention_load(void **out, const ModelConfig *config, size_t layer, C
 
 static size_t attention_cache_floats(const void *layer) {
     const Attention *attention = layer;
-    return attention->n_kv_heads * (attention->head_dim + attention->value_stride);
+    return attention->n_kv_heads *
+           (attention->key_words + attention->value_stride / per_word(attention->dtype));
 }
 
 static size_t attention_recurrent_floats(const void *layer) {
@@ -128,13 +133,14 @@ typedef struct AttentionRun {
 } AttentionRun;
 
 static float *keys_of(const AttentionRun *run, const CacheBlock *block, size_t kv_head) {
-    return block->data + run->cache + kv_head * run->layer->head_dim * BLOCK_TOKENS;
+    return block->data + run->cache + kv_head * run->layer->key_words * BLOCK_TOKENS;
 }
 
 static float *values_of(const AttentionRun *run, const CacheBlock *block, size_t kv_head) {
     const Attention *layer = run->layer;
-    return block->data + run->cache +
-           (layer->n_kv_heads * layer->head_dim + kv_head * layer->value_stride) * BLOCK_TOKENS;
+    size_t value_words = BLOCK_TOKENS / per_word(layer->dtype) * layer->value_stride;
+    return block->data + run->cache + layer->n_kv_heads * layer->key_words * BLOCK_TOKENS +
+           kv_head * value_words;
 }
 
 /* A head's query or key: normed where the model does that, then rotated. */
@@ -163,75 +169,81 @@ static void store_span(void *context, size_t i, int thread) {
             float *k = run->k + row * run->kv_stride + h * dim;
             const float *v = run->v + row * run->kv_stride + h * dim;
             prepare_head(run, k, layer->k_norm, position);
-            float *keys = keys_of(run, block, h) + slot;
-            for (size_t d = 0; d < dim; d++)
-                keys[d * BLOCK_TOKENS] = k[d];
-            float *values = values_of(run, block, h) + slot * layer->value_stride;
-            memcpy(values, v, dim * sizeof *v);
-            memset(values + dim, 0, (layer->value_stride - dim) * sizeof *v);
+            float *keys = keys_of(run, block, h), *values = values_of(run, block, h);
+            size_t n = per_word(layer->dtype);
+            for (size_t d = 0; d < dim; d++) {
+                cache_put(keys, layer->dtype, (d / n * BLOCK_TOKENS + slot) * n + d % n, k[d]);
+                cache_put(values, layer->dtype, (slot / n * layer->value_stride + d) * n + slot % n, v[d]);
+            }
+            for (size_t d = dim; d < layer->value_stride; d++)
+                cache_put(values, layer->dtype, (slot / n * layer->value_stride + d) * n + slot % n, 0.0f);
         }
     }
 }
 
-/* Up to ATTEND_ROWS queries of one sequence and one key/value head. */
-typedef struct QueryGroup {
-    size_t n;
-    const float *q[ATTEND_ROWS];
-    float *out[ATTEND_ROWS];
-    size_t first_key[ATTEND_ROWS], n_keys[ATTEND_ROWS]; /* ascending; keys [first_key, n_keys) count */
-} QueryGroup;
+/* ---- a task's keys and values */
 
-static size_t attend_scratch(const Attention *layer, size_t max_keys) {
-    return ATTEND_ROWS * (round_up(max_keys, BLOCK_TOKENS) + layer->value_stride);
+typedef struct HeadCache {
+    const AttentionRun *run;
+    const State *state;
+    size_t kv_head;
+} HeadCache;
+
+static float bfloat16_of(const float *words, size_t i) {
+    uint16_t half;
+    memcpy(&half, (const uint8_t *)words + 2 * i, sizeof half);
+    return bfloat16_to_float(half);
 }
 
-/* The softmax of scores [before, n), in place; the scores before them become 0. Their sum, which depends on
- * `before` below BLOCK_TOKENS and n - before alone. */
-static float softmax_from(const Kernels *kernels, float *scores, size_t before, size_t n) {
-    for (size_t j = 0; j < before; j++)
-        scores[j] = -INFINITY;
-    float total = kernels->attend_softmax(scores, n);
-    for (size_t j = 0; j < before; j++)
-        scores[j] = 0.0f;
-    return total;
-}
-
-static void attend_group(const AttentionRun *run, const State *state, size_t kv_head, const QueryGroup *group,
-                         float *scratch) {
+/* Word k of the block's keys, BLOCK_TOKENS of them, to where the kernels want them; two words of floats if
+ * the cache holds bfloat16 and the kernels take floats. */
+static void put_keys(const AttentionRun *run, const float *block, size_t token, size_t n, float *keys) {
     const Attention *layer = run->layer;
-    const Cpu *cpu = run->tile->cpu;
-    const Kernels *kernels = cpu->kernels;
-    size_t first = group->first_key[0] / BLOCK_TOKENS,
-           end = (group->n_keys[group->n - 1] + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
-    size_t stride = (end - first) * BLOCK_TOKENS, counts[ATTEND_ROWS];
-    float *scores = scratch, *sums = scores + ATTEND_ROWS * stride, totals[ATTEND_ROWS] = {0};
-    for (size_t b = first; b < end; b++)
-        kernels->attend_scores(scores + (b - first) * BLOCK_TOKENS, stride, group->q, group->n,
-                               keys_of(run, state->blocks[b], kv_head), layer->head_dim, layer->scale);
-    for (size_t r = 0; r < group->n; r++) {
-        size_t own = group->first_key[r] / BLOCK_TOKENS * BLOCK_TOKENS;
-        totals[r] = softmax_from(kernels, scores + r * stride + own - first * BLOCK_TOKENS,
-                                 group->first_key[r] - own, group->n_keys[r] - own);
-        cpu_round(cpu, scores + r * stride + own - first * BLOCK_TOKENS, group->n_keys[r] - own);
+    const GemmKernels *gemm = run->tile->cpu->gemm;
+    bool widen = per_word(layer->dtype) > gemm->inputs_per_word;
+    size_t words = widen ? layer->head_dim : layer->key_words;
+    for (size_t j = 0; j < BLOCK_TOKENS;) {
+        size_t part = (token + j) / gemm->rows * gemm->rows,
+               width = n - part < gemm->rows ? n - part : gemm->rows;
+        size_t at = token + j - part,
+               run_length = width - at < BLOCK_TOKENS - j ? width - at : BLOCK_TOKENS - j;
+        float *out = keys + part * words + at;
+        for (size_t k = 0; k < words && !widen; k++)
+            memcpy(out + k * width, block + k * BLOCK_TOKENS + j, run_length * sizeof *out);
+        for (size_t k = 0; k < words && widen; k++)
+            for (size_t i = 0; i < run_length; i++)
+                out[k * width + i] = bfloat16_of(block, (k / 2 * BLOCK_TOKENS + j + i) * 2 + k % 2);
+        j += run_length;
     }
-    memset(sums, 0, group->n * layer->value_stride * sizeof *sums);
-    for (size_t b = first; b < end; b++) {
-        for (size_t r = 0; r < group->n; r++) {
-            size_t before = b * BLOCK_TOKENS,
-                   left = group->n_keys[r] > before ? group->n_keys[r] - before : 0;
-            counts[r] = group->first_key[r] >= before + BLOCK_TOKENS ? 0
-                        : left < BLOCK_TOKENS                        ? left
-                                                                     : BLOCK_TOKENS;
-        }
-        kernels->attend_values(sums, layer->value_stride, scores + (b - first) * BLOCK_TOKENS, stride, counts,
-                               group->n, values_of(run, state->blocks[b], kv_head), layer->value_stride,
-                               layer->value_stride);
+}
+
+/* A block's values, of which `count` tokens exist; zeros for the others. */
+static void put_values(const AttentionRun *run, const float *block, size_t count, float *values) {
+    const Attention *layer = run->layer;
+    size_t stride = layer->value_stride, n = per_word(layer->dtype);
+    if (n > run->tile->cpu->gemm->inputs_per_word) {
+        for (size_t t = 0; t < BLOCK_TOKENS; t++)
+            for (size_t d = 0; d < stride; d++)
+                values[t * stride + d] =
+                    t < count ? bfloat16_of(block, (t / n * stride + d) * n + t % n) : 0.0f;
+        return;
     }
-    for (size_t r = 0; r < group->n; r++) {
-        float share = 1.0f / totals[r];
-        for (size_t d = 0; d < layer->head_dim; d++)
-            group->out[r][d] = sums[r * layer->value_stride + d] * share;
-        cpu_round(cpu, group->out[r], layer->head_dim);
+    memcpy(values, block, BLOCK_TOKENS / n * stride * sizeof *values);
+    for (size_t t = count; t < BLOCK_TOKENS; t++)
+        for (size_t d = 0; d < stride; d++)
+            cache_put(values, layer->dtype, (t / n * stride + d) * n + t % n, 0.0f);
+}
+
+static void gather_head(const void *source, size_t first_key, size_t n, float *keys, float *values) {
+    const HeadCache *head = source;
+    const AttentionRun *run = head->run;
+    size_t padded = round_up(n, BLOCK_TOKENS),
+           value_words = BLOCK_TOKENS / run->tile->cpu->gemm->inputs_per_word * run->layer->value_stride;
+    for (size_t t = 0; t < padded; t += BLOCK_TOKENS) {
+        const CacheBlock *block = head->state->blocks[(first_key + t) / BLOCK_TOKENS];
+        put_keys(run, keys_of(run, block, head->kv_head), t, padded, keys);
+        put_values(run, values_of(run, block, head->kv_head), n - t < BLOCK_TOKENS ? n - t : BLOCK_TOKENS,
+                   values + t / BLOCK_TOKENS * value_words);
     }
 }
 
@@ -241,18 +253,21 @@ static void attend_span(void *context, size_t i, int thread) {
     const Attention *layer = run->layer;
     const Span *span = &run->tile->spans[i / layer->n_kv_heads];
     size_t kv_head = i % layer->n_kv_heads, per_kv = layer->n_heads / layer->n_kv_heads;
-    QueryGroup group = {0};
+    HeadCache head_cache = {run, span->piece->state, kv_head};
+    Attend attend = {run->tile->cpu, layer->head_dim, layer->head_dim,
+                     layer->scale,   gather_head,     &head_cache};
+    QueryRows rows = {.n = 0};
     for (size_t t = 0; t < span->n_rows; t++)
         for (size_t h = 0; h < per_kv; h++) {
             size_t row = span->row + t, head = (kv_head * per_kv + h) * layer->head_dim;
-            group.q[group.n] = run->q + row * run->q_stride + head;
-            group.out[group.n] = run->out + row * query_width(layer) + head;
+            rows.q[rows.n] = run->q + row * run->q_stride + head;
+            rows.out[rows.n] = run->out + row * query_width(layer) + head;
             size_t n_keys = (size_t)span->position + t + 1;
-            group.first_key[group.n] = layer->window && n_keys > layer->window ? n_keys - layer->window : 0;
-            group.n_keys[group.n++] = n_keys;
-            if (group.n == ATTEND_ROWS || (t + 1 == span->n_rows && h + 1 == per_kv)) {
-                attend_group(run, span->piece->state, kv_head, &group, run->tile->cpu->scratch[thread]);
-                group.n = 0;
+            rows.first_key[rows.n] = layer->window && n_keys > layer->window ? n_keys - layer->window : 0;
+            rows.n_keys[rows.n++] = n_keys;
+            if (rows.n == ATTEND_ROWS || (t + 1 == span->n_rows && h + 1 == per_kv)) {
+                attend_rows(&attend, &rows, run->tile->cpu->scratch[thread]);
+                rows.n = 0;
             }
         }
 }
@@ -293,7 +308,7 @@ static void attention_forward(const void *opaque, Place place, const Tile *tile,
     AttentionRun run = {.layer = layer, .tile = tile, .cache = place.cache, .out = tile->workspace};
     project(&run, place, x);
     cpu_parallel(tile->cpu, tile->n_spans, rows * all_width(layer), store_span, &run);
-    cpu_reserve(tile->cpu, attend_scratch(layer, tile->max_keys));
+    cpu_reserve(tile->cpu, attend_scratch(layer->head_dim, layer->head_dim));
     cpu_parallel(tile->cpu, tile->n_spans * layer->n_kv_heads, rows * width * tile->max_keys, attend_span,
                  &run);
     cpu_linear(tile->cpu, &(Linear){&layer->o.weight, layer->o.bias, run.out, y, width, layer->o.weight.rows},

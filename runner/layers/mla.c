@@ -6,15 +6,16 @@
  * themselves, and the weighted latents go through its value half. One formula for every length is what keeps
  * a sequence's bits the same however it is cut.
  *
- * A cache block is [BLOCK_TOKENS][stride]: the latent, zeros up to a multiple of LANES, the rotated key. */
+ * A cache block is [BLOCK_TOKENS][stride]: the latent, zeros up to a multiple of LANES, the rotated key, in
+ * words that are floats or pairs of bfloat16. Their order in the key half of a score is the same. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "runner/layers/layer.h"
+#include "runner/layers/attend.h"
 
-enum { HEADS_PER_TASK = 4, ROWS_PER_TASK = SPAN_ROWS * HEADS_PER_TASK };
+enum { HEADS_PER_TASK = ATTEND_ROWS / SPAN_ROWS };
 static const float rank_norm_eps = 1e-6f; /* fixed in the reference, no key for it */
 
 typedef struct Mla {
@@ -26,7 +27,8 @@ typedef struct Mla {
     float *q_norm, *kv_norm;   /* NULL without rank norms */
     size_t n_heads, n_kv_heads, q_rank, rank, nope, rope, v_width;
     size_t latent_width; /* rank rounded up to LANES */
-    size_t stride;       /* of a token in the cache: latent_width + rope */
+    size_t key_width;    /* latent_width + rope */
+    Dtype dtype;         /* of the cache */
     float scale;
 } Mla;
 
@@ -99,7 +101,8 @@ static int mla_load(void **out, const ModelConfig *config, size_t layer, Checkpo
     mla->rope = (size_t)c->rope_width;
     mla->v_width = (size_t)c->v_width;
     mla->latent_width = round_up(mla->rank, LANES);
-    mla->stride = mla->latent_width + mla->rope;
+    mla->key_width = mla->latent_width + mla->rope;
+    mla->dtype = config->dtype;
     mla->scale =
         (float)(rope_yarn_score_factor(&config->rope) / sqrt((double)(c->nope_width + c->rope_width)));
     if (load_queries(mla, config, ranks, checkpoint, prefix, error) ||
@@ -112,7 +115,8 @@ static int mla_load(void **out, const ModelConfig *config, size_t layer, Checkpo
 }
 
 static size_t mla_cache_floats(const void *layer) {
-    return ((const Mla *)layer)->stride;
+    const Mla *mla = layer;
+    return mla->key_width / per_word(mla->dtype);
 }
 
 static size_t mla_recurrent_floats(const void *layer) {
@@ -123,7 +127,7 @@ static size_t mla_recurrent_floats(const void *layer) {
 static size_t mla_workspace_floats(const void *layer) {
     const Mla *mla = layer;
     return mla->q_rank + mla->n_heads * (mla->nope + mla->rope) + mla->rank + mla->rope +
-           mla->n_heads * (mla->rank + mla->rope) + mla->n_heads * mla->rank + mla->n_heads * mla->v_width;
+           mla->n_heads * (mla->key_width + mla->rank + mla->v_width);
 }
 
 /* Per row of the tile: */
@@ -134,13 +138,14 @@ typedef struct MlaRun {
     float *q_low;    /* [q_rank] */
     float *q;        /* [n_heads, nope + rope] */
     float *kv;       /* [rank + rope] */
-    float *absorbed; /* [n_heads, rank + rope]: the query against latents, the rotated query */
+    float *absorbed; /* [n_heads, key_width]: the query against latents, zeros, the rotated query */
     float *latents;  /* [n_heads, rank]: weighted sums of latents */
     float *values;   /* [n_heads, v_width] */
 } MlaRun;
 
 static float *cached_token(const MlaRun *run, const CacheBlock *block, size_t slot) {
-    return block->data + run->cache + slot * run->layer->stride;
+    const Mla *mla = run->layer;
+    return block->data + run->cache + slot * mla->key_width / per_word(mla->dtype);
 }
 
 /* Pairs (2i, 2i+1) of x go to (i, half + i) of out, then each pair is turned by its angle. */
@@ -164,117 +169,113 @@ static void norm_queries(void *context, size_t i, int thread) {
                      rank, rank_norm_eps, true);
 }
 
-/* Rotates a span's queries; norms its latents, rotates its keys and puts both into the cache. */
+/* Rotates a span's queries; norms its latents, rotates its keys and puts both into the cache. `token` has
+ * room for a key. */
 static void store_latents(void *context, size_t i, int thread) {
-    (void)thread;
     const MlaRun *run = context;
     const Mla *mla = run->layer;
     const Span *span = &run->tile->spans[i];
+    float *token = run->tile->cpu->scratch[thread];
     for (size_t t = 0; t < span->n_rows; t++) {
         size_t row = span->row + t, position = (size_t)span->position + t;
-        for (size_t h = 0; h < mla->n_heads; h++)
-            rotate_interleaved(
-                run, run->absorbed + (row * mla->n_heads + h) * (mla->rank + mla->rope) + mla->rank,
-                run->q + (row * mla->n_heads + h) * (mla->nope + mla->rope) + mla->nope, position);
+        for (size_t h = 0; h < mla->n_heads; h++) {
+            float *absorbed = run->absorbed + (row * mla->n_heads + h) * mla->key_width;
+            memset(absorbed + mla->rank, 0, (mla->latent_width - mla->rank) * sizeof *absorbed);
+            rotate_interleaved(run, absorbed + mla->latent_width,
+                               run->q + (row * mla->n_heads + h) * (mla->nope + mla->rope) + mla->nope,
+                               position);
+        }
         const float *kv = run->kv + row * (mla->rank + mla->rope);
-        float *token =
-            cached_token(run, span->piece->state->blocks[position / BLOCK_TOKENS], position % BLOCK_TOKENS);
         if (mla->kv_norm)
             cpu_rms_norm(run->tile->cpu, token, kv, mla->kv_norm, mla->rank, rank_norm_eps, true);
         else
             memcpy(token, kv, mla->rank * sizeof *kv);
         memset(token + mla->rank, 0, (mla->latent_width - mla->rank) * sizeof *token);
         rotate_interleaved(run, token + mla->latent_width, kv + mla->rank, position);
+        float *cached =
+            cached_token(run, span->piece->state->blocks[position / BLOCK_TOKENS], position % BLOCK_TOKENS);
+        for (size_t d = 0; d < mla->key_width; d++)
+            cache_put(cached, mla->dtype, d, token[d]);
     }
 }
 
-/* A block's first `count` tokens as keys, [rank + rope][BLOCK_TOKENS]; zeros for tokens that are not there
- * yet. */
-static void transpose_block(const MlaRun *run, const CacheBlock *block, size_t count, float *keys) {
-    const Mla *mla = run->layer;
-    for (size_t j = 0; j < BLOCK_TOKENS; j++) {
-        const float *token = cached_token(run, block, j), *rope = token + mla->latent_width;
-        for (size_t d = 0; d < mla->rank; d++)
-            keys[d * BLOCK_TOKENS + j] = j < count ? token[d] : 0.0f;
-        for (size_t d = 0; d < mla->rope; d++)
-            keys[(mla->rank + d) * BLOCK_TOKENS + j] = j < count ? rope[d] : 0.0f;
-    }
-}
+/* ---- a task's keys and values */
 
-/* The queries of a task: some tokens times some heads, tokens outermost, so that n_keys ascends. */
-typedef struct QueryRows {
-    size_t n;
-    const float *q[ROWS_PER_TASK];
-    float *out[ROWS_PER_TASK];
-    size_t n_keys[ROWS_PER_TASK];
-} QueryRows;
+typedef struct LatentCache {
+    const MlaRun *run;
+    const State *state;
+    float *tokens; /* memory for ATTEND_KEYS keys */
+} LatentCache;
 
-static size_t attend_scratch(const Mla *mla, size_t max_keys) {
-    return (mla->rank + mla->rope) * BLOCK_TOKENS +
-           ROWS_PER_TASK * (round_up(max_keys, BLOCK_TOKENS) + mla->latent_width);
-}
-
-static void attend_rows(const MlaRun *run, const State *state, const QueryRows *rows, float *scratch) {
-    const Mla *mla = run->layer;
+/* The latents of the tokens [n][stride] as values; words of floats, or pairs of tokens. */
+static void put_values(const MlaRun *run, const float *tokens, size_t stride, size_t n, float *values) {
     const Kernels *kernels = run->tile->cpu->kernels;
-    size_t most_keys = rows->n_keys[rows->n - 1], n_blocks = (most_keys + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
-    size_t stride = n_blocks * BLOCK_TOKENS, counts[ROWS_PER_TASK];
-    float *keys = scratch, *scores = keys + (mla->rank + mla->rope) * BLOCK_TOKENS,
-          *sums = scores + ROWS_PER_TASK * stride;
-    for (size_t b = 0; b < n_blocks; b++) {
-        transpose_block(run, state->blocks[b], most_keys - b * BLOCK_TOKENS, keys);
-        for (size_t r = 0; r < rows->n; r += ATTEND_ROWS)
-            kernels->attend_scores(scores + r * stride + b * BLOCK_TOKENS, stride, rows->q + r,
-                                   rows->n - r < ATTEND_ROWS ? rows->n - r : ATTEND_ROWS, keys,
-                                   mla->rank + mla->rope, mla->scale);
+    size_t width = run->layer->latent_width;
+    if (run->tile->cpu->gemm->inputs_per_word == 1) {
+        for (size_t t = 0; t < n; t++)
+            memcpy(values + t * width, tokens + t * stride, width * sizeof *values);
+        return;
     }
-    float totals[ROWS_PER_TASK] = {0};
-    for (size_t r = 0; r < rows->n; r++) {
-        totals[r] = kernels->attend_softmax(scores + r * stride, rows->n_keys[r]);
-        cpu_round(run->tile->cpu, scores + r * stride, rows->n_keys[r]);
+    for (size_t t = 0; t < n; t += 2) {
+        const void *first = tokens + t * stride, *second = tokens + (t + 1) * stride;
+        kernels->interleave(values + t / 2 * width, first, second, width);
     }
-    memset(sums, 0, rows->n * mla->latent_width * sizeof *sums);
-    for (size_t b = 0; b < n_blocks; b++) {
-        for (size_t r = 0; r < rows->n; r++) {
-            size_t before = b * BLOCK_TOKENS, left = rows->n_keys[r] > before ? rows->n_keys[r] - before : 0;
-            counts[r] = left < BLOCK_TOKENS ? left : BLOCK_TOKENS;
-        }
-        kernels->attend_values(sums, mla->latent_width, scores + b * BLOCK_TOKENS, stride, counts, rows->n,
-                               cached_token(run, state->blocks[b], 0), mla->stride, mla->latent_width);
+}
+
+static void gather_latents(const void *source, size_t first_key, size_t n, float *keys, float *values) {
+    const LatentCache *cache = source;
+    const MlaRun *run = cache->run;
+    const Mla *mla = run->layer;
+    const Cpu *cpu = run->tile->cpu;
+    bool widen = per_word(mla->dtype) > cpu->gemm->inputs_per_word;
+    size_t stride = mla->key_width / cpu->gemm->inputs_per_word, padded = round_up(n, BLOCK_TOKENS);
+    for (size_t t = 0; t < n; t += BLOCK_TOKENS) {
+        const float *tokens = cached_token(run, cache->state->blocks[(first_key + t) / BLOCK_TOKENS], 0);
+        size_t some = n - t < BLOCK_TOKENS ? n - t : BLOCK_TOKENS;
+        if (widen)
+            cpu->kernels->widen(cache->tokens + t * stride, (const uint8_t *)tokens, mla->dtype,
+                                some * stride);
+        else
+            memcpy(cache->tokens + t * stride, tokens, some * stride * sizeof *tokens);
     }
-    for (size_t r = 0; r < rows->n; r++) {
-        for (size_t d = 0; d < mla->rank; d++)
-            rows->out[r][d] = sums[r * mla->latent_width + d] * (1.0f / totals[r]);
-        cpu_round(run->tile->cpu, rows->out[r], mla->rank);
-    }
+    memset(cache->tokens + n * stride, 0, (padded - n) * stride * sizeof *cache->tokens);
+    for (size_t t = 0; t < padded; t += cpu->gemm->rows)
+        cpu->gemm->pack_words(keys + t * stride, cache->tokens + t * stride, stride,
+                              padded - t < cpu->gemm->rows ? padded - t : cpu->gemm->rows, stride);
+    put_values(run, cache->tokens, stride, padded, values);
 }
 
 static size_t head_tasks(const Mla *mla) {
     return (mla->n_heads + HEADS_PER_TASK - 1) / HEADS_PER_TASK;
 }
 
+/* Some heads' queries of one span. */
 static void attend_span(void *context, size_t i, int thread) {
     const MlaRun *run = context;
     const Mla *mla = run->layer;
     const Span *span = &run->tile->spans[i / head_tasks(mla)];
     size_t first = i % head_tasks(mla) * HEADS_PER_TASK;
     size_t end = first + HEADS_PER_TASK < mla->n_heads ? first + HEADS_PER_TASK : mla->n_heads;
+    float *scratch = run->tile->cpu->scratch[thread];
+    LatentCache cache = {run, span->piece->state, scratch + attend_scratch(mla->key_width, mla->rank)};
+    Attend attend = {run->tile->cpu, mla->key_width, mla->rank, mla->scale, gather_latents, &cache};
     QueryRows rows = {.n = 0};
     for (size_t t = 0; t < span->n_rows; t++)
         for (size_t h = first; h < end; h++) {
             size_t head = (span->row + t) * mla->n_heads + h;
-            rows.q[rows.n] = run->absorbed + head * (mla->rank + mla->rope);
+            rows.q[rows.n] = run->absorbed + head * mla->key_width;
             rows.out[rows.n] = run->latents + head * mla->rank;
+            rows.first_key[rows.n] = 0;
             rows.n_keys[rows.n++] = (size_t)span->position + t + 1;
         }
-    attend_rows(run, span->piece->state, &rows, run->tile->cpu->scratch[thread]);
+    attend_rows(&attend, &rows, scratch);
 }
 
 /* Both per-head halves of kv_b_proj: nope part of q -> absorbed, and latents -> values. */
 static void project_heads(const MlaRun *run, bool queries) {
     const Mla *mla = run->layer;
     size_t per_group = mla->n_heads / mla->n_kv_heads, q_width = mla->nope + mla->rope,
-           absorbed_width = mla->rank + mla->rope;
+           absorbed_width = mla->key_width;
     Linear *jobs = mem_alloc(mla->n_heads * sizeof *jobs);
     for (size_t h = 0; h < mla->n_heads; h++)
         jobs[h] = queries ? (Linear){&mla->key_up[h / per_group], NULL,
@@ -310,12 +311,12 @@ static void mla_forward(const void *opaque, Place place, const Tile *tile, const
     run.q = run.q_low + rows * mla->q_rank;
     run.kv = run.q + rows * mla->n_heads * (mla->nope + mla->rope);
     run.absorbed = run.kv + rows * (mla->rank + mla->rope);
-    run.latents = run.absorbed + rows * mla->n_heads * (mla->rank + mla->rope);
+    run.latents = run.absorbed + rows * mla->n_heads * mla->key_width;
     run.values = run.latents + rows * mla->n_heads * mla->rank;
     project_inputs(&run, x);
     project_heads(&run, true);
-    cpu_parallel(tile->cpu, tile->n_spans, rows * mla->stride * 4, store_latents, &run);
-    cpu_reserve(tile->cpu, attend_scratch(mla, tile->max_keys));
+    cpu_reserve(tile->cpu, attend_scratch(mla->key_width, mla->rank) + ATTEND_KEYS * mla->key_width);
+    cpu_parallel(tile->cpu, tile->n_spans, rows * mla->key_width * 4, store_latents, &run);
     cpu_parallel(tile->cpu, tile->n_spans * head_tasks(mla), rows * mla->n_heads * mla->rank * tile->max_keys,
                  attend_span, &run);
     project_heads(&run, false);

@@ -52,6 +52,22 @@ static void test_models_report_what_they_are(void **unused) {
                  (2 * (6 * 16 * 7 + 3 * (72 + 2 * 7)) + 3 * (4 + 2 * 2) * 10) * 4);
 }
 
+/* Caches hold what the arithmetic rounds to; recurrent states stay float32. */
+static void test_bfloat16_halves_the_caches(void **unused) {
+    (void)unused;
+    static const char *const names[] = {"llama_tiny", "x_ecomla_tiny", "mamba_in_llama_tiny", "zebra_tiny"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *folder = path_join("tests/fixtures/models", names[i]);
+        Engine *wide = open_engine(folder, 1), *narrow = open_engine_as(folder, DTYPE_BFLOAT16, 1);
+        assert_int_equal(engine_info(wide)->state_bytes_per_token,
+                         2 * engine_info(narrow)->state_bytes_per_token);
+        assert_int_equal(engine_info(wide)->state_bytes_fixed, engine_info(narrow)->state_bytes_fixed);
+        engine_close(wide);
+        engine_close(narrow);
+        free(folder);
+    }
+}
+
 static void test_state_bytes_of_wide_heads_are_the_formula(void **unused) {
     (void)unused;
     char *folder = make_random_llama(false); /* one key/value head of 64 */
@@ -348,6 +364,7 @@ static void test_wrong_combinations_are_named(void **unused) {
 int run_engine_family_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_models_report_what_they_are),
+        cmocka_unit_test(test_bfloat16_halves_the_caches),
         cmocka_unit_test(test_state_bytes_of_wide_heads_are_the_formula),
         cmocka_unit_test(test_llama3_frequencies_are_the_reference),
         cmocka_unit_test(test_sliding_windows_follow_their_keys),

@@ -414,23 +414,38 @@ static void test_silu_is_accurate_everywhere(void **unused) {
     }
 }
 
-static void test_softmax_ignores_what_follows_the_last_key(void **unused) {
+/* Two tiles of scores of which some keys count, against sums in double. */
+static void check_weights(const Kernels *kernels, size_t first, size_t end) {
+    enum { N = 48 };
+    float tiles[2][N], max = -INFINITY, sum = 0, factor = 1;
+    double expected = 0, largest = -INFINITY;
+    for (size_t i = 0; i < 2 * N; i++) {
+        tiles[i / N][i % N] = i % N >= first && i % N < end ? (float)(i * 37 % 11) - 50.0f : NAN;
+        if (i % N >= first && i % N < end)
+            largest = fmax(largest, 0.5 * (double)tiles[i / N][i % N]);
+    }
+    for (size_t i = 0; i < 2 * N; i++)
+        if (i % N >= first && i % N < end)
+            expected += exp(0.5 * (double)tiles[i / N][i % N] - largest);
+    float before = 0.5f * tiles[1][first];
+    for (size_t t = 0; t < 2; t++)
+        factor = kernels->attend_weights(tiles[t], first, end, N, 0.5f, &max, &sum);
+    expect_close(max, largest, 0, kernels->name, first);
+    expect_close(sum, expected, 1e-6 * expected, "sum from", first);
+    expect_close(tiles[1][first], exp((double)before - largest), 1e-6, "weight", first);
+    assert_true(factor > 0 && factor <= 1);
+    for (size_t i = 0; i < N; i++)
+        assert_true((i >= first && i < end) || tiles[1][i] == 0.0f);
+}
+
+static void test_softmax_ignores_keys_that_do_not_count(void **unused) {
     (void)unused;
     const Kernels *sets[3];
     size_t n_sets = runnable(sets);
     for (size_t k = 0; k < n_sets; k++)
-        for (size_t n = 1; n <= 48; n++) {
-            float scores[48];
-            double sum = 0;
-            for (size_t i = 0; i < 48; i++)
-                scores[i] = i < n ? (float)(i % 7) - 50.0f : NAN;
-            for (size_t i = 0; i < n; i++)
-                sum += exp((double)(i % 7) - (double)(n < 7 ? n - 1 : 6));
-            float total = sets[k]->attend_softmax(scores, n);
-            expect_close(total, sum, 1e-6 * sum, "sum of the first", n);
-            for (size_t i = n; i < round_up(n, LANES); i++)
-                assert_true(scores[i] == 0.0f);
-        }
+        for (size_t first = 0; first < 48; first += 5)
+            for (size_t end = first + 1; end <= 48; end++)
+                check_weights(sets[k], first, end);
 }
 
 /* ---- linear layers */
@@ -565,7 +580,7 @@ int run_engine_layer_tests(void) {
         cmocka_unit_test(test_squared_relu),
         cmocka_unit_test(test_channel_scans),
         cmocka_unit_test(test_silu_is_accurate_everywhere),
-        cmocka_unit_test(test_softmax_ignores_what_follows_the_last_key),
+        cmocka_unit_test(test_softmax_ignores_keys_that_do_not_count),
         cmocka_unit_test(test_linear_layers_of_odd_sizes),
         cmocka_unit_test(test_avx2_and_avx512_agree_in_every_bit),
     };
