@@ -49,7 +49,6 @@ static int print_requests(const Selection *selection, const Verbosity *verbosity
     Log log = verbosity_log(verbosity);
     TaskOptions options = selection_task_options(selection, &log);
     TaskSet *set;
-    options.requests_only = true;
     if (task_set_open(&set, &options, error))
         return -1;
     int result = 0;

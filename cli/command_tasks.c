@@ -61,7 +61,6 @@ static int validate_with_data(const char *file, const char *include_path, const 
                                  .include_path = include_path,
                                  .num_fewshot = -1,
                                  .fewshot_seed = 1234,
-                                 .requests_only = true,
                                  .compat = compat};
     TaskSet *set;
     Arena arena = {0};
@@ -98,8 +97,6 @@ static int validate(const char *file, const char *include_path, const char *data
         printf("%s: the group %s (%zu members) is in order\n", file, found.name, found.n_members);
     if (result == 0 && data)
         result = validate_with_data(file, include_path, data, compat, error);
-    if (result == 0 && found.unscored)
-        printf("  not scored yet: %s\n", found.unscored);
     arena_free(&arena);
     return result;
 }

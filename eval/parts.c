@@ -75,9 +75,8 @@ static int open_model(RunParts *parts, const char *folder, Error *error) {
 }
 
 static int open_replay(RunParts *parts, Error *error) {
-    TaskOptions tasks = parts->options->tasks;
-    tasks.requests_only = true; /* a record may answer what an engine cannot */
-    return task_set_open(&parts->tasks, &tasks, error) || replay_parts_open(parts, error) ? -1 : 0;
+    return task_set_open(&parts->tasks, &parts->options->tasks, error) || replay_parts_open(parts, error) ? -1
+                                                                                                          : 0;
 }
 
 int parts_open(RunParts *parts, const EvalOptions *options, Error *error) {

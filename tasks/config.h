@@ -48,7 +48,6 @@ typedef struct TaskConfig {
     int num_fewshot;              /* -1: not given */
     OutputType output_type;
     const char *generation; /* generate_until: the generation_kwargs, one line of JSON */
-    const char *unscored;   /* why this version can build the requests but not score them; NULL if it can */
     TaskMetric *metrics;
     size_t n_metrics;
     bool wants_unconditional; /* acc_mutual_info: each choice is also asked for without its context */

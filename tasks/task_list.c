@@ -86,7 +86,6 @@ static int check_file(Library *library, const char *path, Arena *arena, TaskList
     *out = list_entry(entry, arena);
     if (entry->is_group ? check_group(library, entry, arena, error) : config_read(&task, entry, arena, error))
         return -1;
-    out->unscored = task.unscored;
     return 0;
 }
 

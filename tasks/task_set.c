@@ -204,8 +204,6 @@ static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error 
     const Dataset *data[2];
     if (config_read(config, entry, &set->arena, error))
         return -1;
-    if (config->unscored && !set->options->requests_only)
-        return error_set(error, "%s", config->unscored);
     task->info = (TaskInfo){.name = config->name,
                             .alias = config->alias,
                             .version = config->version,

@@ -175,7 +175,6 @@ typedef struct TaskOptions {
     double limit; /* 0: all; below 1: that fraction (rounded up); else the first int(limit) documents */
     uint64_t fewshot_seed; /* lm-eval's default is 1234 */
     Log *log;
-    bool requests_only; /* also opens tasks whose requests can be built but not scored yet */
     Compat compat;
     const TaskChat *chat;           /* NULL: prompts are plain text */
     const char *system_instruction; /* before the description, or the chat's system turn; NULL: none */
@@ -202,7 +201,6 @@ typedef struct TaskListing {
     const char *dataset;     /* "ORG/NAME CONFIG" of a task */
     size_t n_members;        /* of a group or tag */
     const char *file;
-    const char *unscored; /* task_file_check: why runs refuse the task, NULL if they do not; else NULL */
 } TaskListing;
 /* Lists the built-in task files and those in include_path (may be NULL), sorted by name, allocated in arena.
  */

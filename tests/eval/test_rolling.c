@@ -130,8 +130,7 @@ static void test_an_answer_is_the_sum_of_its_windows(void **state) {
                                      .n_names = 1,
                                      .include_path = tasks,
                                      .data_root = data,
-                                     .num_fewshot = -1,
-                                     .requests_only = true},
+                                     .num_fewshot = -1},
                            .max_length = 8,
                            .build = "test"};
     RunParts parts;

@@ -1,83 +1,237 @@
-"""Runs lm-evaluation-harness itself over local copies of the data sets and compares every document with a zeval run:
-prompt, log-likelihood of each choice, greedy flag, metrics.
+"""Runs lm-evaluation-harness itself and zeval over the same local data and compares the files that both write: every
+prompt, continuation and hash, every log-likelihood, greedy flag and generated text, every metric of every document, and
+all aggregates with their standard errors, key by key and in order.
 
-    python3 tests/oracle/live_lm_eval.py results.db MODEL_FOLDER DATASETS_FOLDER TASK[,TASK...] LIMIT [NUM_FEWSHOT]
+    python3 tests/oracle/live_lm_eval.py --zeval build/zeval --model MODEL_FOLDER --data DATASETS_FOLDER
+        --tasks TASK[,TASK...] [--num-fewshot N] [--limit N] [--batch-size N] [--include-path DIR] [--template FILE]
 
 Run with lm-eval 0.4.9.2, datasets 3.6, transformers 4.50 (pip). Nothing is fetched: load_dataset is replaced by a
-reader of DATASETS_FOLDER/ORG/NAME/CONFIG/SPLIT.jsonl.gz. A split that is not there is left out
-(zero-shot, a missing train split is stood in by validation: nothing is drawn from it).
+reader of DATASETS_FOLDER/ORG/NAME/CONFIG/SPLIT.jsonl.gz. A training split that is not there is stood in by another: nothing
+is drawn from it without examples. --template FILE runs both with that chat template. Task files that came after 0.4.9.2, or
+whose numbers changed since, are read from --include-path. Prints a row for each task and exits 1 if anything differs.
 """
+import argparse
 import gzip
 import json
+import os
 import pathlib
-import sqlite3
+import subprocess
 import sys
+import tempfile
 
-import datasets
+parser = argparse.ArgumentParser()
+for name in ("zeval", "model", "data", "tasks"):
+    parser.add_argument(f"--{name}", required=True)
+parser.add_argument("--num-fewshot", type=int)
+parser.add_argument("--limit", type=float)
+parser.add_argument("--batch-size", type=int, default=1)
+parser.add_argument("--include-path")
+parser.add_argument("--template")
+parser.add_argument("--keep", help="folder that keeps what both wrote")
+arguments = parser.parse_args()
+root = pathlib.Path(arguments.data).absolute()
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", DISABLE_MULTIPROC="1", TOKENIZERS_PARALLELISM="false")
 
-db, model, root, tasks, limit = sys.argv[1:6]
-num_fewshot = int(sys.argv[6]) if len(sys.argv) > 6 else None
-root = pathlib.Path(root)
+import datasets  # noqa: E402
+
+# What lm-eval 0.4.9.2 calls otherwise than the hub does now.
+ALIASES = {"gsm8k": "openai/gsm8k", "winogrande": "allenai/winogrande", "super_glue": "aps/super_glue"}
+
+
+def feature(values):
+    """The type of a column by its values; a struct's fields keep the order of the file, which documents' hashes show."""
+    values = [v for v in values if v is not None]
+    if values and isinstance(values[0], dict):
+        keys = list(dict.fromkeys(key for v in values for key in v))
+        return {key: feature([v.get(key) for v in values]) for key in keys}
+    if values and isinstance(values[0], list):
+        return [feature([item for v in values for item in v])]
+    if any(isinstance(v, bool) for v in values):
+        return datasets.Value("bool")
+    if any(isinstance(v, float) for v in values):
+        return datasets.Value("float64")
+    return datasets.Value("int64" if values and isinstance(values[0], int) else "string")
 
 
 def load_local(path, name=None, **_):
-    if "/" not in path:  # older task files name some data sets without their organisation
-        path = next(root.glob(f"*/{path}"), root / path).relative_to(root)
-    folder = root / path / (name or "default")
+    folder = root / ALIASES.get(path, path) / (name or "default")
     splits = {}
-    for file in sorted(folder.glob("*.jsonl.gz")):
-        rows = [json.loads(line) for line in gzip.open(file, "rt", encoding="utf-8")]
-        splits[file.name.removesuffix(".jsonl.gz")] = datasets.Dataset.from_list(rows)
+    for file in sorted([*folder.glob("*.jsonl.gz"), *folder.glob("*.jsonl")]):
+        text = gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else open(file, encoding="utf-8")
+        rows = [json.loads(line) for line in text]
+        splits[file.name.split(".jsonl")[0]] = datasets.Dataset.from_list(rows, features=datasets.Features(feature(rows)))
     if not splits:
         raise FileNotFoundError(folder)
-    if not num_fewshot:
-        splits.setdefault("train", splits.get("validation"))  # lm-eval asks for the pool even where it draws nothing
+    splits.setdefault("train", splits.get("validation") or splits.get("test"))
     return datasets.DatasetDict(splits)
 
 
 datasets.load_dataset = load_local
 
 import lm_eval  # noqa: E402  (after the replacement)
-import torch  # noqa: E402
-from lm_eval.models.huggingface import HFLM  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+import transformers  # noqa: E402
+from lm_eval.loggers import EvaluationTracker  # noqa: E402
+from lm_eval.tasks import TaskManager  # noqa: E402
 
-network = AutoModelForCausalLM.from_pretrained(model, torch_dtype=torch.float32)
-tokenizer = AutoTokenizer.from_pretrained(model)
-lm = HFLM(pretrained=network, tokenizer=tokenizer, device="cpu", batch_size=1, add_bos_token=True)
-result = lm_eval.simple_evaluate(
-    model=lm, tasks=tasks.split(","), limit=float(limit), num_fewshot=num_fewshot, bootstrap_iters=0, log_samples=True
-)
+plain = transformers.AutoModelForCausalLM.from_pretrained
+transformers.AutoModelForCausalLM.from_pretrained = lambda *a, dtype=None, **k: plain(*a, torch_dtype=dtype, **k)
 
-stored = {}
-query = "SELECT task, doc_id, idx, context, continuation, loglikelihood, is_greedy FROM v_requests"
-for task, doc, idx, *rest in sqlite3.connect(db).execute(query):
-    stored[task, doc, idx] = rest
-n = prompts = greedy = 0
-worst = 0.0
-for task, samples in result["samples"].items():
-    for sample in samples:
-        for idx, (asked, answer) in enumerate(zip(sample["arguments"], sample["resps"], strict=True)):
-            context, continuation, found, is_greedy = stored[task, sample["doc_id"], idx]
-            n += 1
-            if (context, continuation) != tuple(asked):
-                prompts += 1
-                print(f"{task} {sample['doc_id']} {idx}: prompt differs\n  {asked!r}\n  {(context, continuation)!r}")
-            (expected, expected_greedy), = answer
-            worst = max(worst, abs(float(expected) - found))
-            greedy += bool(is_greedy) != (str(expected_greedy) == "True")
-metrics = 0
-connection = sqlite3.connect(db)
-for name, values in result["results"].items():
-    for key, value in values.items():
-        if "," not in key or "stderr" in key:
+
+def run_theirs(folder):
+    model_args = f"pretrained={arguments.model},dtype=float32"
+    template = None
+    if arguments.template:
+        template = open(arguments.template, encoding="utf-8").read()
+        load = transformers.AutoTokenizer.from_pretrained
+
+        def with_template(*a, **k):
+            tokenizer = load(*a, **k)
+            tokenizer.chat_template = template
+            return tokenizer
+
+        transformers.AutoTokenizer.from_pretrained = with_template
+    tracker = EvaluationTracker(output_path=folder)
+    results = lm_eval.simple_evaluate(
+        model="hf", model_args=model_args, tasks=arguments.tasks.split(","), limit=arguments.limit, device="cpu",
+        num_fewshot=arguments.num_fewshot, log_samples=True, evaluation_tracker=tracker, batch_size=arguments.batch_size,
+        apply_chat_template=bool(template), fewshot_as_multiturn=bool(template),
+        task_manager=TaskManager(include_path=arguments.include_path),
+    )
+    samples = results.pop("samples")
+    tracker.save_results_aggregated(results=results, samples=samples)
+    for task in results["configs"]:
+        tracker.save_results_samples(task_name=task, samples=samples[task])
+
+
+def run_ours(folder):
+    command = [arguments.zeval, "run", "--model", arguments.model, "--data", str(root), "--tasks", arguments.tasks, "--quiet",
+               "--db", f"{folder}/results.db", "--output-path", folder, "--log-samples"]
+    if arguments.num_fewshot is not None:
+        command += ["--num-fewshot", str(arguments.num_fewshot)]
+    if arguments.limit:
+        command += ["--limit", f"{arguments.limit:g}"]
+    if arguments.include_path:
+        command += ["--include-path", arguments.include_path]
+    if arguments.template:
+        command += ["--chat-template", arguments.template, "--fewshot-as-multiturn"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def load(folder):
+    results, = pathlib.Path(folder).glob("*/results_*.json")
+    samples = {}
+    for file in results.parent.glob("samples_*.jsonl"):
+        samples[file.name[len("samples_"):].rsplit("_", 1)[0]] = [json.loads(line) for line in open(file, encoding="utf-8")]
+    return json.load(open(results, encoding="utf-8")), samples
+
+
+# Keys that say who ran what where, and configurations, which for functions hold Python's source.
+ENVIRONMENT = {"date", "pretty_env_info", "transformers_version", "lm_eval_version", "git_hash", "upper_git_hash", "start_time",
+               "end_time", "total_evaluation_time_seconds", "model_source", "model_name", "model_name_sanitized", "config",
+               "tokenizer_pad_token", "tokenizer_eos_token", "tokenizer_bos_token", "eot_token_id", "configs", "results", "groups"}
+
+
+def close(a, b):
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)) and not isinstance(a, bool):
+        return abs(a - b) <= 1e-4 * max(1, abs(b))
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(close, a, b))
+    return a == b
+
+
+def compare_results(ours, theirs):
+    wrong = []
+    if list(ours) != list(theirs):
+        wrong.append(f"keys: {list(ours)} and {list(theirs)}")
+    for key in theirs:
+        if key in ENVIRONMENT:
             continue
-        metric, filter_name = key.split(",")
-        row = connection.execute(
-            "SELECT value FROM results WHERE name = ? AND metric = ? AND filter = ?", (name, metric, filter_name)
-        ).fetchone()
-        if row is None or abs(row[0] - value) > 1e-12:
-            metrics += 1
-            print(f"{name} {key}: expected {value!r}, found {row}")
-print(f"{n} requests: {prompts} other prompts, {greedy} other greedy flags, {metrics} other metrics, largest difference {worst:.3g}")
-sys.exit(prompts + greedy + metrics > 0 or worst > 1e-4)
+        if json.dumps(ours[key]) != json.dumps(theirs[key]):
+            wrong.append(f"{key}: {json.dumps(ours[key])[:400]} and {json.dumps(theirs[key])[:400]}")
+    for part in ("results", "groups"):
+        mine, his = ours.get(part, {}), theirs.get(part, {})
+        if [(k, list(v)) for k, v in mine.items()] != [(k, list(v)) for k, v in his.items()]:
+            wrong.append(f"{part}: other entries or keys: {[(k, list(v)) for k, v in mine.items()]} and {[(k, list(v)) for k, v in his.items()]}")
+    if list(ours["config"]) != list(theirs["config"]):
+        wrong.append(f"config: {list(ours['config'])} and {list(theirs['config'])}")
+    for task, config in theirs["configs"].items():
+        if [k for k in config if k not in DATA_KEYS] != [k for k in ours["configs"][task] if k not in DATA_KEYS]:
+            wrong.append(f"configs of {task}: {list(ours['configs'][task])} and {list(config)}")
+    return wrong
+
+
+# Keys of task files that say nothing about numbers: ours leave them out.
+DATA_KEYS = {"tag", "doc_to_decontamination_query", "dataset_kwargs"}
+
+
+def compare_task(name, ours, theirs):
+    row = dict(documents=len({s["doc_id"] for s in theirs}), requests=0, prompts=0, hashes=0, ll=0.0, greedy=0, texts=0, metrics=0)
+    if [(s["doc_id"], s["filter"]) for s in ours] != [(s["doc_id"], s["filter"]) for s in theirs]:
+        print(f"{name}: other documents or filters")
+        row["prompts"] = len(theirs)
+        return row
+    first_filter = theirs[0]["filter"]
+    for mine, his in zip(ours, theirs):
+        if list(mine) != list(his):
+            row["hashes"] += 1
+            print(f"{name} {his['doc_id']}: keys {list(mine)} and {list(his)}")
+        for key in ("doc", "target", "doc_hash", "prompt_hash", "target_hash", "metrics"):
+            if json.dumps(mine[key]) != json.dumps(his[key]):
+                row["hashes"] += 1
+                print(f"{name} {his['doc_id']}: {key}: {str(mine[key])[:300]!r} and {str(his[key])[:300]!r}")
+        row["metrics"] += sum(not close(mine[m], his[m]) for m in his["metrics"])
+        if his["filter"] != first_filter:
+            continue
+        row["requests"] += len(his["arguments"])
+        if mine["arguments"] != his["arguments"]:
+            row["prompts"] += 1
+            print(f"{name} {his['doc_id']}: arguments differ: {json.dumps(mine['arguments'])[-300:]} and {json.dumps(his['arguments'])[-300:]}")
+        for (a,), (b,) in zip(mine["resps"], his["resps"], strict=True):
+            if isinstance(b, list):
+                row["greedy"] += a[1] != b[1]
+                a, b = a[0], b[0]
+            elif "word_perplexity" not in his["metrics"]:
+                row["texts"] += a != b
+                continue
+            # a text of ten thousand tokens adds up ten thousand roundings
+            row["ll"] = max(row["ll"], abs(float(a) - float(b)) / max(1, abs(float(b)) / 100))
+    return row
+
+
+def compare_aggregates(name, ours, theirs):
+    worst = {"value": 0.0, "stderr": 0.0}
+    for key, value in theirs["results"][name].items():
+        if "," not in key:
+            continue
+        kind, found = ("stderr" if "_stderr" in key else "value"), ours["results"][name][key]
+        if isinstance(value, str) or isinstance(found, str):
+            worst[kind] = max(worst[kind], 0.0 if value == found else float("inf"))
+        else:
+            worst[kind] = max(worst[kind], abs(found - value) / max(1, abs(value)))
+    return worst
+
+
+with tempfile.TemporaryDirectory() as temporary:
+    keep = arguments.keep or temporary
+    for part in ("ours", "theirs"):
+        os.makedirs(f"{keep}/{part}", exist_ok=True)
+    run_ours(f"{keep}/ours")
+    run_theirs(f"{keep}/theirs")
+    (our_results, our_samples), (their_results, their_samples) = load(f"{keep}/ours"), load(f"{keep}/theirs")
+failed = compare_results(our_results, their_results)
+for line in failed:
+    print(line)
+print("| task | shots | documents | requests | other prompts | other hashes or keys | largest ll difference | other greedy flags |"
+      " other texts | other metrics of documents | aggregates differ by | stderrs differ by |")
+print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+bad = len(failed) > 0
+for task in sorted(their_samples):
+    row, worst = compare_task(task, our_samples[task], their_samples[task]), compare_aggregates(task, our_results, their_results)
+    print(f"| {task} | {their_results['n-shot'][task]} | {row['documents']} | {row['requests']} | {row['prompts']} | {row['hashes']} |"
+          f" {row['ll']:.2g} | {row['greedy']} | {row['texts']} | {row['metrics']} | {worst['value']:.2g} | {worst['stderr']:.2g} |")
+    bad |= any(row[k] for k in ("prompts", "hashes", "greedy", "texts", "metrics")) or row["ll"] > 1e-4 or max(worst.values()) > 1e-4
+for group in their_results.get("groups", {}):
+    worst = compare_aggregates(group, our_results, their_results)
+    print(f"| {group} (group) | | | | | | | | | | {worst['value']:.2g} | {worst['stderr']:.2g} |")
+    bad |= max(worst.values()) > 1e-4
+sys.exit(bad)

@@ -103,12 +103,8 @@ static void check_gold(const cJSON *scoring, size_t i, const TaskDocument *docum
 
 /* Opens a task whether or not it can be scored. */
 static int open_requests(TaskSet **set, const char *name, const char *data, int shots, Error *error) {
-    const TaskOptions options = {.names = &name,
-                                 .n_names = 1,
-                                 .data_root = data,
-                                 .num_fewshot = shots,
-                                 .fewshot_seed = 1234,
-                                 .requests_only = true};
+    const TaskOptions options = {
+        .names = &name, .n_names = 1, .data_root = data, .num_fewshot = shots, .fewshot_seed = 1234};
     return task_set_open(set, &options, error);
 }
 
@@ -220,7 +216,6 @@ static void check_mode(const char *task, const char *mode, Compat compat, const 
                                  .data_root = data,
                                  .num_fewshot = strcmp(shots, "default") == 0 ? -1 : atoi(shots),
                                  .fewshot_seed = 1234,
-                                 .requests_only = true,
                                  .compat = compat,
                                  .chat = is_chat ? &chat : NULL,
                                  .system_instruction = is_text ? NULL : "SYS"};

@@ -168,7 +168,6 @@ static void test_task_files_are_checked_without_data(void **state) {
     check_file(folder, &found, &arena, &error, 0);
     assert_string_equal(found.name, "t");
     assert_string_equal(found.dataset, "org/set");
-    assert_null(found.unscored);
     folder_write(folder, "tasks/t.yaml", "task: t\n" GOOD "doc_to_text: \"{{q\"\n");
     check_file(folder, &found, &arena, &error, -1);
     assert_message(&error, "t.yaml:7: doc_to_text", "{{ without its }}", NULL);
