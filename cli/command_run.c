@@ -12,7 +12,7 @@ typedef struct RunArguments {
     ScoringFiles files;
     int64_t threads, max_length, batch_tokens;
     double memory_gib;
-    bool json, dry_run, no_reuse;
+    bool json, dry_run, no_reuse, pin, profile;
 } RunArguments;
 
 static int parse_bos(const char *name, BosPolicy *out, Error *error) {
@@ -36,6 +36,8 @@ static int run(const RunArguments *arguments, Error *error) {
                            .batch_tokens = (size_t)arguments->batch_tokens,
                            .memory_bytes = (size_t)(arguments->memory_gib * (double)(1 << 30)),
                            .no_reuse = arguments->no_reuse,
+                           .pin_threads = arguments->pin,
+                           .profile = arguments->profile,
                            .build = version_text(),
                            .stop = interrupts_catch(),
                            .progress = verbosity_progress(&arguments->verbosity),
@@ -68,6 +70,8 @@ int command_run(int argc, char **argv, Error *error) {
          "type of the arithmetic: float32 (default), the reference;\nweights stay as they are stored"},
         {"backend", "NAME", OPTION_TEXT, &a.backend, 0, 0, false, "cpu (default)"},
         {"threads", "N", OPTION_INT, &a.threads, 1, 1024, false, "threads (default: one per processor)"},
+        {"pin", NULL, OPTION_FLAG, &a.pin, 0, 0, false,
+         "keep each thread on a processor: for machines with several sockets\nand nothing else to do"},
         {"max-length", "N", OPTION_INT, &a.max_length, 2, 1e9, false,
          "longest input in tokens; longer ones are cut on the left and\ncounted (default: the model's "
          "max_position_embeddings)"},
@@ -82,6 +86,10 @@ int command_run(int argc, char **argv, Error *error) {
          "score everything anew; an answer that differs from one that the\ndatabase has is an error"},
         {"dry-run", NULL, OPTION_FLAG, &a.dry_run, 0, 0, false,
          "print how much there is to compute and about how long it takes;\nscore nothing, write nothing"},
+        {"profile", NULL, OPTION_FLAG, &a.profile, 0, 0, false,
+         "print where the time went, stage by stage and within the engine,\nagainst what this machine can "
+         "do; "
+         "to standard error"},
         LM_EVAL_OPTIONS(a.files),
         {"json", NULL, OPTION_FLAG, &a.json, 0, 0, false,
          "print the results (or the plan) as JSON instead of a table"},

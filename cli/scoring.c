@@ -21,6 +21,13 @@ static void say_what_was_done(const EvalOptions *options, const EvalSummary *sum
                     (long long)plan->n_truncated, (long long)plan->n_requests);
 }
 
+static void say_where_time_went(const EvalProfile *profile) {
+    Buffer text = {0};
+    eval_profile_text(profile, &text);
+    fwrite(text.data, 1, text.size, stderr);
+    buffer_free(&text);
+}
+
 static int write_page(Db *db, const ReportOptions *report, const char *path, Error *error) {
     Buffer page = {0};
     int result = report_html(db, report, &page, error);
@@ -66,6 +73,8 @@ int scoring_run(const EvalOptions *options, ScoringOutput output, const ScoringF
     if (eval_run(options, &summary, error))
         return -1;
     say_what_was_done(options, &summary);
+    if (options->profile)
+        say_where_time_went(&summary.profile);
     return scoring_show(options, summary.run_id, output, files, error);
 }
 

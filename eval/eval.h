@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "eval/profile.h"
 #include "runner/runner.h"
 #include "tasks/tasks.h"
 
@@ -35,6 +36,8 @@ typedef struct EvalOptions {
         batch_tokens; /* about how many tokens one engine call gets; 0: 4096. Scores do not depend on it. */
     size_t
         memory_bytes;  /* what the process may take, weights included; 0: weights and half of what is free */
+    bool pin_threads;  /* as in EngineOptions */
+    bool profile;      /* measure the engine's phases too: EvalSummary.profile.detailed */
     bool no_reuse;     /* score everything anew and hold it against what the database has */
     const char *build; /* version and commit of the program, for provenance */
     const volatile sig_atomic_t *stop; /* set by a signal handler: finish the batch, commit, return */
@@ -70,6 +73,7 @@ typedef struct EvalSummary {
     EvalPlan plan;
     int64_t n_scored;        /* requests answered by the engine now */
     int64_t tokens_computed; /* tokens the engine was fed */
+    EvalProfile profile;
 } EvalSummary;
 
 /* Runs everything that is not in the database yet and stores results. The plan goes to the log first.

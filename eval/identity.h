@@ -19,6 +19,7 @@ typedef struct RunParts {
     GenerationRules generation;
     ZooModel model; /* hashed model files */
     ZooModel tokenizer_files;
+    double hashing_s;      /* spent on both */
     struct Replay *replay; /* recorded answers in place of tokenizer and engine (replay.h); NULL: none */
     char backend[64];      /* backend and instruction set: "cpu/avx512"; "replay" */
 } RunParts;

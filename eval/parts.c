@@ -57,7 +57,8 @@ static int open_model(RunParts *parts, const char *folder, Error *error) {
     EngineOptions engine = {.model_folder = folder,
                             .dtype = options->dtype,
                             .backend = options->backend,
-                            .n_threads = options->n_threads};
+                            .n_threads = options->n_threads,
+                            .pin_threads = options->pin_threads};
     if (tokenizer_open(&parts->tokenizer, folder, error) || engine_open(&parts->engine, &engine, error))
         return -1;
     snprintf(parts->backend, sizeof parts->backend, "%s/%s", engine_backend(parts->engine),
@@ -69,7 +70,9 @@ static int open_model(RunParts *parts, const char *folder, Error *error) {
     if (tokenizer_adds_bos(parts->tokenizer) && !parts->encoder.add_bos)
         log_warning(options->log, "this tokenizer puts BOS first by default, and --bos none leaves it out");
     char *name = display_name(options->model);
+    double start = clock_seconds();
     int result = identify_model(parts, name, folder, error) || identify_tokenizer(parts, folder, error);
+    parts->hashing_s = clock_seconds() - start;
     free(name);
     return result ? -1 : 0;
 }

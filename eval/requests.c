@@ -266,7 +266,9 @@ static int add_document(Collector *collector, Prepared *prepared, Error *error) 
 }
 
 static int add_prepared(Collector *collector, Error *error) {
+    double start = clock_seconds();
     thread_pool_run(collector->pool, collector->n_prepared, prepare_in_thread, collector);
+    collector->out->reading_s += clock_seconds() - start;
     for (size_t i = 0; i < collector->n_prepared; i++) {
         Prepared *prepared = &collector->prepared[i];
         if (prepared->status) {

@@ -51,6 +51,7 @@ typedef struct RunRequests {
     size_t n_new;       /* requests that the engine has to answer, wholly or in part */
     size_t n_truncated; /* requests that were cut */
     Plan *plan;         /* not settled */
+    double reading_s;   /* spent on making and encoding documents */
 } RunRequests;
 
 /* Makes every document of every task in turn. `db` is where responses are looked up; NULL: nowhere.

@@ -122,14 +122,21 @@ static int store_answer(Run *run, uint32_t number, Error *error) {
     return --document->open == 0 ? store_completed(run, document, error) : 0;
 }
 
+static void add_time(Run *run, EvalStage stage, double since) {
+    run->summary->profile.seconds[stage] += clock_seconds() - since;
+}
+
 static int in_transaction(Run *run, int (*store)(Run *, size_t *, Error *), size_t *state, Error *error) {
+    double start = clock_seconds();
     if (db_begin(run->db, error))
         return -1;
     if (store(run, state, error)) {
         db_rollback(run->db);
         return -1;
     }
-    return db_commit(run->db, error);
+    int result = db_commit(run->db, error);
+    add_time(run, STAGE_DATABASE, start);
+    return result;
 }
 
 static int store_answers(Run *run, size_t *n, Error *error) {
@@ -155,12 +162,19 @@ static int store_found(Run *run, size_t *next, Error *error) {
 
 /* ---- walking */
 
+static int step(Run *run, size_t batch_tokens, Error *error) {
+    double start = clock_seconds();
+    int more = plan_step(run->all.plan, run->parts->engine, batch_tokens, error);
+    add_time(run, STAGE_ENGINE, start);
+    return more;
+}
+
 static int score_batches(Run *run, Progress *progress, Error *error) {
     const EvalOptions *options = run->parts->options;
     size_t batch_tokens = options->batch_tokens ? options->batch_tokens : DEFAULT_BATCH_TOKENS, n;
     Plan *plan = run->all.plan;
     int more;
-    while ((more = plan_step(plan, run->parts->engine, batch_tokens, error)) > 0) {
+    while ((more = step(run, batch_tokens, error)) > 0) {
         if (in_transaction(run, store_answers, &n, error))
             return -1;
         run->summary->tokens_computed = (int64_t)plan_tokens_fed(plan);
@@ -190,14 +204,24 @@ static int score_everything(Run *run, Error *error) {
 
 static int run_planned(Run *run, Error *error) {
     Db *lookup = run->parts->options->no_reuse ? NULL : run->db;
+    EvalSummary *summary = run->summary;
     if (scores_init(&run->scores, run->parts->tasks, error) ||
-        make_plan(run->parts, lookup, &run->all, &run->summary->plan, error))
+        make_plan(run->parts, lookup, &run->all, &summary->plan, error))
         return -1;
-    log_plan(run->parts, &run->summary->plan);
-    if (score_everything(run, error) || scores_store(&run->scores, BOOTSTRAP_ITERATIONS,
-                                                     run->parts->options->n_threads, run->db, run->id, error))
+    summary->profile.seconds[STAGE_READING] = run->all.reading_s;
+    summary->profile.seconds[STAGE_PLANNING] = summary->plan.seconds - run->all.reading_s;
+    log_plan(run->parts, &summary->plan);
+    if (score_everything(run, error))
         return -1;
-    return db_run_finish(run->db, run->id, error);
+    double start = clock_seconds();
+    if (scores_store(&run->scores, BOOTSTRAP_ITERATIONS, run->parts->options->n_threads, run->db, run->id,
+                     error))
+        return -1;
+    add_time(run, STAGE_STATISTICS, start);
+    start = clock_seconds();
+    int result = db_run_finish(run->db, run->id, error);
+    add_time(run, STAGE_DATABASE, start);
+    return result;
 }
 
 /* Nothing to plan and nothing to compute: the answers are there. */
@@ -212,8 +236,10 @@ static int run_replayed(Run *run, Error *error) {
 
 static int run_in_db(RunParts *parts, Db *db, EvalSummary *summary, Error *error) {
     Run run = {.parts = parts, .db = db, .summary = summary};
+    double start = clock_seconds();
     if (parts_describe(parts, db, &run.id, &summary->was_complete, error))
         return -1;
+    add_time(&run, STAGE_DATABASE, start);
     summary->run_id = run.id;
     summary->was_complete &= !parts->options->no_reuse;
     if (summary->was_complete)
@@ -228,11 +254,23 @@ int eval_run(const EvalOptions *options, EvalSummary *summary, Error *error) {
     RunParts parts;
     Db *db = NULL;
     *summary = (EvalSummary){0};
+    EvalProfile *profile = &summary->profile;
+    double start = clock_seconds();
     int result = parts_open(&parts, options, error);
+    profile->seconds[STAGE_HASHING] = parts.hashing_s;
+    profile->seconds[STAGE_OPENING] = clock_seconds() - start - parts.hashing_s;
+    profile->detailed = options->profile && parts.engine;
+    if (result == 0 && profile->detailed) {
+        engine_profile_start(parts.engine);
+        start = clock_seconds() - profile->seconds[STAGE_HASHING] - profile->seconds[STAGE_OPENING];
+    }
     if (result == 0)
         result = db_open(&db, options->db_path, DB_WRITE, error);
     if (result == 0)
         result = run_in_db(&parts, db, summary, error);
+    if (profile->detailed)
+        eval_profile_split(profile, engine_profile(parts.engine));
+    profile->total = clock_seconds() - start;
     db_close(db);
     parts_close(&parts);
     return result;

@@ -92,6 +92,7 @@ static int open_parts(Engine *engine, const EngineOptions *options, Error *error
             "or bfloat16 (weights stored in any dtype are read)");
     if (cpu_open(&engine->cpu, options->instruction_set ? options->instruction_set : getenv("ZEVAL_ISA"),
                  options->dtype, options->n_threads, error) ||
+        (options->pin_threads && thread_pool_pin(engine->cpu.pool, error)) ||
         model_open(&engine->model, options->model_folder, options->dtype, error))
         return -1;
     RopeConfig rope = engine->model.config.rope;

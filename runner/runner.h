@@ -52,6 +52,7 @@ typedef struct EngineOptions {
     Dtype dtype;                 /* of the arithmetic; float32 is the reference */
     const char *backend;         /* "cpu" (NULL means that too) */
     int n_threads;               /* 0: one per processor */
+    bool pin_threads;            /* each but the calling one stays on a processor (base/threads.h) */
     const char *instruction_set; /* one of engine_instruction_sets; NULL: what ZEVAL_ISA says, or the best */
 } EngineOptions;
 

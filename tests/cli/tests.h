@@ -22,6 +22,7 @@ int run_show_tests(void);
 int run_zoo_tests(void);
 int run_reproduce_tests(void);
 int run_report_tests(void);
+int run_profile_tests(void);
 
 typedef struct Output {
     int status; /* exit code; 128 + n when signal n ended it */
