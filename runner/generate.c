@@ -1,52 +1,11 @@
 /* Greedy and sampled generation over engine_score; see generate.h. */
 #include "runner/generate.h"
 
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/random.h"
-
-typedef struct Candidate {
-    int32_t token;
-    float logit;
-    double weight;
-} Candidate;
-
-static int compare_candidates(const void *a, const void *b) {
-    const Candidate *x = a, *y = b;
-    if (x->logit != y->logit)
-        return x->logit < y->logit ? 1 : -1;
-    return x->token < y->token ? -1 : 1;
-}
-
-/* Sorts by likelihood, cuts to top_k and then top_p, and draws in proportion to exp(logit / temperature). */
-static int32_t draw(const GenerateOptions *options, Random *random, const float *logits, size_t vocab_size,
-                    Candidate *candidates) {
-    for (size_t i = 0; i < vocab_size; i++)
-        candidates[i] = (Candidate){.token = (int32_t)i, .logit = logits[i]};
-    qsort(candidates, vocab_size, sizeof *candidates, compare_candidates);
-    size_t n = vocab_size;
-    if (options->top_k > 0 && (size_t)options->top_k < n)
-        n = (size_t)options->top_k;
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        candidates[i].weight = exp((candidates[i].logit - candidates[0].logit) / options->temperature);
-        sum += candidates[i].weight;
-    }
-    double kept = 0;
-    size_t n_kept = 0;
-    while (n_kept < n && (n_kept == 0 || kept < options->top_p * sum))
-        kept += candidates[n_kept++].weight;
-    double point = random_double(random) * kept;
-    for (size_t i = 0; i + 1 < n_kept; i++) {
-        point -= candidates[i].weight;
-        if (point < 0)
-            return candidates[i].token;
-    }
-    return candidates[n_kept - 1].token;
-}
+#include "runner/sample.h"
 
 static bool is_stop(const GenerateOptions *options, int32_t token) {
     for (size_t i = 0; i < options->n_stop_ids; i++)
@@ -152,13 +111,17 @@ static void make_segment(Generator *generator, size_t i) {
     sequence->state = NULL; /* the call takes it over */
 }
 
+static int32_t draw(Generator *generator, Sequence *sequence) {
+    SampleOptions options = {sequence->options.temperature, sequence->options.top_k, sequence->options.top_p};
+    size_t n = sample_keep(generator->candidates, sequence->logits, generator->vocab_size, &options);
+    return sample_draw(generator->candidates, n, &sequence->random);
+}
+
 /* 1 if the sequence ends with this token, 0 if it goes on. */
 static int take_token(Generator *generator, size_t i, Error *error) {
     Sequence *sequence = &generator->sequences[i];
     sequence->state = generator->segments[i].state;
-    sequence->token = sequence->logits ? draw(&sequence->options, &sequence->random, sequence->logits,
-                                              generator->vocab_size, generator->candidates)
-                                       : generator->results[i].argmax;
+    sequence->token = sequence->logits ? draw(generator, sequence) : generator->results[i].argmax;
     sequence->n_made++;
     if (is_stop(&sequence->options, sequence->token))
         return 1;

@@ -8,6 +8,7 @@ int run_checkpoint_bin_tests(void);
 int run_checkpoint_large_tests(void);
 int run_state_bytes_tests(void);
 int run_stop_text_tests(void);
+int run_sample_tests(void);
 int run_hostile_field_tests(void);
 int run_storage_tests(void);
 int run_engine_layer_tests(void);
