@@ -25,7 +25,7 @@
 
 #include "base/progress.h"
 
-enum { LINE = 64, SPIN_MICROSECONDS = 60, PAUSES_PER_LOOK = 16 };
+enum { LINE = 64, SPIN_MICROSECONDS = 200, PAUSES_PER_LOOK = 16 };
 static const uint32_t OPEN = (uint32_t)1 << 31; /* in gate; the other bits count the workers inside */
 
 /* A thread's share: [low half, high half) of `range` are still to be taken. */
