@@ -163,54 +163,6 @@ int zoo_list_folder(const char *folder, Arena *arena, ZooSnapshot **out, size_t 
     return 0;
 }
 
-/* ---- checking */
-
-typedef struct Checker {
-    const ZooSnapshot *snapshot;
-    VerifyReport *report;
-    void *context;
-    size_t n_bad;
-    Error *error;
-} Checker;
-
-static int check_file(void *context, const char *path, const char *below) {
-    Checker *checker = context;
-    char *target = realpath(path, NULL), hex[DIGEST_HEX] = "";
-    const char *hash = target ? path_name(target) : "";
-    VerifyState state = VERIFY_GOOD;
-    Error error = {0};
-    Buffer what = {0};
-    if (!target) {
-        state = VERIFY_BAD;
-        buffer_append_text(&what, "the bytes that it is linked to are gone");
-    } else if (!digest_is_name(hash)) {
-        state = VERIFY_UNKNOWN;
-        buffer_append_text(&what, "it is not named by a hash, so there is nothing to hold it against");
-    } else if (digest_file(target, hash, hex, &error)) {
-        state = VERIFY_BAD;
-        buffer_append_text(&what, error.message);
-    } else if (strcmp(hex, hash) != 0) {
-        state = VERIFY_BAD;
-        buffer_printf(&what, "its bytes hash to %s, expected %s", hex, hash);
-    }
-    checker->n_bad += state == VERIFY_BAD;
-    checker->report(checker->context, checker->snapshot, below, state, what.data);
-    buffer_free(&what);
-    free(target);
-    return 0;
-}
-
-int zoo_verify(const ZooSnapshot *snapshot, VerifyReport *report, void *context, size_t *n_bad,
-               Error *error) {
-    Checker checker = {.snapshot = snapshot, .report = report, .context = context};
-    *n_bad = 0;
-    if (access(snapshot->folder, R_OK | X_OK) != 0)
-        return error_set(error, "cannot look into %s: %s", snapshot->folder, strerror(errno));
-    walk_files(snapshot->folder, check_file, &checker);
-    *n_bad = checker.n_bad;
-    return 0;
-}
-
 /* ---- removing */
 
 static int unlink_file(void *context, const char *path, const char *below) {

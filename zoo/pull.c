@@ -9,6 +9,8 @@
 
 #include "base/base.h"
 #include "zoo/download.h"
+#include "zoo/index.h"
+#include "zoo/meter.h"
 
 /* What a runtime reads. */
 static const char *const runtime_files[] = {"*.json",     "*.safetensors", "tokenizer.model", "*.tiktoken",
@@ -28,7 +30,7 @@ typedef struct Pull {
     Download *downloads;
     HttpTask *tasks;
     size_t n, n_tasks;
-    Progress progress;
+    Meter meter;
 } Pull;
 
 /* ---- which files */
@@ -127,14 +129,11 @@ static int check_space(const Pull *pull, Error *error) {
 
 static void show_progress(void *context) {
     Pull *pull = context;
-    int64_t done = 0;
-    for (size_t i = 0; i < pull->n; i++)
-        done += download_have(&pull->downloads[i]);
-    progress_update(&pull->progress, done / 1000);
+    meter_show(&pull->meter);
 }
 
 /* Lays out a download for each wanted file, in as many tasks as it has parts. */
-static void prepare_downloads(Pull *pull, const char *second_store, int64_t *total, int64_t *there) {
+static void prepare_downloads(Pull *pull, const char *second_store) {
     const HubListing *listing = &pull->listing;
     int64_t part_bytes = pull->options->part_bytes;
     pull->downloads = mem_alloc_zero(listing->n + 1, sizeof *pull->downloads);
@@ -150,26 +149,32 @@ static void prepare_downloads(Pull *pull, const char *second_store, int64_t *tot
                        &listing->files[i], pull->page, part_bytes);
         download->second_store = second_store;
         task += download->n_parts;
-        *total += download->file->bytes;
-        *there += file_size(download->blob) == download->file->bytes ? download->file->bytes : 0;
     }
 }
 
+/* When what was fetched was verified. */
+static void note_in_index(const Pull *pull) {
+    ZooIndex *index = index_open(pull->shelf.store);
+    index_begin(index);
+    for (size_t i = 0; i < pull->n; i++)
+        if (pull->downloads[i].fetched > 0)
+            index_note(index, pull->shelf.name, pull->downloads[i].file->hash, true);
+    index_commit(index);
+    index_close(index);
+}
+
 static int transfer(Pull *pull, Error *error) {
-    int64_t total = 0, there = 0;
     char *stores[2];
     store_folders(stores);
-    prepare_downloads(pull, stores[1], &total, &there);
+    prepare_downloads(pull, stores[1]);
     int result = check_space(pull, error);
     if (result == 0) {
-        progress_begin(&pull->progress, pull->options->progress, pull->name.repository, "kB", there / 1000,
-                       total / 1000);
+        meter_begin(&pull->meter, pull->options->progress, pull->name.repository, pull->downloads, pull->n);
         result = http_run(pull->tasks, pull->n_tasks, &pull->hub.http, show_progress, pull, error);
+        meter_end(&pull->meter, result == 0);
     }
-    if (result == 0) {
-        progress_update(&pull->progress, total / 1000);
-        progress_end(&pull->progress);
-    }
+    if (result == 0)
+        note_in_index(pull);
     free(stores[0]);
     free(stores[1]);
     return result;

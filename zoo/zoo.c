@@ -86,6 +86,12 @@ int zoo_resolve(const char *name, char **folder, Error *error) {
     *folder = NULL;
     if (strcmp(name, "demo") == 0)
         return resolve_demo(folder, error);
+    if (text_starts_with(name, "file:")) { /* file:///folder, file://localhost/folder, file:folder */
+        name += strlen("file:");
+        name += text_starts_with(name, "//localhost/") ? strlen("//localhost")
+                : text_starts_with(name, "///")        ? 2
+                                                       : 0;
+    }
     if (file_is_directory(name)) {
         *folder = mem_strdup(name);
         return 0;

@@ -29,11 +29,11 @@ typedef struct ZooModel {
     size_t n_files;
 } ZooModel;
 
-/* Finds a checkpoint by name: a folder's path; "demo" for the checkpoint that ships inside the program
- * (written to the cache folder on first use, and verified against the shipped bytes on every use; a folder of
- * that name is "./demo"); or a registry name or ORG/NAME, with @REVISION or without, that was pulled before
- * or lies in the cache of the hub's Python client. Never touches the network. *folder is a new string.
- * ERROR_USAGE if there is no such model, or it is not on this machine. */
+/* Finds a checkpoint by name: a folder's path, also as file: URL; "demo" for the checkpoint that ships inside
+ * the program (written to the cache folder on first use, and verified against the shipped bytes on every use;
+ * a folder of that name is "./demo"); or a registry name or ORG/NAME, with @REVISION or without, that was
+ * pulled before or lies in the cache of the hub's Python client. Never touches the network. *folder is a new
+ * string. ERROR_USAGE if there is no such model, or it is not on this machine. */
 int zoo_resolve(const char *name, char **folder, Error *error);
 
 /* Hashes the files that determine a model's numbers: `paths` inside `folder`. Hashes of large files are
@@ -201,9 +201,13 @@ typedef enum VerifyState { VERIFY_GOOD, VERIFY_BAD, VERIFY_UNKNOWN } VerifyState
 /* Called once per file; `what` says what is wrong (NULL if good). */
 typedef void VerifyReport(void *context, const ZooSnapshot *snapshot, const char *file, VerifyState state,
                           const char *what);
-/* Reads every file of a snapshot again and holds it against the hash that it is named by. *n_bad counts those
- * that differ; -1 only if the check itself cannot be done. */
-int zoo_verify(const ZooSnapshot *snapshot, VerifyReport *report, void *context, size_t *n_bad, Error *error);
+/* Reads files of a snapshot again and holds them against the hash that they are named by: all of them, or the
+ * `share` (0 to 1) of them that was verified longest ago, at least one. *n_checked of them were read, *n_bad
+ * differ; -1 only if the check itself cannot be done. */
+int zoo_verify(const ZooSnapshot *snapshot, double share, VerifyReport *report, void *context,
+               size_t *n_checked, size_t *n_bad, Error *error);
+/* When the file of a snapshot that was verified longest ago was so, in seconds since 1970; 0: never. */
+int64_t zoo_verified_at(const ZooSnapshot *snapshot);
 
 /* Removes a snapshot, the names that point at it, and the files that no other snapshot of the repository
  * uses. *freed is the bytes given back. Only in the store that pull writes. */

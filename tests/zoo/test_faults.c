@@ -324,6 +324,7 @@ static void test_certificates_are_verified(void **state) {
             _exit(1);
         }
         world->options.retry_delay_ms = 100; /* the server needs a moment to listen */
+        world->options.stall_s = 20;
         setenv("HF_ENDPOINT", endpoint.data, 1);
         pull_expecting_error(world, "self-signed certificate");
         setenv("SSL_CERT_FILE", certificate, 1);

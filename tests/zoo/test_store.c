@@ -62,25 +62,56 @@ static void test_verify_finds_a_changed_byte(void **state) {
     ZooSnapshot *snapshots;
     PullResult result;
     Seen seen = {0};
-    size_t n_bad;
+    size_t n_bad, n_checked;
     Error error = {0};
     pull_and_check(world, &result);
     list("test/model", &arena, &snapshots, 1);
-    assert_int_equal(zoo_verify(&snapshots[0], note, &seen, &n_bad, &error), 0);
+    assert_int_equal(zoo_verify(&snapshots[0], 1, note, &seen, &n_checked, &n_bad, &error), 0);
     assert_int_equal(n_bad, 0);
     assert_int_equal(seen.n[VERIFY_GOOD], 3);
     char *blob = world_path(world, "hub/models--test--model/blobs/%s",
                             hub_server_hash(world->hub, "model.safetensors"));
     world->weights[12345] ^= 1;
     assert_int_equal(file_write_atomic(blob, world->weights, WEIGHTS_BYTES, NULL), 0);
-    assert_int_equal(zoo_verify(&snapshots[0], note, &seen, &n_bad, &error), 0);
+    assert_int_equal(zoo_verify(&snapshots[0], 1, note, &seen, &n_checked, &n_bad, &error), 0);
     assert_int_equal(n_bad, 1);
     assert_non_null(strstr(seen.text, "model.safetensors: its bytes hash to"));
     unlink(blob);
-    assert_int_equal(zoo_verify(&snapshots[0], note, &seen, &n_bad, &error), 0);
+    assert_int_equal(zoo_verify(&snapshots[0], 1, note, &seen, &n_checked, &n_bad, &error), 0);
     assert_int_equal(n_bad, 1);
     assert_non_null(strstr(seen.text, "are gone"));
     free(blob);
+    arena_free(&arena);
+    pull_result_free(&result);
+}
+
+/* A sample takes what was verified longest ago; an index that is gone or damaged costs nothing but that. */
+static void test_samples_take_turns(void **state) {
+    World *world = *state;
+    Arena arena = {0};
+    ZooSnapshot *snapshots;
+    PullResult result;
+    size_t n_bad, n_checked;
+    Error error = {0};
+    char *index = world_path(world, "hub/index.sqlite");
+    pull_and_check(world, &result);
+    list("test/model", &arena, &snapshots, 1);
+    assert_true(zoo_verified_at(&snapshots[0]) > 0);
+    for (int round = 0; round < 3; round++) {
+        Seen seen = {0};
+        if (round == 1)
+            unlink(index);
+        if (round == 2)
+            assert_int_equal(file_write_atomic(index, "not a database at all, and long enough", 38, NULL), 0);
+        if (zoo_verify(&snapshots[0], 0.4, note, &seen, &n_checked, &n_bad, &error))
+            fail_msg("%s", error.message);
+        assert_int_equal(n_checked, 2);
+        assert_int_equal(n_bad, 0);
+    }
+    assert_int_equal(zoo_verified_at(&snapshots[0]), 0); /* one file was never verified since */
+    assert_int_equal(zoo_verify(&snapshots[0], 0.3, note, &(Seen){0}, &n_checked, &n_bad, &error), 0);
+    assert_true(zoo_verified_at(&snapshots[0]) > 0);
+    free(index);
     arena_free(&arena);
     pull_result_free(&result);
 }
@@ -197,6 +228,7 @@ int run_store_tests(void) {
     const struct CMUnitTest tests[] = {
         HERE(test_listing_names_revisions),
         HERE(test_verify_finds_a_changed_byte),
+        HERE(test_samples_take_turns),
         HERE(test_removing_keeps_what_others_use),
         HERE(test_the_python_cache_is_never_removed),
         HERE(test_export_and_import),
