@@ -17,9 +17,9 @@ results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 round=1
 while [ "$round" -le "$rounds" ]; do
-    theirs=$("$peer" -m "$gguf" -p "$tokens" -n 0 -r 2 -t "$threads" -o json "$@" 2>/dev/null |
+    theirs=$("$peer" -m "$gguf" -p "$tokens" -n 0 -r 1 -t "$threads" -o json "$@" 2>/dev/null |
         sed -n 's/.*"avg_ts": \([0-9.]*\).*/\1/p' | head -1)
-    ours=$("${BUILD:-build}/bench/profile" "$folder" "$tokens" --dtype bfloat16 --threads "$threads" |
+    ours=$("${BUILD:-build}/bench/profile" "$folder" "$tokens" --dtype bfloat16 --threads "$threads" --runs 1 |
         sed -n '1s/.*: \([0-9.]*\) tokens\/s$/\1/p')
     echo "$theirs $ours" | awk '{ printf "%s %s %.4f\n", $1, $2, $2 / $1 }' >>"$results"
     tail -1 "$results" | awk -v n="$round" '{ printf "round %d: peer %.1f, zeval %.1f tokens/s: %.3f\n", n, $1, $2, $3 }'

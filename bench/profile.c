@@ -1,14 +1,13 @@
 /* Where the time of a prompt goes.
  *
- *     build/bench/profile MODEL_FOLDER [TOKENS [SEGMENTS]] [--dtype NAME] [--threads N] [--all-targets]
+ *     build/bench/profile MODEL_FOLDER [TOKENS [SEGMENTS]] [--dtype NAME] [--threads N] [--runs N]
+ *         [--all-targets]
  *
  * Scores SEGMENTS prompts of TOKENS tokens each (default 1 of 512) in one batch, once to warm up and three
- * times measured, and prints the engine's account of the latter. A target at the last token of each, or at
- * every token with --all-targets. */
+ * (N) times measured, and prints the engine's account of the latter. A target at the last token of each, or
+ * at every token with --all-targets. */
 #include "bench/ceiling.h"
 #include "runner/runner.h"
-
-enum { RUNS = 3 };
 
 static void make_segments(Engine *engine, Segment *segments, size_t n_segments, size_t n, bool all_targets,
                           Arena *arena) {
@@ -30,16 +29,18 @@ static void make_segments(Engine *engine, Segment *segments, size_t n_segments, 
 
 int main(int argc, char **argv) {
     Error error = {0};
-    const char *dtype = bench_value(&argc, argv, "--dtype"), *threads = bench_value(&argc, argv, "--threads");
+    const char *dtype = bench_value(&argc, argv, "--dtype"), *threads = bench_value(&argc, argv, "--threads"),
+               *wanted_runs = bench_value(&argc, argv, "--runs");
     bool all_targets = bench_flag(&argc, argv, "--all-targets");
     EngineOptions options = {.model_folder = argc > 1 ? argv[1] : NULL,
                              .n_threads = threads ? atoi(threads) : 0};
     size_t n = argc > 2 ? (size_t)atoll(argv[2]) : 512, n_segments = argc > 3 ? (size_t)atoll(argv[3]) : 1;
+    int runs = wanted_runs ? atoi(wanted_runs) : 3;
     Engine *engine;
     Arena arena = {0};
-    if (argc < 2 || n == 0 || n_segments == 0) {
+    if (argc < 2 || n == 0 || n_segments == 0 || runs < 1) {
         fprintf(stderr, "usage: profile MODEL_FOLDER [TOKENS [SEGMENTS]] [--dtype NAME] [--threads N] "
-                        "[--all-targets]\n");
+                        "[--runs N] [--all-targets]\n");
         return 2;
     }
     bench_check(dtype && dtype_parse(dtype, &options.dtype, &error), &error);
@@ -49,7 +50,7 @@ int main(int argc, char **argv) {
     bench_check(engine_score(engine, segments, n_segments, &error), &error);
     engine_profile_start(engine);
     double start = clock_seconds();
-    for (int i = 0; i < RUNS; i++)
+    for (int i = 0; i < runs; i++)
         bench_check(engine_score(engine, segments, n_segments, &error), &error);
     double seconds = clock_seconds() - start;
     EngineProfile profile = engine_profile(engine);
@@ -57,7 +58,7 @@ int main(int argc, char **argv) {
     engine_profile_text(&profile, &text);
     printf("%s, %s, %zu x %zu tokens, threads: %d: %.1f tokens/s\n%s", argv[1],
            dtype_name(engine_dtype(engine)), n_segments, n, profile.n_threads,
-           RUNS * (double)(n * n_segments) / seconds, text.data);
+           runs * (double)(n * n_segments) / seconds, text.data);
     buffer_free(&text);
     arena_free(&arena);
     engine_close(engine);
