@@ -8,7 +8,7 @@ typedef struct RunArguments {
     Selection selection;
     Verbosity verbosity;
     Fetch fetch;
-    const char *model, *db, *dtype, *backend, *bos;
+    const char *model, *db, *dtype, *backend, *bos, *on_truncation;
     ScoringFiles files;
     int64_t threads, max_length, batch_tokens;
     double memory_gib;
@@ -47,6 +47,10 @@ static int run(const RunArguments *arguments, Error *error) {
         return -1;
     if (arguments->files.samples && !arguments->files.lm_eval)
         return error_set_kind(error, ERROR_USAGE, "--log-samples needs --output-path, where to write them");
+    if (!truncation_parse(arguments->on_truncation, &options.on_truncation))
+        return error_set_kind(error, ERROR_USAGE,
+                              "--on-truncation: found \"%s\", expected match, error or drop-shots",
+                              arguments->on_truncation);
     if (arguments->dry_run)
         return scoring_plan(&options, arguments->json, error);
     return scoring_run(&options, arguments->json ? SCORING_JSON : SCORING_TABLE, &arguments->files, error);
@@ -57,7 +61,8 @@ int command_run(int argc, char **argv, Error *error) {
                       .db = "results.db",
                       .dtype = "float32",
                       .backend = "cpu",
-                      .bos = "default"};
+                      .bos = "default",
+                      .on_truncation = "match"};
     const Option options[] = {
         {"model", "NAME", OPTION_TEXT, &a.model, 0, 0, true,
          "checkpoint folder (config.json, *.safetensors, tokenizer.json), a name\nof `zeval list`, \"demo\" "
@@ -75,6 +80,10 @@ int command_run(int argc, char **argv, Error *error) {
         {"max-length", "N", OPTION_INT, &a.max_length, 2, 1e9, false,
          "longest input in tokens; longer ones are cut on the left and\ncounted (default: the model's "
          "max_position_embeddings)"},
+        {"on-truncation", "POLICY", OPTION_TEXT, &a.on_truncation, 0, 0, false,
+         "what is longer than that: match (default) cuts it on the left, as\nlm-eval does; error refuses the "
+         "run "
+         "before anything is scored;\ndrop-shots leaves out few-shot examples until it fits"},
         {"bos", "POLICY", OPTION_TEXT, &a.bos, 0, 0, false,
          "BOS before each context: default (as the tokenizer does), add, none"},
         {"batch-tokens", "N", OPTION_INT, &a.batch_tokens, 1, 1e7, false,

@@ -12,13 +12,23 @@ static void say_what_was_done(const EvalOptions *options, const EvalSummary *sum
                  (long long)summary->run_id, options->db_path);
         return;
     }
-    log_info(options->log, "run %lld: %lld requests, %lld scored now, %lld found in %s; %lld tokens computed",
-             (long long)summary->run_id, (long long)plan->n_requests, (long long)summary->n_scored,
-             (long long)plan->n_reused, options->db_path, (long long)summary->tokens_computed);
+    log_info(
+        options->log,
+        "run %lld: %lld requests, %lld scored now, %lld found in %s; %lld tokens computed, %lld generated",
+        (long long)summary->run_id, (long long)plan->n_requests, (long long)summary->n_scored,
+        (long long)plan->n_reused, options->db_path, (long long)summary->tokens_computed,
+        (long long)summary->tokens_made);
     if (plan->n_truncated > 0)
+        log_warning(
+            options->log,
+            "%lld of %lld requests were longer than max_length and were cut on the left: v_truncated in "
+            "the database lists them",
+            (long long)plan->n_truncated, (long long)plan->n_requests);
+    if (plan->n_shortened > 0)
         log_warning(options->log,
-                    "%lld of %lld requests were longer than max_length and were cut on the left",
-                    (long long)plan->n_truncated, (long long)plan->n_requests);
+                    "%lld documents lost few-shot examples so that they fit max_length: v_truncated in the "
+                    "database lists them",
+                    (long long)plan->n_shortened);
 }
 
 static void say_where_time_went(const EvalProfile *profile) {

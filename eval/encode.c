@@ -21,14 +21,17 @@ static int32_t first_known(const int32_t *ids, size_t n) {
     return -1;
 }
 
-int encoder_init(Encoder *encoder, const Tokenizer *tokenizer, const ModelInfo *model, BosPolicy bos,
-                 int64_t max_length, Error *error) {
+int encoder_init(Encoder *encoder, const Tokenizer *tokenizer, const ModelInfo *model, Compat compat,
+                 BosPolicy bos, int64_t max_length, Error *error) {
     int32_t bos_id = tokenizer_bos_id(tokenizer), eos_id = tokenizer_eos_id(tokenizer);
+    bool old = compat == COMPAT_V0_4_0;
+    const int32_t prefixes[] = {bos_id, eos_id, model->bos_token_id, model->eos_token_id};
+    const int32_t old_prefixes[] = {eos_id, model->eos_token_id, bos_id, model->bos_token_id};
     *encoder = (Encoder){
         .tokenizer = tokenizer,
-        .add_bos = bos == BOS_ADD || (bos == BOS_DEFAULT && tokenizer_adds_bos(tokenizer)),
-        .prefix_token =
-            first_known((const int32_t[]){bos_id, eos_id, model->bos_token_id, model->eos_token_id}, 4),
+        .compat = compat,
+        .add_bos = bos == BOS_ADD || (bos == BOS_DEFAULT && !old && tokenizer_adds_bos(tokenizer)),
+        .prefix_token = first_known(old ? old_prefixes : prefixes, 4),
         .max_length = max_length > 0 ? max_length : default_max_length(tokenizer, model),
     };
     if (encoder->prefix_token < 0)
@@ -67,7 +70,8 @@ static int encode_empty_context(const Encoder *encoder, const char *continuation
                          error))
         return -1;
     TokenIds *tokens = &out->tokens;
-    if (tokens->n > 1 && tokens->ids[1] == encoder->prefix_token) { /* it brings its own */
+    bool brings_its_own = tokens->n > 1 && tokens->ids[1] == encoder->prefix_token;
+    if (brings_its_own && encoder->compat != COMPAT_V0_4_0) {
         memmove(tokens->ids, tokens->ids + 1, (tokens->n - 1) * sizeof *tokens->ids);
         tokens->n--;
     }

@@ -12,14 +12,16 @@
 
 typedef struct Encoder {
     const Tokenizer *tokenizer;
+    Compat compat;
     bool add_bos;         /* put BOS before a context that does not begin with it */
     int32_t prefix_token; /* stands for an empty context: BOS, else EOS; the tokenizer's, else the model's */
     int64_t max_length;
 } Encoder;
 
-/* Settles BOS policy, prefix token and maximum length. The vocabulary must fit the model's. */
-int encoder_init(Encoder *encoder, const Tokenizer *tokenizer, const ModelInfo *model, BosPolicy bos,
-                 int64_t max_length, Error *error);
+/* Settles BOS policy, prefix token and maximum length. The vocabulary must fit the model's. In the profile
+ * v0.4.0 BOS is only added when asked for, and the prefix token is EOS. */
+int encoder_init(Encoder *encoder, const Tokenizer *tokenizer, const ModelInfo *model, Compat compat,
+                 BosPolicy bos, int64_t max_length, Error *error);
 
 /* A request as tokens: ids[0, n_context) and then the continuation. The last token is never fed. */
 typedef struct EncodedRequest {

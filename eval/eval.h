@@ -23,6 +23,18 @@ typedef enum BosPolicy {
     BOS_NONE
 } BosPolicy;
 
+/* What is done about a request that is longer than max_length. */
+typedef enum TruncationPolicy {
+    TRUNCATION_MATCH,     /* it is cut on the left, as upstream does */
+    TRUNCATION_ERROR,     /* the run is refused before anything is scored */
+    TRUNCATION_DROP_SHOTS /* few-shot examples of its document are left out, the first one first, until all of
+                             the document's requests fit; what is too long without examples is cut on the left
+                           */
+} TruncationPolicy;
+const char *truncation_name(TruncationPolicy policy); /* "match", "error", "drop-shots" */
+/* False if there is no policy of that name. */
+bool truncation_parse(const char *name, TruncationPolicy *out);
+
 typedef struct EvalOptions {
     const char *model; /* a name zoo_resolve understands */
     TaskOptions tasks;
@@ -31,6 +43,7 @@ typedef struct EvalOptions {
     const char *backend;
     int n_threads;
     BosPolicy bos;
+    TruncationPolicy on_truncation;
     int64_t max_length; /* tokens; 0: the config's max_position_embeddings, else the tokenizer's, else 2048 */
     size_t
         batch_tokens; /* about how many tokens one engine call gets; 0: 4096. Scores do not depend on it. */
@@ -50,6 +63,11 @@ typedef struct EvalPlan {
     int64_t n_requests;
     int64_t n_reused;         /* answered from the database; the following is about the others */
     int64_t n_truncated;      /* requests cut on the left to max_length, of all */
+    int64_t n_shortened;      /* documents that lost few-shot examples instead, of all */
+    int64_t n_bos_missing;    /* requests that do not begin with BOS though the tokenizer puts it first */
+    int64_t n_bos_twice;      /* requests that begin with BOS twice */
+    int64_t n_prompts;        /* texts to be generated */
+    int64_t tokens_to_make;   /* most that these may have */
     int64_t tokens_alone;     /* were each request fed on its own */
     int64_t tokens_distinct;  /* distinct prefixes of all inputs: the least that can be computed */
     int64_t tokens_again;     /* fed once more because states have no room */
@@ -57,7 +75,8 @@ typedef struct EvalPlan {
     int64_t budget_bytes;     /* of these, for states */
     int64_t state_bytes;      /* states take at most, feeding one segment at a time */
     double seconds;           /* reading, encoding and planning took */
-    double tokens_per_second; /* measured on this machine; 0: not measured */
+    double tokens_per_second; /* fed, measured on this machine; 0: not measured */
+    double eta_seconds;       /* reckoned from what was measured; 0: not measured */
 } EvalPlan;
 
 /* Plans a run and measures the engine's rate for some seconds; scores nothing and writes nothing. The
@@ -74,6 +93,7 @@ typedef struct EvalSummary {
     int64_t n_scored;        /* requests answered by the engine now */
     int64_t tokens_computed; /* tokens the engine was fed */
     EvalProfile profile;
+    int64_t tokens_made; /* and those it generated */
 } EvalSummary;
 
 /* Runs everything that is not in the database yet and stores results. The plan goes to the log first.

@@ -183,6 +183,7 @@ static bool ends_text(const Writer *writer, int32_t token) {
 int writer_token(void *context, int32_t token, Error *error) {
     Writer *writer = context;
     const Tokenizer *tokenizer = writer->rules->tokenizer;
+    writer->n_tokens++;
     /* A model may have more outputs than its tokenizer has tokens: such a one has no text. */
     if (!tokenizer_token_text(tokenizer, token))
         return writer->settings->has_empty ? 1 : 0;

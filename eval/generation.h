@@ -53,6 +53,7 @@ typedef struct Writer {
     TokenIds ids;
     TokenStream stream;
     StopText stop;
+    size_t n_tokens; /* handed in so far */
 } Writer;
 /* A GenerateCallback; its context is the Writer. */
 int writer_token(void *writer, int32_t token, Error *error);

@@ -24,9 +24,27 @@ static void add_task(Sha256 *hash, const TaskInfo *task) {
     }
 }
 
+/* How documents become prompts, beyond what the tasks' files say. */
+static void add_prompting(Sha256 *hash, const EvalOptions *options) {
+    const TaskOptions *tasks = &options->tasks;
+    char samples[SHA256_HEX] = "";
+    add_int(hash, (int64_t)tasks->fewshot_seed);
+    add_text(hash, compat_name(tasks->compat));
+    add_text(hash, truncation_name(options->on_truncation));
+    add_text(hash, tasks->system_instruction ? tasks->system_instruction : "");
+    if (tasks->chat) {
+        add_text(hash, tasks->chat->source);
+        add_text(hash, tasks->chat->variables ? tasks->chat->variables : "");
+        add_text(hash, tasks->chat->date ? tasks->chat->date : "");
+        add_int(hash, tasks->chat->fewshot_multiturn);
+    }
+    if (tasks->samples && sha256_file(tasks->samples, samples, NULL) == 0)
+        add_text(hash, samples);
+}
+
 void identity_fingerprint(const RunParts *parts, char hex[SHA256_HEX]) {
     Sha256 *hash = sha256_begin();
-    add_text(hash, "zeval run 1");
+    add_text(hash, "zeval run 2");
     add_text(hash, parts->model.name);
     add_text(hash, parts->model.sha256);
     add_text(hash, parts->tokenizer_files.sha256);
@@ -36,7 +54,7 @@ void identity_fingerprint(const RunParts *parts, char hex[SHA256_HEX]) {
     add_int(hash, parts->encoder.add_bos);
     add_int(hash, parts->encoder.prefix_token);
     add_int(hash, parts->encoder.max_length);
-    add_int(hash, (int64_t)parts->options->tasks.fewshot_seed);
+    add_prompting(hash, parts->options);
     for (size_t i = 0; i < task_set_count(parts->tasks); i++)
         add_task(hash, task_info(task_set_task(parts->tasks, i)));
     for (size_t i = 0; i < task_set_group_count(parts->tasks); i++)
@@ -102,6 +120,14 @@ void identity_rolling_key(const char (*windows)[SHA256_HEX], size_t n, char hex[
     sha256_end(hash, hex);
 }
 
+/* , "key": "text", if there is one. */
+static void append_text(Buffer *json, const char *key, const char *text) {
+    if (!text)
+        return;
+    buffer_printf(json, ", \"%s\": ", key);
+    text_append_json(json, text, strlen(text));
+}
+
 char *identity_settings_json(const RunParts *parts) {
     const TaskOptions *tasks = &parts->options->tasks;
     Buffer json = {0};
@@ -122,7 +148,13 @@ char *identity_settings_json(const RunParts *parts) {
         buffer_append_text(&json, "null");
     buffer_printf(&json, ", \"fewshot_seed\": %llu, \"dtype\": \"%s\", \"backend\": \"%s\"",
                   (unsigned long long)tasks->fewshot_seed, dtype_name(parts->options->dtype), parts->backend);
-    buffer_printf(&json, ", \"add_bos\": %s, \"max_length\": %lld}",
-                  parts->encoder.add_bos ? "true" : "false", (long long)parts->encoder.max_length);
+    buffer_printf(&json, ", \"add_bos\": %s, \"max_length\": %lld", parts->encoder.add_bos ? "true" : "false",
+                  (long long)parts->encoder.max_length);
+    buffer_printf(&json, ", \"compat\": \"%s\", \"on_truncation\": \"%s\"", compat_name(tasks->compat),
+                  truncation_name(parts->options->on_truncation));
+    append_text(&json, "samples", tasks->samples);
+    append_text(&json, "system_instruction", tasks->system_instruction);
+    append_text(&json, "chat_template", tasks->chat ? tasks->chat->name : NULL);
+    buffer_append_char(&json, '}');
     return buffer_take(&json);
 }

@@ -63,12 +63,10 @@ static int open_model(RunParts *parts, const char *folder, Error *error) {
         return -1;
     snprintf(parts->backend, sizeof parts->backend, "%s/%s", engine_backend(parts->engine),
              engine_instruction_set(parts->engine));
-    if (encoder_init(&parts->encoder, parts->tokenizer, engine_info(parts->engine), options->bos,
-                     options->max_length, error) ||
+    if (encoder_init(&parts->encoder, parts->tokenizer, engine_info(parts->engine), options->tasks.compat,
+                     options->bos, options->max_length, error) ||
         generation_rules_init(&parts->generation, parts->tokenizer, folder, options->tasks.compat, error))
         return -1;
-    if (tokenizer_adds_bos(parts->tokenizer) && !parts->encoder.add_bos)
-        log_warning(options->log, "this tokenizer puts BOS first by default, and --bos none leaves it out");
     char *name = display_name(options->model);
     double start = clock_seconds();
     int result = identify_model(parts, name, folder, error) || identify_tokenizer(parts, folder, error);
@@ -192,13 +190,25 @@ int parts_describe(const RunParts *parts, Db *db, int64_t *run_id, bool *complet
                  .dtype = dtype_name(options->dtype),
                  .backend = parts->backend,
                  .numerics_version = ENGINE_NUMERICS_VERSION,
-                 .compat = "main",
+                 .compat = compat_name(options->tasks.compat),
                  .max_length = parts->encoder.max_length,
                  .add_bos = parts->encoder.add_bos,
                  .fewshot_seed = (int64_t)options->tasks.fewshot_seed,
                  .limit = options->tasks.limit,
                  .build = options->build,
-                 .settings_json = settings};
+                 .settings_json = settings,
+                 .threads = options->n_threads ? options->n_threads : thread_processors(),
+                 .system_instruction = options->tasks.system_instruction,
+                 .on_truncation = truncation_name(options->on_truncation)};
+    char chat_sha256[SHA256_HEX];
+    if (options->tasks.chat) {
+        const TaskChat *chat = options->tasks.chat;
+        sha256_text(chat->source, strlen(chat->source), chat_sha256);
+        run.chat_template = chat->source;
+        run.chat_template_name = chat->name;
+        run.chat_template_sha256 = chat_sha256;
+        run.fewshot_as_multiturn = chat->fewshot_multiturn;
+    }
     int result = db_begin(db, error);
     if (result == 0) {
         result = db_run_start(db, &run, run_id, complete, error);

@@ -185,6 +185,28 @@ static void choose_kept(Plan *plan) {
     free(longest);
 }
 
+/* How many targets a node has, as often as they are wanted. */
+static size_t count_targets(const Plan *plan, uint32_t i) {
+    const PlanNode *node = &plan->nodes[i];
+    size_t n = 0;
+    for (size_t w = node[0].wants; w < node[1].wants; w++)
+        n += node_end(node) - first_target(plan, node, &plan->wants[w]);
+    return n;
+}
+
+static void weigh(Plan *plan, const ModelInfo *model) {
+    double embedding = (double)model->vocab_size * (double)model->hidden_size;
+    double weights = (double)model->n_parameters - embedding;
+    size_t n_attention = 0;
+    for (int64_t i = 0; model->mixers && i < model->n_layers; i++)
+        n_attention += model->mixers[i] == MIXER_ATTENTION || model->mixers[i] == MIXER_MLA;
+    plan->cost_per_token = weights > 0 ? 2 * weights : 1;
+    plan->cost_per_key = 4 * (double)model->hidden_size * (double)n_attention;
+    plan->cost_per_target = 2 * embedding;
+    for (uint32_t i = 0; i < plan->n_nodes; i++)
+        plan->cost_all += (double)count_targets(plan, i) * plan->cost_per_target;
+}
+
 static void count_units(Plan *plan) {
     PlanNode *nodes = plan->nodes;
     size_t fed = 0;
@@ -197,6 +219,7 @@ static void count_units(Plan *plan) {
         base->open++;
         base->below = base->below > bytes ? base->below : bytes;
         fed += segment_tokens(nodes, i);
+        plan->cost_all += segment_cost(plan, i);
         plan->counts.n_states += nodes[i].is_kept;
     }
     plan->counts.tokens_again = fed - plan->counts.tokens_distinct;
@@ -213,6 +236,7 @@ void plan_settle(Plan *plan, const ModelInfo *model, size_t budget_bytes) {
     drop_tree(&plan->tree);
     prompts_settle(plan);
     find_wants(plan);
+    weigh(plan, model);
     choose_kept(plan);
     count_units(plan);
     plan->states = mem_alloc_zero(plan->n_nodes, sizeof(State *));
@@ -242,6 +266,27 @@ size_t plan_tokens_made(const Plan *plan) {
 
 size_t plan_prompts_done(const Plan *plan) {
     return plan->prompts_done;
+}
+
+double plan_seconds(const Plan *plan) {
+    return plan->fed_seconds + plan->made_seconds;
+}
+
+double plan_seconds_left(const Plan *plan) {
+    if (plan->cost_done <= 0)
+        return 0;
+    double cost_per_second = plan->cost_done / plan->fed_seconds;
+    double left = (plan->cost_all - plan->cost_done) / cost_per_second;
+    size_t prompts = plan->counts.n_prompts - plan->prompts_done;
+    if (prompts == 0)
+        return left;
+    /* Before any text is finished, the longest is assumed, and a token to cost what one that is fed costs. */
+    double each = plan->prompts_done ? (double)plan->tokens_of_done / (double)plan->prompts_done
+                                     : (double)plan->counts.tokens_to_make / (double)plan->counts.n_prompts;
+    double second = plan->tokens_made ? plan->made_seconds / (double)plan->tokens_made
+                                      : plan->cost_per_token / cost_per_second;
+    double tokens = (double)prompts * each - (double)(plan->tokens_made - plan->tokens_of_done);
+    return left + (tokens > 0 ? tokens * second : 0);
 }
 
 size_t plan_peak_bytes(const Plan *plan) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/progress.h"
 #include "eval/plan_tree.h"
 
 typedef struct Job {
@@ -166,6 +167,7 @@ static int finish_job(Plan *plan, Job *job, Error *error) {
     }
     plan->used -= job_bytes(plan, &plan->prompts[job->first]);
     plan->prompts_done++;
+    plan->tokens_of_done += job->writer.n_tokens;
     plan_close(plan, job->node);
     drop_job(plan, job);
     return 0;
@@ -175,9 +177,11 @@ int prompts_grow(Plan *plan, Error *error) {
     enum { MOST_STEPS = 16 };
     size_t n_ended = 0;
     for (int step = 0; step < MOST_STEPS && n_ended == 0; step++) {
+        double start = clock_seconds();
         plan->tokens_made += generator_count(plan->generator);
         if (generator_step(plan->generator, error))
             return -1;
+        plan->made_seconds += clock_seconds() - start;
         void *const *ended = generator_ended(plan->generator, &n_ended);
         for (size_t i = 0; i < n_ended; i++)
             if (finish_job(plan, (Job *)ended[i], error)) /* its first member is the writer */

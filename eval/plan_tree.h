@@ -67,9 +67,15 @@ struct Plan {
     Generator *generator;
     struct Job **jobs; /* sequences in the generator */
     size_t n_jobs, jobs_capacity;
-    size_t tokens_made, prompts_done;
+    size_t tokens_made, prompts_done, tokens_of_done;
     Arena texts; /* of the last step */
     bool is_begun;
+
+    /* What the segments cost, in operations of the engine: each token its share of the weights, each earlier
+     * token that it looks back at, each target its row of the output. */
+    double cost_per_token, cost_per_key, cost_per_target;
+    double cost_all, cost_done;
+    double fed_seconds, made_seconds; /* the segments took, and the generated tokens */
 
     uint32_t *stack; /* nodes to be fed, the next one on top */
     size_t n_stack, stack_capacity;
@@ -112,6 +118,18 @@ static inline size_t own_bytes(const Plan *plan, uint32_t unit) {
 
 static inline size_t unit_bytes(const Plan *plan, uint32_t unit) {
     return blocks_bytes(plan, unit) + own_bytes(plan, unit);
+}
+
+/* A request's first target at a node, as a position in the sequence. */
+static inline uint32_t first_target(const Plan *plan, const PlanNode *node, const Want *want) {
+    uint32_t first = plan->items[want->item].n_context - 1;
+    return first > node->depth ? first : node->depth;
+}
+
+/* What a unit's segment costs, targets left out. */
+static inline double segment_cost(const Plan *plan, uint32_t unit) {
+    double begin = node_end(&plan->nodes[plan->nodes[unit].base]), end = node_end(&plan->nodes[unit]);
+    return (end - begin) * plan->cost_per_token + (end * end - begin * begin) / 2 * plan->cost_per_key;
 }
 
 /* One more element on a growing array. */

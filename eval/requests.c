@@ -18,7 +18,7 @@ typedef struct PreparedRequest {
 /* A document made ready by one thread, to be added in its turn. */
 typedef struct Prepared {
     uint32_t task;
-    size_t index;
+    size_t index, n_dropped;
     PreparedRequest *requests; /* [n]; the memory is kept for the next document, as that of the following */
     size_t n, capacity;
     EncodedList encoded;
@@ -115,11 +115,24 @@ static void make_keys(const RunParts *parts, Prepared *prepared, PreparedRequest
         memcpy(request->key, prepared->keys[request->first], sizeof request->key);
 }
 
-static int prepare_document(const RunParts *parts, Prepared *prepared, Arena *arena, Error *error) {
+static int refuse_truncation(const RunParts *parts, const Prepared *prepared, const char *task,
+                             int64_t doc_id, size_t request, Error *error) {
+    const EncodedRequest *encoded = &prepared->encoded.items[prepared->requests[request].first];
+    return error_set(
+        error,
+        "task %s, document %lld, request %zu: it has %zu tokens, %zu more than max_length %lld has "
+        "room for; --on-truncation match cuts them off on the left, drop-shots leaves out examples",
+        task, (long long)doc_id, request, encoded->tokens.n + encoded->n_truncated, encoded->n_truncated,
+        (long long)parts->encoder.max_length);
+}
+
+static int encode_document(const RunParts *parts, Prepared *prepared, Arena *arena, bool *truncated,
+                           Error *error) {
     const Task *task = task_set_task(parts->tasks, prepared->task);
     TaskDocument document;
+    *truncated = false;
     arena_reset(arena);
-    if (task_document(task, prepared->index, arena, &document, error))
+    if (task_document_dropping(task, prepared->index, prepared->n_dropped, arena, &document, error))
         return -1;
     if (document.n_requests == 0)
         return error_set(error, "task %s, document %lld: it makes no requests", task_info(task)->name,
@@ -134,8 +147,27 @@ static int prepare_document(const RunParts *parts, Prepared *prepared, Arena *ar
             return error_prefix(error, "task %s, document %lld, request %zu", task_info(task)->name,
                                 (long long)document.doc_id, i);
         to->n = prepared->encoded.n - to->first;
-        make_keys(parts, prepared, to);
+        *truncated |= to->n == 1 && prepared->encoded.items[to->first].n_truncated > 0;
+        if (*truncated && parts->options->on_truncation == TRUNCATION_ERROR)
+            return refuse_truncation(parts, prepared, task_info(task)->name, document.doc_id, i, error);
     }
+    return 0;
+}
+
+static int prepare_document(const RunParts *parts, Prepared *prepared, Arena *arena, Error *error) {
+    size_t n_shots = (size_t)task_info(task_set_task(parts->tasks, prepared->task))->num_fewshot;
+    bool truncated;
+    prepared->n_dropped = 0;
+    if (encode_document(parts, prepared, arena, &truncated, error))
+        return -1;
+    while (truncated && parts->options->on_truncation == TRUNCATION_DROP_SHOTS &&
+           prepared->n_dropped < n_shots) {
+        prepared->n_dropped++;
+        if (encode_document(parts, prepared, arena, &truncated, error))
+            return -1;
+    }
+    for (size_t i = 0; i < prepared->n; i++)
+        make_keys(parts, prepared, &prepared->requests[i]);
     return 0;
 }
 
@@ -231,6 +263,18 @@ static int find_or_plan(Collector *collector, const Prepared *prepared, Prepared
                                error);
 }
 
+/* Of a text in windows the prefix token stands before a BOS of its own, which is as upstream has it. */
+static void count_bos(RunRequests *out, const Tokenizer *tokenizer, const Prepared *prepared,
+                      const PreparedRequest *from) {
+    int32_t bos = tokenizer_bos_id(tokenizer);
+    if (bos < 0 || from->n == 0 || from->type == OUTPUT_LOGLIKELIHOOD_ROLLING)
+        return;
+    const TokenIds *tokens = &prepared->encoded.items[from->first].tokens;
+    bool first = tokens->ids[0] == bos;
+    out->n_bos_missing += tokenizer_adds_bos(tokenizer) && !first;
+    out->n_bos_twice += first && tokens->n > 1 && tokens->ids[1] == bos;
+}
+
 static void count_tokens(const Prepared *prepared, const PreparedRequest *from, RunRequest *to) {
     for (size_t i = from->first; i < from->first + from->n; i++) {
         const EncodedRequest *encoded = &prepared->encoded.items[i];
@@ -245,7 +289,9 @@ static int add_document(Collector *collector, Prepared *prepared, Error *error) 
     RunDocument row = {.task = prepared->task,
                        .index = (uint32_t)prepared->index,
                        .first = (uint32_t)out->n_requests,
-                       .n = (uint32_t)prepared->n};
+                       .n = (uint32_t)prepared->n,
+                       .n_dropped = (uint32_t)prepared->n_dropped};
+    out->n_shortened += prepared->n_dropped > 0;
     for (size_t i = 0; i < prepared->n; i++) {
         PreparedRequest *from = &prepared->requests[i];
         out->requests = grow(out->requests, out->n_requests, &out->requests_capacity, sizeof *out->requests);
@@ -254,6 +300,7 @@ static int add_document(Collector *collector, Prepared *prepared, Error *error) 
         *request = (RunRequest){.document = (uint32_t)out->n_documents};
         memcpy(request->key, from->key, sizeof request->key);
         count_tokens(prepared, from, request);
+        count_bos(out, collector->parts->tokenizer, prepared, from);
         out->n_truncated += request->n_truncated > 0;
         if (find_or_plan(collector, prepared, from, number, error))
             return -1;

@@ -27,6 +27,7 @@ typedef struct RunDocument {
     uint32_t task, index; /* document `index` of the run's task number `task` */
     uint32_t first, n;    /* its requests */
     uint32_t open;        /* those that are not answered */
+    uint32_t n_dropped;   /* few-shot examples left out so that they fit max_length */
 } RunDocument;
 
 /* What a number in the plan stands for. */
@@ -50,8 +51,10 @@ typedef struct RunRequests {
     Arena texts;        /* generated, that answers point to */
     size_t n_new;       /* requests that the engine has to answer, wholly or in part */
     size_t n_truncated; /* requests that were cut */
-    Plan *plan;         /* not settled */
-    double reading_s;   /* spent on making and encoding documents */
+    size_t n_shortened; /* documents that lost examples */
+    size_t n_bos_missing, n_bos_twice;
+    Plan *plan;       /* not settled */
+    double reading_s; /* spent on making and encoding documents */
 } RunRequests;
 
 /* Makes every document of every task in turn. `db` is where responses are looked up; NULL: nowhere.

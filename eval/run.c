@@ -6,15 +6,20 @@
 
 #include "base/base.h"
 #include "db/db.h"
-#include "eval/budget.h"
 #include "eval/eval.h"
 #include "eval/parts.h"
-#include "eval/replay.h"
 #include "eval/replay_run.h"
 #include "eval/requests.h"
+#include "eval/run_plan.h"
 #include "eval/store.h"
 
 enum { DEFAULT_BATCH_TOKENS = 4096, DOCUMENTS_PER_COMMIT = 1024 };
+
+/* What of the run's cost is stored. */
+typedef struct Work {
+    int64_t tokens, made;
+    double since;
+} Work;
 
 typedef struct Run {
     RunParts *parts;
@@ -23,38 +28,8 @@ typedef struct Run {
     RunScores scores;
     RunRequests all;
     EvalSummary *summary;
+    Work work;
 } Run;
-
-/* ---- planning */
-
-/* Reads, encodes, looks up in `db` (NULL: nowhere) and settles. */
-static int make_plan(const RunParts *parts, Db *db, RunRequests *all, EvalPlan *plan, Error *error) {
-    double start = clock_seconds();
-    if (requests_collect(all, parts, db, error))
-        return -1;
-    Budget budget = budget_find(parts);
-    plan_settle(all->plan, engine_info(parts->engine), budget.state_bytes);
-    PlanCounts counts = plan_counts(all->plan);
-    *plan = (EvalPlan){.n_requests = (int64_t)all->n_requests,
-                       .n_reused = (int64_t)(all->n_requests - all->n_new),
-                       .n_truncated = (int64_t)all->n_truncated,
-                       .tokens_alone = (int64_t)counts.tokens_alone,
-                       .tokens_distinct = (int64_t)counts.tokens_distinct,
-                       .tokens_again = (int64_t)counts.tokens_again,
-                       .memory_bytes = (int64_t)budget.process_bytes,
-                       .budget_bytes = (int64_t)budget.state_bytes,
-                       .state_bytes = (int64_t)counts.state_bytes,
-                       .seconds = clock_seconds() - start};
-    return 0;
-}
-
-static void log_plan(const RunParts *parts, const EvalPlan *plan) {
-    Buffer text = {0};
-    eval_plan_text(plan, &text);
-    for (char *line = text.data, *end; line && (end = strchr(line, '\n')); line = end + 1)
-        log_info(parts->options->log, "%.*s", (int)(end - line), line);
-    buffer_free(&text);
-}
 
 /* ---- storing */
 
@@ -139,12 +114,23 @@ static int in_transaction(Run *run, int (*store)(Run *, size_t *, Error *), size
     return result;
 }
 
+/* What the run has cost since the last time. */
+static int store_work(Run *run, Error *error) {
+    double now = clock_seconds();
+    int64_t fed = run->summary->tokens_computed, made = run->summary->tokens_made;
+    if (db_run_work(run->db, run->id, fed + made - run->work.tokens, made - run->work.made,
+                    now - run->work.since, error))
+        return -1;
+    run->work = (Work){.tokens = fed + made, .made = made, .since = now};
+    return 0;
+}
+
 static int store_answers(Run *run, size_t *n, Error *error) {
     const uint32_t *answered = plan_answered(run->all.plan, n);
     for (size_t i = 0; i < *n; i++)
         if (store_answer(run, answered[i], error))
             return -1;
-    return 0;
+    return store_work(run, error);
 }
 
 /* Documents from *next on that needed no scoring, a transaction's worth. */
@@ -169,16 +155,35 @@ static int step(Run *run, size_t batch_tokens, Error *error) {
     return more;
 }
 
+/* What was answered, and what it took, unless nothing was: then it waits for the next time. */
+static int commit_batch(Run *run, Error *error) {
+    EvalSummary *summary = run->summary;
+    const Plan *plan = run->all.plan;
+    size_t n;
+    summary->tokens_computed = (int64_t)plan_tokens_fed(plan);
+    summary->tokens_made = (int64_t)plan_tokens_made(plan);
+    plan_answered(plan, &n);
+    return n > 0 ? in_transaction(run, store_answers, &n, error) : 0;
+}
+
+/* The share of the tokens that is as far as the share of the time: some tokens take longer than others. */
+static void show_progress(const Run *run, Progress *progress) {
+    const Plan *plan = run->all.plan;
+    double spent = plan_seconds(plan), left = plan_seconds_left(plan);
+    double share = spent + left > 0 ? spent / (spent + left) : 0;
+    progress_update(progress, (int64_t)(share * (double)progress->total));
+}
+
 static int score_batches(Run *run, Progress *progress, Error *error) {
     const EvalOptions *options = run->parts->options;
-    size_t batch_tokens = options->batch_tokens ? options->batch_tokens : DEFAULT_BATCH_TOKENS, n;
+    size_t batch_tokens = options->batch_tokens ? options->batch_tokens : DEFAULT_BATCH_TOKENS;
     Plan *plan = run->all.plan;
     int more;
+    run->work.since = clock_seconds();
     while ((more = step(run, batch_tokens, error)) > 0) {
-        if (in_transaction(run, store_answers, &n, error))
+        if (commit_batch(run, error))
             return -1;
-        run->summary->tokens_computed = (int64_t)plan_tokens_fed(plan);
-        progress_update(progress, run->summary->tokens_computed);
+        show_progress(run, progress);
         log_debug(options->log, "%lld tokens computed, %lld requests answered",
                   (long long)run->summary->tokens_computed, (long long)run->summary->n_scored);
         if (parts_stopped(run->parts, error))
@@ -202,15 +207,28 @@ static int score_everything(Run *run, Error *error) {
     return result;
 }
 
+static int describe_plan(const Run *run, Error *error) {
+    const EvalPlan *plan = &run->summary->plan;
+    DbPlan row = {.n_requests = plan->n_requests,
+                  .n_reused = plan->n_reused,
+                  .tokens_alone = plan->tokens_alone,
+                  .tokens_distinct = plan->tokens_distinct,
+                  .tokens_again = plan->tokens_again,
+                  .memory_bytes = plan->memory_bytes,
+                  .state_budget_bytes = plan->budget_bytes,
+                  .planning_seconds = plan->seconds};
+    return db_run_plan(run->db, run->id, &row, error);
+}
+
 static int run_planned(Run *run, Error *error) {
     Db *lookup = run->parts->options->no_reuse ? NULL : run->db;
     EvalSummary *summary = run->summary;
     if (scores_init(&run->scores, run->parts->tasks, error) ||
-        make_plan(run->parts, lookup, &run->all, &summary->plan, error))
+        run_plan_make(run->parts, lookup, &run->all, &summary->plan, error) || describe_plan(run, error))
         return -1;
     summary->profile.seconds[STAGE_READING] = run->all.reading_s;
     summary->profile.seconds[STAGE_PLANNING] = summary->plan.seconds - run->all.reading_s;
-    log_plan(run->parts, &summary->plan);
+    run_plan_log(run->parts, &summary->plan);
     if (score_everything(run, error))
         return -1;
     double start = clock_seconds();
@@ -271,57 +289,6 @@ int eval_run(const EvalOptions *options, EvalSummary *summary, Error *error) {
     if (profile->detailed)
         eval_profile_split(profile, engine_profile(parts.engine));
     profile->total = clock_seconds() - start;
-    db_close(db);
-    parts_close(&parts);
-    return result;
-}
-
-/* ---- planning only */
-
-static const double MEASURE_SECONDS = 2;
-
-/* Walks the plan for some seconds, answers thrown away. A model so slow that a few tokens take that long is
- * judged by those. */
-static int measure_rate(Plan *plan, Engine *engine, double *tokens_per_second, Error *error) {
-    enum { FIRST_TOKENS = 32, BATCH_TOKENS = 512 };
-    static const int32_t tokens[FIRST_TOKENS] = {0};
-    Segment first = {.tokens = tokens, .n_tokens = FIRST_TOKENS};
-    double start = clock_seconds(), took;
-    if (engine_score(engine, &first, 1, error))
-        return -1;
-    took = clock_seconds() - start;
-    *tokens_per_second = FIRST_TOKENS / took;
-    if (took > MEASURE_SECONDS)
-        return 0;
-    start = clock_seconds();
-    int more;
-    while ((more = plan_step(plan, engine, BATCH_TOKENS, error)) > 0 &&
-           clock_seconds() - start < MEASURE_SECONDS)
-        continue;
-    if (plan_tokens_fed(plan) > 0)
-        *tokens_per_second = (double)plan_tokens_fed(plan) / (clock_seconds() - start);
-    return more < 0 ? -1 : 0;
-}
-
-int eval_plan(const EvalOptions *options, EvalPlan *plan, Error *error) {
-    RunParts parts;
-    RunScores scores = {0};
-    RunRequests all = {0};
-    Db *db = NULL;
-    *plan = (EvalPlan){0};
-    if (replay_path(options->model))
-        return error_set_kind(error, ERROR_USAGE, "--dry-run: recorded answers need no plan");
-    int result = parts_open(&parts, options, error);
-    if (result == 0) /* refuses what a run would refuse */
-        result = scores_init(&scores, parts.tasks, error);
-    if (result == 0 && !options->no_reuse && file_exists(options->db_path))
-        result = db_open(&db, options->db_path, DB_READ, error);
-    if (result == 0)
-        result = make_plan(&parts, db, &all, plan, error);
-    if (result == 0)
-        result = measure_rate(all.plan, parts.engine, &plan->tokens_per_second, error);
-    requests_free(&all);
-    scores_free(&scores);
     db_close(db);
     parts_close(&parts);
     return result;

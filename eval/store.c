@@ -35,7 +35,7 @@ static int store_rows(Destination *to, const RunDocument *row, const RunRequest 
     const TaskScores *scores = &to->scores->tasks[row->task];
     TaskDocument document;
     char prompt[SHA256_HEX];
-    if (task_document(scores->task, row->index, &to->arena, &document, error))
+    if (task_document_dropping(scores->task, row->index, row->n_dropped, &to->arena, &document, error))
         return -1;
     if (document.n_requests != row->n)
         return error_set(error, "task %s, document %lld: found %zu requests, expected %u as before",
@@ -46,7 +46,8 @@ static int store_rows(Destination *to, const RunDocument *row, const RunRequest 
                          .json = document.json,
                          .target = document.target,
                          .gold = document.gold,
-                         .prompt_sha256 = prompt};
+                         .prompt_sha256 = prompt,
+                         .n_dropped_shots = row->n_dropped};
     if (db_document(to->db, to->run_id, &stored, error))
         return -1;
     Answer *answers = arena_alloc(&to->arena, row->n * sizeof *answers);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/progress.h"
 #include "eval/plan_tree.h"
 
 /* A target of the batch with the request that wants it. */
@@ -107,12 +108,6 @@ static int compare_wanted(const void *a, const void *b) {
     if (x->target.position != y->target.position)
         return x->target.position < y->target.position ? -1 : 1;
     return x->target.token < y->target.token ? -1 : x->target.token > y->target.token;
-}
-
-/* A request's first target at a node, as a position in the sequence. */
-static uint32_t first_target(const Plan *plan, const PlanNode *node, const Want *want) {
-    uint32_t first = plan->items[want->item].n_context - 1;
-    return first > node->depth ? first : node->depth;
 }
 
 static size_t count_wanted(const Plan *plan, uint32_t i) {
@@ -224,6 +219,7 @@ static void take_unit(Plan *plan, Engine *engine, const Unit *unit, const Segmen
     bool is_kept = plan->nodes[node].is_kept, generates = plan->nodes[node].generates;
     take_results(plan, unit, segment);
     plan->tokens_fed += segment->n_tokens;
+    plan->cost_done += segment_cost(plan, node) + (double)unit->n_wanted * plan->cost_per_target;
     if (is_kept || generates)
         plan->used += unit_bytes(plan, node);
     if (generates)
@@ -264,8 +260,10 @@ int plan_step(Plan *plan, Engine *engine, size_t batch_tokens, Error *error) {
         return plan->n_jobs == 0 ? 0 : prompts_grow(plan, error) ? -1 : 1;
     for (size_t i = 0; i < batch.n; i++)
         make_segment(plan, &batch.units[i], &batch.segments[i]);
+    double start = clock_seconds();
     if (engine_score(engine, batch.segments, batch.n, error))
         return -1;
+    plan->fed_seconds += clock_seconds() - start;
     take_batch(plan, engine, &batch);
     return 1;
 }

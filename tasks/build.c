@@ -168,6 +168,13 @@ int task_document(const Task *task, size_t i, Arena *arena, TaskDocument *out, E
     return 0;
 }
 
+int task_document_dropping(const Task *task, size_t i, size_t n_dropped, Arena *arena, TaskDocument *out,
+                           Error *error) {
+    Task shorter = *task;
+    shorter.n_dropped = n_dropped;
+    return task_document(&shorter, i, arena, out, error);
+}
+
 int task_process(const Task *task, const Value *row, Arena *arena, Value *out, Error *error) {
     *out = *row;
     return task->config.process_docs ? task->config.process_docs(row, arena, out, error) : 0;

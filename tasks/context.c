@@ -99,7 +99,7 @@ static int add_example(Conversation *to, size_t index) {
 
 static int add_examples(Conversation *to, size_t i) {
     size_t n = (size_t)to->task->info.num_fewshot, n_before = to->n;
-    for (size_t e = 0; e < n; e++) {
+    for (size_t e = to->task->n_dropped; e < n; e++) {
         size_t index = to->task->draws[i * n + e];
         if (index != SIZE_MAX && add_example(to, index))
             return -1;

@@ -15,7 +15,8 @@ struct Task {
     const size_t *chosen;           /* [n_documents] which rows are asked about; NULL: the first ones */
     const Value *pool;              /* rows that examples are drawn from; NULL with no examples */
     size_t n_pool;
-    size_t *draws; /* [n_documents][num_fewshot] indices into pool; SIZE_MAX where an example fell away */
+    size_t n_dropped; /* examples at the beginning that are left out (task_document_dropping) */
+    size_t *draws;    /* [n_documents][num_fewshot] indices into pool; SIZE_MAX where an example fell away */
 };
 
 /* A row as prompts see it: with process_docs applied, if the task has it. */

@@ -133,6 +133,9 @@ const TaskInfo *task_info(const Task *task);
 /* Builds document number i (0 <= i < n_documents) in `arena`; all pointers live as long as the arena. May be
  * called in any order and from several threads with different arenas. */
 int task_document(const Task *task, size_t i, Arena *arena, TaskDocument *out, Error *error);
+/* The same without the first n_dropped of its few-shot examples, of which there are info->num_fewshot. */
+int task_document_dropping(const Task *task, size_t i, size_t n_dropped, Arena *arena, TaskDocument *out,
+                           Error *error);
 
 /* One of a group's aggregates: the mean of its tasks' values of a metric. */
 typedef struct GroupMetric {

@@ -78,6 +78,8 @@ static void test_killed_runs_lose_nothing_and_score_nothing_twice(void **state) 
     assert_int_equal(count("killed.db", "SELECT count(*) FROM responses"),
                      count("whole.db", "SELECT count(*) FROM responses"));
     assert_int_equal(count("killed.db", "SELECT count(*) FROM runs"), 1);
+    test_forget_cost("whole.db");
+    test_forget_cost("killed.db");
     compare_reports("markdown");
     compare_reports("html");
     compare_reports("json");

@@ -71,13 +71,17 @@ static int close_tokenizer(void **state) {
     return rmdir(folder);
 }
 
-static Encoder make_encoder(BosPolicy bos, int64_t max_length) {
+static Encoder make_encoder_of(Compat compat, BosPolicy bos, int64_t max_length) {
     ModelInfo model = {.vocab_size = 9, .bos_token_id = -1, .eos_token_id = -1};
     Encoder encoder;
     Error error = {0};
-    if (encoder_init(&encoder, tokenizer, &model, bos, max_length, &error))
+    if (encoder_init(&encoder, tokenizer, &model, compat, bos, max_length, &error))
         fail_msg("%s", error.message);
     return encoder;
+}
+
+static Encoder make_encoder(BosPolicy bos, int64_t max_length) {
+    return make_encoder_of(COMPAT_MAIN, bos, max_length);
 }
 
 /* `expected` lists ids with a bar before the continuation: "0 2 | 7". */
@@ -126,6 +130,36 @@ static void test_empty_context_is_the_prefix_token(void **state) {
     check(&encoder, "", "<s>a", "0 | 2");
 }
 
+/* v0.4.0: special tokens are never added, EOS stands for an empty context and is not merged with one. */
+static void test_profile_of_2023_adds_no_bos(void **state) {
+    (void)state;
+    Encoder encoder = make_encoder_of(COMPAT_V0_4_0, BOS_DEFAULT, 0),
+            asked = make_encoder_of(COMPAT_V0_4_0, BOS_ADD, 0);
+    check(&encoder, "a", " a", "2 | 7");
+    check(&asked, "a", " a", "0 2 | 7");
+    check(&encoder, "", "a", "1 | 2");
+    check(&encoder, "", "</s>a", "1 | 1 2");
+    check(&encoder, "<s>a", " a", "0 2 | 7");
+}
+
+static void test_prompts_leave_room_for_their_answer(void **state) {
+    (void)state;
+    Encoder encoder = make_encoder(BOS_DEFAULT, 6);
+    EncodedRequest request = {0};
+    Error error = {0};
+    assert_int_equal(encode_prompt(&encoder, "a\nb\na", 3, &request, &error), 0); /* 0 2 5 3 5 2 */
+    assert_int_equal(request.tokens.n, 3);
+    assert_int_equal(request.n_context, 3);
+    assert_int_equal(request.n_truncated, 3);
+    assert_int_equal(request.tokens.ids[0], 3);
+    assert_int_equal(encode_prompt(&encoder, "", 3, &request, &error), 0);
+    assert_int_equal(request.tokens.n, 1);
+    assert_int_equal(request.tokens.ids[0], 0);
+    assert_int_equal(encode_prompt(&encoder, "a", 6, &request, &error), -1);
+    assert_non_null(strstr(error.message, "max_length, 6"));
+    encoded_request_free(&request);
+}
+
 static void test_truncation_keeps_max_length_inputs_from_the_right(void **state) {
     (void)state;
     Encoder encoder = make_encoder(BOS_DEFAULT, 4);
@@ -157,7 +191,7 @@ static void test_a_vocabulary_larger_than_the_models_is_refused(void **state) {
     ModelInfo model = {.vocab_size = 8, .bos_token_id = -1, .eos_token_id = -1};
     Encoder encoder;
     Error error = {0};
-    assert_int_equal(encoder_init(&encoder, tokenizer, &model, BOS_DEFAULT, 0, &error), -1);
+    assert_int_equal(encoder_init(&encoder, tokenizer, &model, COMPAT_MAIN, BOS_DEFAULT, 0, &error), -1);
     assert_non_null(strstr(error.message, "found 9 tokens, expected at most the model's vocab_size, 8"));
 }
 
@@ -167,6 +201,8 @@ int run_encode_tests(void) {
         cmocka_unit_test(test_trailing_white_space_moves_into_the_continuation),
         cmocka_unit_test(test_bos_is_not_doubled_and_can_be_left_out),
         cmocka_unit_test(test_empty_context_is_the_prefix_token),
+        cmocka_unit_test(test_profile_of_2023_adds_no_bos),
+        cmocka_unit_test(test_prompts_leave_room_for_their_answer),
         cmocka_unit_test(test_truncation_keeps_max_length_inputs_from_the_right),
         cmocka_unit_test(test_a_continuation_swallowed_by_a_merge_is_an_error),
         cmocka_unit_test(test_a_vocabulary_larger_than_the_models_is_refused),

@@ -244,7 +244,7 @@ static void test_texts_are_upstreams(void **state) {
     if (json_parse_file(&entries, "tests/fixtures/generation.json", 1 << 20, &error) ||
         engine_open(&engine, &options, &error) || tokenizer_open(&own, folder, &error) ||
         generation_rules_init(&own_rules, own, folder, COMPAT_MAIN, &error) ||
-        encoder_init(&encoder, own, engine_info(engine), BOS_DEFAULT, 0, &error))
+        encoder_init(&encoder, own, engine_info(engine), COMPAT_MAIN, BOS_DEFAULT, 0, &error))
         fail_msg("%s", error.message);
     assert_int_equal(cJSON_GetArraySize(entries), 90);
     check_texts(engine, &encoder, &own_rules, entries);

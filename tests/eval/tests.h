@@ -17,5 +17,6 @@ int run_memory_tests(void);
 int run_replay_tests(void);
 int run_rolling_tests(void);
 int run_generate_tests(void);
+int run_truncation_tests(void);
 
 #endif

@@ -1,0 +1,12 @@
+/* Making a run's plan and saying what it comes to. */
+#ifndef ZEVAL_EVAL_RUN_PLAN_H
+#define ZEVAL_EVAL_RUN_PLAN_H
+
+#include "eval/requests.h"
+
+/* Reads, encodes, looks up in `db` (NULL: nowhere) and settles. */
+int run_plan_make(const RunParts *parts, Db *db, RunRequests *all, EvalPlan *plan, Error *error);
+/* The plan, and warnings about requests that are not what a user may think they are. */
+void run_plan_log(const RunParts *parts, const EvalPlan *plan);
+
+#endif
