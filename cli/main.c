@@ -20,6 +20,8 @@ static const struct {
     {"reproduce", command_reproduce, "pull and run a paper's table, and lay ours beside it"},
     {"compare", command_compare, "compare runs on the same documents, with paired statistics"},
     {"runs", command_runs, "list the runs in a database and how far each got"},
+    {"export-run", command_export_run,
+     "write a run as lm-eval's files, a database of its own, or a model card"},
     {"db", command_db, "check, vacuum or merge results databases"},
     {"tasks", command_tasks, "list the tasks, groups and tags that can be named"},
     {"requests", command_requests, "print every request of tasks as JSON Lines, without a model"},
@@ -60,7 +62,7 @@ static void print_help(FILE *stream) {
             "zeval scores language models, hybrids and Transformers, on LM-harness tasks, and keeps where\n"
             "each number came from.\n\nUsage: zeval COMMAND [options]\n\nCommands:\n");
     for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].summary);
     fprintf(stream,
             "\n`zeval COMMAND --help` explains a command; `zeval --version` names this build.\n"
             "New here? Start with `zeval demo`.\n"

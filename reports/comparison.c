@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "reports/array.h"
 #include "reports/sheet.h"
 
 /* ---- which runs are meant */
@@ -76,9 +77,16 @@ static const SheetColumn test_columns[N_TEST_COLUMNS] = {{"Task", NULL, false},
                                                          {"p", NULL, true},
                                                          {"p, Holm", NULL, true}};
 
+/* What a document adds to a perplexity is a log-likelihood, and that is what is compared. */
+static bool is_of_likelihoods(const PairTest *test) {
+    return strstr(test->metric, "perplexity") || strcmp(test->metric, "bits_per_byte") == 0;
+}
+
 static const char *metric_name(const PairTest *test, Arena *arena) {
     bool plain = !*test->filter || strcmp(test->filter, "none") == 0;
-    return plain ? test->metric : arena_printf(arena, "%s (%s)", test->metric, test->filter);
+    const char *name = is_of_likelihoods(test) ? arena_printf(arena, "log-likelihood behind %s", test->metric)
+                                               : test->metric;
+    return plain ? name : arena_printf(arena, "%s (%s)", name, test->filter);
 }
 
 static const char *four(double value, Arena *arena) {
@@ -145,7 +153,7 @@ static void flip_sheet(SheetBook *book, const PairComparison *pair) {
     Sheet *sheet = NULL;
     for (size_t i = 0; i < pair->n_tests; i++) {
         const PairTest *test = &pair->tests[i];
-        if (!test->is_binary || test->only_a + test->only_b == 0)
+        if (!test->is_binary || test->is_group || test->only_a + test->only_b == 0)
             continue;
         if (!sheet)
             sheet = sheet_add(book, SHEET_FOR_READERS, "flips", "Documents that flipped", flip_columns, 4);
@@ -313,13 +321,39 @@ static int write_comparison(Db *db, const ReportSet *set, void *context, Arena *
     return 0;
 }
 
+/* Runs that any of the names may mean, so that only these are loaded; *n 0 if there is none. */
+static int64_t *find_candidates(Db *db, const CompareOptions *options, Arena *arena, size_t *n) {
+    sqlite3_stmt *statement =
+        report_query(db, "SELECT run_id, model_name FROM runs WHERE finished_at IS NOT NULL", 0, NULL);
+    int64_t *ids = NULL, id;
+    *n = 0;
+    while (statement && report_step(db, statement, NULL) == 1) {
+        const ReportRun run = {.run_id = sqlite3_column_int64(statement, 0),
+                               .model = report_public_name(report_text(statement, 1, arena), arena)};
+        bool meant = false;
+        for (size_t i = 0; i < options->n_runs; i++)
+            meant = meant || is_called(&run, options->runs[i]) ||
+                    (text_to_int(options->runs[i], &id) && id == run.run_id);
+        if (!meant)
+            continue;
+        ids = array_grown(arena, ids, *n, sizeof *ids);
+        ids[(*n)++] = run.run_id;
+    }
+    sqlite3_finalize(statement);
+    return ids;
+}
+
 int report_comparison(Db *db, const CompareOptions *options, const char *format, Buffer *out, Error *error) {
     Request request = {.options = options};
-    const ReportOptions all = {0};
     if (options->n_runs < 2 || options->n_runs > MAX_COMPARED)
         return error_set_kind(error, ERROR_USAGE, "--runs: found %zu, expected 2 to %d runs", options->n_runs,
                               MAX_COMPARED);
     if (sheet_format_find(format, &request.format, error) != 0)
         return -1;
-    return report_make(db, &all, write_comparison, &request, out, error);
+    Arena arena = {0};
+    ReportOptions wanted = {0};
+    wanted.run_ids = find_candidates(db, options, &arena, &wanted.n_run_ids);
+    int result = report_make(db, &wanted, write_comparison, &request, out, error);
+    arena_free(&arena);
+    return result;
 }

@@ -8,6 +8,7 @@
 /* One metric of one task, over the documents that both runs have with the same content. */
 typedef struct PairTest {
     const char *task, *metric, *filter;
+    bool is_group; /* every document of the tasks below a group, pooled: no flips are listed */
     size_t n;
     double mean_a, mean_b, low, high; /* low, high: 95 % interval of the mean of b - a */
     PairedMean difference;            /* of b - a */
@@ -30,7 +31,9 @@ typedef struct PairComparison {
     size_t n_warnings;
 } PairComparison;
 
-/* Holm's correction is over the tasks of one metric and filter. At most `flips` ids are kept per side. */
+/* Groups whose value is the mean over all documents (MMLU) are tested on these too. Holm's correction is over
+ * the tasks of one metric and filter, and over the groups apart from them. At most `flips` ids are kept per
+ * side. */
 int comparison_make(Db *db, const ReportRun *a, const ReportRun *b, size_t flips, Arena *arena,
                     PairComparison *out, Error *error);
 

@@ -38,6 +38,12 @@ static void gather(Gathered *values, int64_t document, double a, double b) {
     values->documents[values->n++] = document;
 }
 
+static void free_gathered(Gathered *values) {
+    free(values->a);
+    free(values->b);
+    free(values->documents);
+}
+
 static bool is_binary(const Gathered *values) {
     for (size_t i = 0; i < values->n; i++)
         if ((values->a[i] != 0 && values->a[i] != 1) || (values->b[i] != 0 && values->b[i] != 1))
@@ -133,18 +139,92 @@ static void take_row(sqlite3_stmt *row, PairTest *test, Gathered *values) {
     }
 }
 
+/* ---- groups */
+
+enum { MAX_DEPTH = 16 };
+
+static bool is_below(const ReportRun *run, const ReportEntry *group, const char *task, int depth) {
+    for (size_t i = 0; i < group->n_children && depth < MAX_DEPTH; i++) {
+        const ReportEntry *child = report_find(run, group->children[i], true);
+        if (strcmp(group->children[i], task) == 0 || (child && is_below(run, child, task, depth + 1)))
+            return true;
+    }
+    return false;
+}
+
+/* One group's metric, gathered over its tasks as they pass by. */
+typedef struct Pool {
+    const ReportEntry *group;
+    const char *metric, *filter;
+    Gathered values;
+    size_t n_tasks;
+} Pool;
+
+typedef struct Pools {
+    Pool *items;
+    size_t n;
+} Pools;
+
+/* A pool for each group and metric that both runs have as a mean over documents. */
+static Pools make_pools(const ReportRun *a, const ReportRun *b, Arena *arena) {
+    Pools pools = {0};
+    for (size_t i = 0; i < a->n_entries; i++) {
+        const ReportEntry *group = &a->entries[i], *other = report_find(b, group->name, true);
+        if (!group->is_group || !group->weight_by_size || !other || !other->weight_by_size)
+            continue;
+        for (size_t m = 0; m < group->n_metrics; m++) {
+            pools.items = array_grown(arena, pools.items, pools.n, sizeof *pools.items);
+            pools.items[pools.n++] = (Pool){
+                .group = group, .metric = group->metrics[m].metric, .filter = group->metrics[m].filter};
+        }
+    }
+    return pools;
+}
+
+static void pour(Pools *pools, const ReportRun *run, const PairTest *test, const Gathered *values) {
+    for (size_t p = 0; p < pools->n; p++) {
+        Pool *pool = &pools->items[p];
+        if (strcmp(pool->metric, test->metric) != 0 || strcmp(pool->filter, test->filter) != 0 ||
+            !is_below(run, pool->group, test->task, 0))
+            continue;
+        pool->n_tasks++;
+        for (size_t i = 0; i < values->n; i++)
+            gather(&pool->values, values->documents[i], values->a[i], values->b[i]);
+    }
+}
+
+static void test_pools(Pools *pools, Arena *arena, PairComparison *out) {
+    for (size_t p = 0; p < pools->n; p++) {
+        Pool *pool = &pools->items[p];
+        if (pool->n_tasks > 1) {
+            out->tests = array_grown(arena, out->tests, out->n_tests, sizeof *out->tests);
+            PairTest *test = &out->tests[out->n_tests++];
+            *test =
+                (PairTest){.task = arena_printf(arena, "%s, all %zu tasks", pool->group->name, pool->n_tasks),
+                           .metric = pool->metric,
+                           .filter = pool->filter,
+                           .is_group = true};
+            finish_test(&pool->values, 0, arena, test);
+        }
+        free_gathered(&pool->values);
+    }
+}
+
 static int load_tests(Db *db, size_t flips, Arena *arena, PairComparison *out, Error *error) {
     sqlite3_stmt *statement = report_query(db, select_pairs, out->a->run_id, error);
     if (!statement)
         return -1;
     sqlite3_bind_int64(statement, 2, out->b->run_id);
     Gathered values = {0};
+    Pools pools = make_pools(out->a, out->b, arena);
     PairTest *test = NULL;
     int result;
     while ((result = report_step(db, statement, error)) == 1) {
         if (!test || !belongs_to(test, statement)) {
-            if (test)
+            if (test) {
                 finish_test(&values, flips, arena, test);
+                pour(&pools, out->a, test, &values);
+            }
             values.n = 0;
             if (out->n_tests == MAX_TESTS) {
                 result =
@@ -156,17 +236,19 @@ static int load_tests(Db *db, size_t flips, Arena *arena, PairComparison *out, E
         }
         take_row(statement, test, &values);
     }
-    if (result == 0 && test)
+    if (result == 0 && test) {
         finish_test(&values, flips, arena, test);
+        pour(&pools, out->a, test, &values);
+    }
+    test_pools(&pools, arena, out);
     sqlite3_finalize(statement);
-    free(values.a);
-    free(values.b);
-    free(values.documents);
+    free_gathered(&values);
     return result;
 }
 
 static bool same_family(const PairTest *a, const PairTest *b) {
-    return strcmp(a->metric, b->metric) == 0 && strcmp(a->filter, b->filter) == 0;
+    return a->is_group == b->is_group && strcmp(a->metric, b->metric) == 0 &&
+           strcmp(a->filter, b->filter) == 0;
 }
 
 static void correct(PairComparison *out) {

@@ -30,6 +30,9 @@ int report_csv(Db *db, const ReportOptions *options, Buffer *out, Error *error);
 /* The same numbers for scripts: {"runs": [{..., "results": [...]}]}. */
 int report_json(Db *db, const ReportOptions *options, Buffer *out, Error *error);
 
+/* One run's results as the `model-index` of a model card, YAML; subjects of large groups are left out. */
+int report_model_card(Db *db, int64_t run_id, Buffer *out, Error *error);
+
 /* The papers' printed numbers that match; NULL matches all. Model and task match when they occur in the name,
  * whatever the case, or as patterns when they have a * or ?. Without any filter: which papers and tables
  * there are. `format`: markdown, latex, csv or json. Nothing that matches is an error. */

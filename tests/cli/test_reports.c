@@ -97,10 +97,27 @@ static void test_databases_are_kept(void **state) {
     test_output_free(&output);
 }
 
+static void test_runs_are_exported(void **state) {
+    (void)state;
+    expect(0, "export-run --db '%s/a.db' --run 2 --format sqlite --output '%s/alone.db'",
+           "alone.db: run 2, ");
+    expect(0, "db check '%s/alone.db'", "all good");
+    expect(0, "runs --db '%s/alone.db'", "|  1|demo");
+    expect(1, "export-run --db '%s/a.db' --run 2 --format sqlite --output '%s/alone.db'", "exists already");
+    expect(0, "export-run --db '%s/a.db' --run 1 --format model-card", "model-index:\n- name: \"demo\"\n");
+    expect(0, "export-run --db '%s/a.db' --run 1 --format lm-eval --output '%s/files' --samples",
+           "/results_");
+    expect(2, "export-run --db '%s/a.db' --run 1 --format sqlite", "--format sqlite needs --output PATH");
+    expect(2, "export-run --db '%s/a.db' --run 1 --format gguf", "--format: found \"gguf\"");
+    expect(2, "export-run --db '%s/a.db' --run 9 --format model-card", "has no run 9");
+}
+
 int run_report_tests(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reports_in_every_format), cmocka_unit_test(test_paper_tables_need_no_database),
-        cmocka_unit_test(test_published_numbers_are_listed), cmocka_unit_test(test_runs_are_compared),
-        cmocka_unit_test(test_databases_are_kept)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reports_in_every_format),
+                                       cmocka_unit_test(test_paper_tables_need_no_database),
+                                       cmocka_unit_test(test_published_numbers_are_listed),
+                                       cmocka_unit_test(test_runs_are_compared),
+                                       cmocka_unit_test(test_databases_are_kept),
+                                       cmocka_unit_test(test_runs_are_exported)};
     return cmocka_run_group_tests_name("reports", tests, make_results, test_remove_folder);
 }

@@ -15,5 +15,6 @@ int main(void) {
                                       NULL, NULL);
     failed +=
         _cmocka_run_group_tests("reports: pages in a browser", browser_tests, n_browser_tests, NULL, NULL);
+    failed += _cmocka_run_group_tests("reports: other programs", formats_tests, n_formats_tests, NULL, NULL);
     return failed != 0;
 }

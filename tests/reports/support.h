@@ -44,8 +44,8 @@ void assert_contains(const char *text, const char *expected);
 void assert_lacks(const char *text, const char *unexpected);
 
 extern const struct CMUnitTest table_tests[], markdown_tests[], html_tests[], json_tests[], published_tests[],
-    sheet_tests[], paper_tests[], compare_tests[], results_sheets_tests[], browser_tests[];
+    sheet_tests[], paper_tests[], compare_tests[], results_sheets_tests[], browser_tests[], formats_tests[];
 extern const size_t n_table_tests, n_markdown_tests, n_html_tests, n_json_tests, n_published_tests,
-    n_sheet_tests, n_paper_tests, n_compare_tests, n_results_sheets_tests, n_browser_tests;
+    n_sheet_tests, n_paper_tests, n_compare_tests, n_results_sheets_tests, n_browser_tests, n_formats_tests;
 
 #endif

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/wait.h>
 
 #include "base/file.h"
 #include "tests/reports/support.h"
@@ -53,18 +53,26 @@ static void write_file(const Fixture *fixture, const char *name, const char *tex
     succeed(file_write_atomic(path, text, strlen(text), &error), &error);
 }
 
-/* What the browser makes of a page, and then what it said. */
+/* What the browser makes of a page, and then what it said; NULL if it does not come to an end. */
 static char *open_page(const Fixture *fixture, const char *browser, const char *name, char **said) {
     Buffer command = {0}, dom = {0}, words = {0};
     char path[512];
     buffer_printf(
         &command,
-        "HOME='%s/profile' timeout 60 %s --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage "
+        "HOME='%s/profile' timeout 90 %s --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage "
         "--user-data-dir='%s/profile' --virtual-time-budget=10000 --enable-logging=stderr --dump-dom "
         "'file://%s/%s' >'%s/dom' 2>'%s/said'",
         fixture->folder, browser, fixture->folder, fixture->folder, name, fixture->folder, fixture->folder);
     int status = system(command.data);
+    buffer_clear(&command);
+    buffer_printf(&command, "rm -rf '%s/profile'", fixture->folder);
+    assert_int_equal(system(command.data), 0);
     buffer_free(&command);
+    /* What `timeout` ends with: says something about the machine, nothing about the page. */
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 124) {
+        printf("skipped: the browser has not come up on this machine in time\n");
+        return NULL;
+    }
     snprintf(path, sizeof path, "%s/dom", fixture->folder);
     assert_int_equal(file_read(&dom, path, 1 << 26, NULL), 0);
     snprintf(path, sizeof path, "%s/said", fixture->folder);
@@ -72,8 +80,6 @@ static char *open_page(const Fixture *fixture, const char *browser, const char *
     *said = buffer_take(&words);
     if (status != 0)
         fail_msg("the browser ended with status %d: %.2000s", status, *said);
-    snprintf(path, sizeof path, "rm -rf '%s/profile'", fixture->folder);
-    assert_int_equal(system(path), 0);
     return buffer_take(&dom);
 }
 
@@ -83,9 +89,12 @@ static void test_page_works_as_it_is(void **state) {
     if (!browser)
         skip();
     add_runs(fixture->db);
-    char *page = make_report(report_html, fixture->db, 0), *said;
+    char *page = make_report(report_html, fixture->db, 0), *said = NULL;
     write_file(fixture, "page.html", page);
     char *dom = open_page(fixture, browser, "page.html", &said);
+    free(page);
+    if (!dom)
+        skip();
     assert_lacks(said, "CONSOLE");
     /* The script ran under the page's own policy: headings became buttons, documents were unpacked. */
     assert_contains(dom, "<th scope=\"col\"><button type=\"button\">Task</button></th>");
@@ -94,7 +103,6 @@ static void test_page_works_as_it_is(void **state) {
     assert_lacks(dom, "Question 25?");
     free(dom);
     free(said);
-    free(page);
 }
 
 /* Acts as a reader does and writes what it saw into the page's title. */
@@ -134,7 +142,7 @@ static void test_reader_sorts_filters_and_searches(void **state) {
     if (!browser)
         skip();
     add_runs(fixture->db);
-    char *page = make_report(report_html, fixture->db, 0), *said;
+    char *page = make_report(report_html, fixture->db, 0), *said = NULL;
     Buffer with_driver = {0};
     /* The driver is a script that the page's policy forbids, so the policy goes. */
     char *policy = strstr(page, "script-src 'sha256-");
@@ -145,6 +153,10 @@ static void test_reader_sorts_filters_and_searches(void **state) {
     buffer_append_text(&with_driver, driver);
     write_file(fixture, "driven.html", with_driver.data);
     char *dom = open_page(fixture, browser, "driven.html", &said);
+    free(page);
+    buffer_free(&with_driver);
+    if (!dom)
+        skip();
     assert_lacks(said, "CONSOLE");
     assert_contains(dom, "<title>t0.7500; u0.1000; t0.7500; t0.7500; "
                          "20 of 60 documents, page 1 of 1; 25 of 60 documents, page 1 of 1; "
@@ -154,8 +166,6 @@ static void test_reader_sorts_filters_and_searches(void **state) {
                          "t #0; 60 of 60 documents, page 2 of 3</title>");
     free(dom);
     free(said);
-    free(page);
-    buffer_free(&with_driver);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)

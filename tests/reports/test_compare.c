@@ -211,6 +211,30 @@ static void test_two_runs_of_one_model_do_not_differ(void **state) {
     free(text);
 }
 
+/* Three tasks of one document on which B alone is right: none tells the runs apart, their group nearly. */
+static void test_groups_are_tested_on_all_documents(void **state) {
+    Fixture *fixture = *state;
+    static const char *const tasks[] = {"t_one", "t_three", "t_two"};
+    for (int which = 0; which < 2; which++) {
+        int64_t run = add_run(fixture->db, which ? "two" : "one", which ? "org/b" : "org/a");
+        for (int t = 0; t < 3; t++) {
+            add_task(fixture->db, run, tasks[t], "1.0", 0);
+            for (int64_t doc = 0; doc < 3; doc++)
+                put_value(fixture->db, run, tasks[t], doc, "{}", "aa", "acc", which || doc == 0);
+        }
+        add_group(fixture->db, run, "group", tasks, 3, 0.5, 0.1);
+        finish_run(fixture->db, run);
+    }
+    char *text = compare(fixture->db, "csv");
+    /* 2 (1/2)^2 for a task, 2 (1/2)^6 for the group; Holm's correction of three tasks leaves the group alone.
+     */
+    assert_contains(text, "1,2,t_two,acc,none,3,0.3333333333333333,1,0.6666666666666666,");
+    assert_contains(text, ",0,2,1.1547005383792512,mcnemar_exact,,0.5,1,0\n");
+    assert_contains(text, "\n1,2,\"group, all 3 tasks\",acc,none,9,0.3333333333333333,1,0.6666666666666666,");
+    assert_contains(text, ",0,6,1.3333333333333333,mcnemar_exact,,0.03125,0.03125,0\n");
+    free(text);
+}
+
 static void test_what_differs_is_warned_of(void **state) {
     Fixture *fixture = *state;
     Error error = {0};
@@ -289,6 +313,7 @@ const struct CMUnitTest compare_tests[] = {cmocka_unit_test(test_mcnemar_equals_
                                            TEST(test_flips_are_counted_and_listed),
                                            TEST(test_every_format_holds_the_same),
                                            TEST(test_two_runs_of_one_model_do_not_differ),
+                                           TEST(test_groups_are_tested_on_all_documents),
                                            TEST(test_what_differs_is_warned_of),
                                            TEST(test_bad_questions)};
 const size_t n_compare_tests = sizeof compare_tests / sizeof *compare_tests;
