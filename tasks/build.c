@@ -55,9 +55,22 @@ static const char *joined(Arena *arena, const char *a, size_t a_bytes, const cha
     return text;
 }
 
+/* What stands between a context and a choice. A chat's template has already parted them, unless the answer
+ * has begun. Upstream looks at the prefix as the task file has it. */
+static const char *choice_delimiter(const Task *task) {
+    const Source *prefix = &task->config.prompt.prefix;
+    if (!task->chat)
+        return task->config.prompt.target_delimiter;
+    size_t bytes = prefix->text ? strlen(prefix->text) : 0, whole = bytes;
+    const char *text = prefix->text;
+    if (bytes > 0)
+        text_rstrip(&text, &bytes);
+    return whole > 0 && bytes == whole ? task->config.prompt.target_delimiter : "";
+}
+
 static void build_choices(const Task *task, const Turn *turn, const char *const *contexts, Arena *arena,
                           TaskDocument *out) {
-    const char *delimiter = task->config.prompt.target_delimiter;
+    const char *delimiter = choice_delimiter(task);
     bool choices_are_contexts = turn->text.kind == VALUE_INT;
     set_gold(choices_are_contexts ? &turn->text : &turn->target, &turn->choices, arena, out);
     out->n_choices = turn->choices.n;
@@ -74,6 +87,8 @@ static void build_choices(const Task *task, const Turn *turn, const char *const 
                                     .continuation =
                                         joined(arena, delimiter, strlen(delimiter), scored, strlen(scored))};
     }
+    if (task->config.compat == COMPAT_V0_4_0)
+        delimiter = ""; /* it asked for the bare choices */
     for (size_t k = out->n_choices; k < out->n_requests; k++) {
         const char *choice = choices[k - out->n_choices];
         requests[k] = (TaskRequest){.type = OUTPUT_LOGLIKELIHOOD,

@@ -133,6 +133,47 @@ static const char *plain_text(const Conversation *from) {
     return text;
 }
 
+static Value message_value(Arena *arena, const char *role, Value text) {
+    const ValuePair pairs[] = {{"role", 0, value_string(role)}, {"content", 0, text}};
+    Value message = {.kind = VALUE_DICT, .n = 2, .as.pairs = arena_alloc(arena, sizeof pairs)};
+    memcpy(message.as.pairs, pairs, sizeof pairs);
+    return message;
+}
+
+/* The messages of a chat: as they are, or all but the system's and the begun answer as one of the user's. */
+static Value chat_messages(Conversation *from, bool begun) {
+    Value list = value_list(from->arena, from->n);
+    size_t n_first = from->n > 0 && strcmp(from->messages[0].role, "system") == 0, n_last = begun;
+    list.n = 0;
+    for (size_t i = 0; i < from->n; i++) {
+        const Message *message = &from->messages[i];
+        if (from->task->multiturn || i < n_first || i >= from->n - n_last)
+            list.as.items[list.n++] = message_value(from->arena, message->role, message->text);
+        else if (i + 1 == from->n - n_last) {
+            Conversation merged = *from;
+            merged.messages += n_first;
+            merged.n = from->n - n_first - n_last;
+            merged.messages[merged.n - 1].delimiter = "";
+            list.as.items[list.n++] = message_value(from->arena, "user", value_string(plain_text(&merged)));
+        }
+    }
+    return list;
+}
+
+static int finish(Conversation *conversation, bool begun, const char **out) {
+    Value text;
+    const Task *task = conversation->task;
+    if (!task->chat) {
+        *out = plain_text(conversation);
+        return 0;
+    }
+    const Value messages = chat_messages(conversation, begun);
+    if (chat_render(task->chat, &messages, !begun, conversation->arena, &text, conversation->error))
+        return -1;
+    *out = text.as.text;
+    return 0;
+}
+
 int context_build(const Task *task, size_t i, const Value *document, const Turn *turn, Arena *arena,
                   const char *const **out, Error *error) {
     size_t room = 2 * (size_t)task->info.num_fewshot + 3;
@@ -151,7 +192,8 @@ int context_build(const Task *task, size_t i, const Value *document, const Turn 
             add_question(&conversation, &turn->choices.as.items[k], &turn->prefix, "");
         else
             add_question(&conversation, &turn->text, &turn->prefix, task->config.prompt.target_delimiter);
-        contexts[k] = plain_text(&conversation);
+        if (finish(&conversation, turn->prefix.n > 0, &contexts[k]))
+            return -1;
     }
     *out = contexts;
     return 0;

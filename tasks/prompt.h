@@ -22,6 +22,14 @@ int turn_answer(const Turn *turn, Arena *arena, Value *out, Error *error);
 int source_value(const Source *source, const Value *document, Arena *arena, Value *out, bool *rendered,
                  Error *error);
 
+/* Compiles a chat template with what it is rendered with; all of it lives in arena. */
+int chat_open(const Chat **out, Arena *arena, const TaskChat *settings, Error *error);
+/* Renders messages, a list of mappings with role and content. With generation_prompt the assistant's turn is
+ * begun; without, the text ends behind the last message's. A template that refuses a system message is asked
+ * again without one, as upstream does. The string lives in arena. */
+int chat_render(const Chat *chat, const Value *messages, bool generation_prompt, Arena *arena, Value *out,
+                Error *error);
+
 /* The contexts of document i of the task, whose own turn is `turn`: one, or where the choices are the
  * contexts one for each; strings in arena. */
 int context_build(const Task *task, size_t i, const Value *document, const Turn *turn, Arena *arena,

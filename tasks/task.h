@@ -7,7 +7,12 @@
 #include "tasks/dataset.h"
 #include "tasks/tasks.h"
 
+/* A compiled chat template (chat.c). */
+typedef struct Chat Chat;
+
 struct Task {
+    const Chat *chat; /* NULL: plain text */
+    bool multiturn;   /* of a chat: examples are turns of their own */
     TaskInfo info;
     TaskConfig config;
     const char *system_instruction; /* "" if none */

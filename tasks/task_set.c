@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "tasks/prompt.h"
 #include "tasks/task.h"
 
 enum { GROUP_DEPTH_MAX = 16, SHOTS_MAX = 1000 };
@@ -16,6 +17,7 @@ struct TaskSet {
     const TaskOptions *options; /* while opening */
     double limit;               /* the same; v0.4.0 changes it on the way */
     cJSON *samples;             /* the same; NULL: none */
+    const Chat *chat;           /* NULL: plain text */
     int num_fewshot;            /* the same: what the name being opened asks for, -1: the task's own */
     Task **tasks;
     size_t n_tasks, tasks_room;
@@ -222,6 +224,8 @@ static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error 
         return -1;
     task->rows = data[0]->rows;
     task->info.n_documents_total = data[0]->n;
+    task->chat = set->chat;
+    task->multiturn = set->options->chat && set->options->chat->fewshot_multiturn;
     task->system_instruction = set->options->system_instruction ? set->options->system_instruction : "";
     if (select_documents(set, task, error) || open_pool(set, task, &data[1], error) ||
         find_columns(set, task, error) || fewshot_draw(task, set->options->fewshot_seed, &set->arena, error))
@@ -443,6 +447,11 @@ static int check_options(const TaskOptions *options, Error *error) {
     if (options->num_fewshot < -1 || options->num_fewshot > SHOTS_MAX)
         return error_set_kind(error, ERROR_USAGE, "%d few-shot examples; 0 to %d are possible",
                               options->num_fewshot, SHOTS_MAX);
+    bool is_chat = options->chat || options->system_instruction;
+    if (is_chat && options->compat == COMPAT_V0_4_0)
+        return error_set_kind(
+            error, ERROR_USAGE,
+            "v0.4.0 of lm-evaluation-harness knew neither chat templates nor system instructions");
     if (options->data_root && !file_is_directory(options->data_root))
         return error_set_kind(error, ERROR_USAGE, "the data folder %s does not exist", options->data_root);
     return 0;
@@ -475,6 +484,8 @@ int task_set_open(TaskSet **out, const TaskOptions *options, Error *error) {
     int status = library_open(&set->library, options->include_path, options->compat, error);
     if (!status)
         status = open_samples(set, error);
+    if (!status && options->chat)
+        status = chat_open(&set->chat, &set->arena, options->chat, error);
     for (size_t i = 0; i < options->n_names && !status; i++)
         status = add_request_with_shots(set, names[i], &members, error);
     if (!status)

@@ -1,5 +1,7 @@
 /* Template text into tokens. Invariant: `at` never passes the closing NUL, and line and column are those of
- * `at`. A comment becomes nothing; a minus at a tag's edge takes the white space of the text beside it. */
+ * `at`. A comment becomes nothing; a minus at a tag's edge takes the white space of the text beside it. In
+ * chat templates a block also takes the indent before it, unless a plus forbids it, and the newline behind
+ * it. */
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,14 +9,22 @@
 #include "base/text.h"
 #include "tasks/template_tree.h"
 
+/* What the tag before a text does to it. */
+typedef enum NextText {
+    NEXT_KEEP,
+    NEXT_STRIP,  /* white space goes */
+    NEXT_NEWLINE /* one newline goes */
+} NextText;
+
 typedef struct Lexer {
-    const char *at;
+    const char *begin, *at;
+    TemplateStyle style;
     uint32_t line, column;
     Arena *arena;
     Token *tokens;
     size_t n, room;
-    bool strip_next; /* the last tag ended in a minus */
-    int braces;      /* open { inside the tag: a } then closes a mapping, not the tag */
+    NextText next;
+    int braces; /* open { inside the tag: a } then closes a mapping, not the tag */
     const char *where;
     Error *error;
 } Lexer;
@@ -48,33 +58,113 @@ static Token *push(Lexer *lexer, TokenKind kind) {
     return &lexer->tokens[lexer->n++];
 }
 
-/* Text up to the next tag, narrowed where a tag beside it asks for that. */
+/* Where the white space that begins the text's last line begins, if there is nothing else in it: at its end
+ * otherwise. A line also begins where the text does, if the template or a line began there. */
+static const char *line_indent(const char *start, size_t bytes, bool at_line_begin) {
+    const char *end = start + bytes, *line = end;
+    while (line > start && line[-1] != '\n')
+        line--;
+    const char *rest = line;
+    size_t left = (size_t)(end - line);
+    text_lstrip(&rest, &left);
+    return left == 0 && (line > start || at_line_begin) ? line : end;
+}
+
+static void push_text(Lexer *lexer, const char *start, size_t bytes) {
+    if (bytes == 0)
+        return;
+    Token *token = push(lexer, TOKEN_TEXT);
+    token->text = arena_strndup(lexer->arena, start, bytes);
+    token->bytes = bytes;
+}
+
+/* What the last tag takes of the text behind it. */
+static size_t taken_by_last(const Lexer *lexer, const char *text, size_t bytes) {
+    const char *rest = text;
+    size_t left = bytes;
+    if (lexer->next == NEXT_STRIP)
+        text_lstrip(&rest, &left);
+    else if (lexer->next == NEXT_NEWLINE && bytes > 0 && *text == '\n')
+        left--;
+    return bytes - left;
+}
+
+/* Text up to the tag at `end` or the template's end, narrowed where a tag beside it asks for that. */
+static void lex_text_until(Lexer *lexer, const char *end, bool is_block) {
+    const char *start = lexer->at;
+    size_t whole = (size_t)(end - start), bytes = whole, taken = taken_by_last(lexer, start, bytes);
+    bool line_begin = taken > 0 ? start[taken - 1] == '\n' : lexer->at == lexer->begin;
+    start += taken;
+    bytes -= taken;
+    char sign = *end && end[1] ? end[2] : '\0';
+    if (sign == '-')
+        text_rstrip(&start, &bytes);
+    else if (sign != '+' && is_block && lexer->style == TEMPLATE_CHAT)
+        bytes = (size_t)(line_indent(start, bytes, line_begin) - start);
+    push_text(lexer, start, bytes);
+    advance(lexer, whole);
+    lexer->next = NEXT_KEEP;
+}
+
 static void lex_text(Lexer *lexer) {
     const char *end = lexer->at;
     while (*end && !(end[0] == '{' && (end[1] == '{' || end[1] == '%' || end[1] == '#')))
         end++;
-    const char *start = lexer->at;
-    size_t bytes = (size_t)(end - start), whole = bytes;
-    if (lexer->strip_next)
-        text_lstrip(&start, &bytes);
-    if (*end && end[2] == '-')
-        text_rstrip(&start, &bytes);
-    if (bytes > 0) {
-        Token *token = push(lexer, TOKEN_TEXT);
-        token->text = arena_strndup(lexer->arena, start, bytes);
-        token->bytes = bytes;
-    }
-    advance(lexer, whole);
-    lexer->strip_next = false;
+    lex_text_until(lexer, end, *end && end[1] != '{');
+}
+
+/* What a tag that ends in `sign` and then its bracket takes of the text behind it. */
+static NextText next_text(const Lexer *lexer, char sign) {
+    if (sign == '-')
+        return NEXT_STRIP;
+    return sign != '+' && lexer->style == TEMPLATE_CHAT ? NEXT_NEWLINE : NEXT_KEEP;
 }
 
 static int lex_comment(Lexer *lexer) {
     const char *end = strstr(lexer->at + 2, "#}");
     if (!end)
         return fail(lexer, "a comment {# without its #}");
-    lexer->strip_next = end > lexer->at + 2 && end[-1] == '-';
+    lexer->next = next_text(lexer, end > lexer->at + 2 ? end[-1] : ' ');
     advance(lexer, (size_t)(end + 2 - lexer->at));
     return 0;
+}
+
+/* Length of "{% word %}" at `text`, with its sign before the closing bracket in *sign; 0 if it is not there.
+ */
+static size_t bare_tag(const char *text, const char *word, char *sign) {
+    const char *at = text;
+    if (strncmp(at, "{%", 2) != 0)
+        return 0;
+    at += 2;
+    at += *at == '-' || *at == '+';
+    at += strspn(at, " \t\n");
+    if (strncmp(at, word, strlen(word)) != 0)
+        return 0;
+    at += strlen(word);
+    at += strspn(at, " \t\n");
+    *sign = *at == '-' || *at == '+' ? *at++ : ' ';
+    return strncmp(at, "%}", 2) == 0 ? (size_t)(at + 2 - text) : 0;
+}
+
+/* "{% raw %}...{% endraw %}": text in which nothing is a tag. 1 if it is here. */
+static int lex_raw(Lexer *lexer) {
+    char sign;
+    size_t begin = bare_tag(lexer->at, "raw", &sign), close = 0;
+    if (begin == 0)
+        return 0;
+    const char *end = lexer->at + begin;
+    while (*end && (close = bare_tag(end, "endraw", &sign)) == 0)
+        end++;
+    if (close == 0)
+        return fail(lexer, "{% raw %} without its {% endraw %}");
+    char begin_sign;
+    bare_tag(lexer->at, "raw", &begin_sign);
+    advance(lexer, begin);
+    lexer->next = begin_sign == '-' ? NEXT_STRIP : NEXT_KEEP;
+    lex_text_until(lexer, end, true);
+    advance(lexer, close);
+    lexer->next = next_text(lexer, sign);
+    return 1;
 }
 
 /* One escape behind a backslash; unknown ones stay as written, as in Python. */
@@ -168,8 +258,9 @@ static bool is_name_char(char c) {
 }
 
 static int lex_operator(Lexer *lexer) {
-    static const char *const operators[] = {"==", "!=", "<=", ">=", "//", "+", "-", "*", "/", "%", "~", "<",
-                                            ">",  "=",  ".",  ",",  "|",  "(", ")", "[", "]", "{", "}", ":"};
+    static const char *const operators[] = {"==", "!=", "<=", ">=", "//", "**", "+", "-", "*",
+                                            "/",  "%",  "~",  "<",  ">",  "=",  ".", ",", "|",
+                                            "(",  ")",  "[",  "]",  "{",  "}",  ":"};
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {
         if (!text_starts_with(lexer->at, operators[i]))
             continue;
@@ -185,19 +276,21 @@ static int lex_operator(Lexer *lexer) {
 
 /* 1 if the tag ends here, with its token pushed. */
 static int lex_tag_end(Lexer *lexer, const char *close) {
-    size_t minus = *lexer->at == '-';
-    if (lexer->braces > 0 || strncmp(lexer->at + minus, close, 2) != 0)
+    bool output = *close == '}';
+    char sign = *lexer->at;
+    size_t signs = sign == '-' || (sign == '+' && !output);
+    if (lexer->braces > 0 || strncmp(lexer->at + signs, close, 2) != 0)
         return 0;
-    push(lexer, *close == '}' ? TOKEN_OUTPUT_END : TOKEN_STATEMENT_END);
-    lexer->strip_next = minus;
-    advance(lexer, minus + 2);
+    push(lexer, output ? TOKEN_OUTPUT_END : TOKEN_STATEMENT_END);
+    lexer->next = output ? (sign == '-' ? NEXT_STRIP : NEXT_KEEP) : next_text(lexer, sign);
+    advance(lexer, signs + 2);
     return 1;
 }
 
 static int lex_tag(Lexer *lexer) {
     bool output = lexer->at[1] == '{';
     Token begin = *push(lexer, output ? TOKEN_OUTPUT_BEGIN : TOKEN_STATEMENT_BEGIN);
-    advance(lexer, lexer->at[2] == '-' ? 3 : 2);
+    advance(lexer, lexer->at[2] == '-' || lexer->at[2] == '+' ? 3 : 2);
     lexer->braces = 0;
     while (!lex_tag_end(lexer, output ? "}}" : "%}")) {
         char c = *lexer->at;
@@ -244,7 +337,10 @@ int template_lex(Token **tokens, size_t *n, Arena *arena, const char *text, Temp
                  const char *where, Error *error) {
     if (strlen(text) > TEMPLATE_BYTES_MAX)
         return error_set(error, "%s: a template of more than 256 KiB", where);
-    Lexer lexer = {.at = normalize(arena, text, style),
+    const char *source = normalize(arena, text, style);
+    Lexer lexer = {.begin = source,
+                   .at = source,
+                   .style = style,
                    .line = 1,
                    .column = 1,
                    .arena = arena,
@@ -254,7 +350,8 @@ int template_lex(Token **tokens, size_t *n, Arena *arena, const char *text, Temp
         lex_text(&lexer);
         if (!*lexer.at)
             break;
-        if (lexer.at[1] == '#' ? lex_comment(&lexer) : lex_tag(&lexer))
+        int raw = lex_raw(&lexer);
+        if (raw < 0 || (!raw && (lexer.at[1] == '#' ? lex_comment(&lexer) : lex_tag(&lexer))))
             return -1;
     }
     push(&lexer, TOKEN_END);

@@ -1,12 +1,15 @@
-/* What the parts of the template engine share: tokens (template_lex.c), the syntax tree (template_parse.c),
- * the renderer's state (template.c, template_eval.c), and the table of filters, tests and methods
- * (template_functions.c). */
+/* What the parts of the template engine share: tokens (template_lex.c), the syntax tree (template_parse.c,
+ * template_statements.c), the renderer's state (template.c, template_eval.c, template_operators.c,
+ * template_objects.c), and the tables of filters, tests, methods and functions (template_filters.c,
+ * template_methods.c, template_tests.c, template_calls.c). */
 #ifndef ZEVAL_TASKS_TEMPLATE_TREE_H
 #define ZEVAL_TASKS_TEMPLATE_TREE_H
 
+#include <time.h>
+
 #include "tasks/template.h"
 
-enum { TEMPLATE_DEPTH_MAX = 200, TEMPLATE_ARGUMENTS_MAX = 8, TEMPLATE_BYTES_MAX = 256 << 10 };
+enum { TEMPLATE_DEPTH_MAX = 200, TEMPLATE_ARGUMENTS_MAX = 16, TEMPLATE_BYTES_MAX = 256 << 10 };
 
 typedef enum TokenKind {
     TOKEN_TEXT,
@@ -34,36 +37,45 @@ int template_lex(Token **tokens, size_t *n, Arena *arena, const char *text, Temp
 
 typedef enum NodeKind {
     /* statements, chained by next */
-    NODE_TEXT,   /* literal */
-    NODE_OUTPUT, /* a */
-    NODE_SET,    /* name = a */
-    NODE_IF,     /* if a then body, otherwise other */
-    NODE_FOR,    /* for name (, name2) in a: body; if there was nothing: other */
+    NODE_TEXT,     /* literal */
+    NODE_OUTPUT,   /* a */
+    NODE_SET,      /* targets in c = a */
+    NODE_IF,       /* if a then body, otherwise other */
+    NODE_FOR,      /* for targets in c in a (if b): body; if there was nothing: other; recursive */
+    NODE_MACRO,    /* name, parameters in c (names, defaults in a): body */
+    NODE_SCOPE,    /* body with names of its own; targets in c, each with its value in a */
+    NODE_BREAK,    /* out of the loop */
+    NODE_CONTINUE, /* on with the loop */
     /* expressions */
     NODE_LITERAL,   /* literal */
     NODE_NAME,      /* name */
-    NODE_LIST,      /* items in body */
+    NODE_LIST,      /* items in body; recursive: a tuple */
     NODE_DICT,      /* keys in body, values in other */
     NODE_ATTRIBUTE, /* a.name */
     NODE_INDEX,     /* a[b] */
     NODE_SLICE,     /* a[b:c:other], each may be NULL */
-    NODE_CALL,      /* a(arguments in body) */
+    NODE_CALL,      /* a(arguments in body); caller in c: NODE_MACRO */
     NODE_FILTER,    /* a|name(arguments in body) */
-    NODE_TEST,      /* a is name */
+    NODE_TEST,      /* a is name(arguments in body) */
+    NODE_CAPTURE,   /* what the statements in body print */
     NODE_NOT,       /* not a */
     NODE_NEGATE,    /* -a */
+    NODE_POSITIVE,  /* +a */
     NODE_BINARY,    /* a op b */
     NODE_COMPARE,   /* a, then body: NODE_OPERANDs (op, a), all of which must hold pairwise */
     NODE_OPERAND,
-    NODE_AND,      /* a and b */
-    NODE_OR,       /* a or b */
-    NODE_CONDITION /* a if b else c; c may be NULL */
+    NODE_AND,       /* a and b */
+    NODE_OR,        /* a or b */
+    NODE_CONDITION, /* a if b else c; c may be NULL */
+    NODE_KEYWORD,   /* in arguments: name = a */
+    NODE_UNPACK     /* in arguments: *a, or if recursive **a */
 } NodeKind;
 
 typedef enum Operator {
     OPERATOR_ADD,
     OPERATOR_SUBTRACT,
     OPERATOR_MULTIPLY,
+    OPERATOR_POWER,
     OPERATOR_DIVIDE,
     OPERATOR_FLOOR_DIVIDE,
     OPERATOR_REMAINDER,
@@ -83,8 +95,9 @@ struct Node {
     NodeKind kind;
     Operator op;
     uint32_t line, column;
-    const char *name, *name2;
+    const char *name;
     Value literal;
+    bool recursive;
     Node *a, *b, *c;
     Node *body, *other; /* lists chained by next */
     Node *next;
@@ -92,10 +105,41 @@ struct Node {
 
 struct Template {
     const char *where;
+    TemplateStyle style;
     const Node *statements;
+    struct tm date;
 };
 
-int template_parse(const Node **out, Arena *arena, const Token *tokens, const char *where, Error *error);
+/* ---- the parser: template_parse.c has the expressions, template_statements.c the statements */
+
+typedef struct Parser {
+    const Token *token; /* the next one; never behind TOKEN_END */
+    Arena *arena;
+    const char *where;
+    TemplateStyle style;
+    int depth, loops; /* loops: those around the next token */
+    Error *error;
+} Parser;
+
+int parser_fail(Parser *parser, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *parser_found(const Parser *parser); /* the next token, for messages */
+Node *parser_node(Parser *parser, NodeKind kind);
+bool parser_take_operator(Parser *parser, const char *text);
+bool parser_take_word(Parser *parser, const char *text);
+int parser_expect_operator(Parser *parser, const char *text);
+int parser_expect_name(Parser *parser, const char **out, const char *what);
+int parser_enter(Parser *parser);
+/* An expression; with_tuple: one or more, apart by commas; with_condition: `a if b else c` too. */
+int parser_expression(Parser *parser, Node **out);
+int parser_tuple(Parser *parser, bool with_condition, Node **out);
+/* "|name(...)|name..." behind *node. */
+int parser_filters(Parser *parser, Node **node);
+/* Arguments behind an opening parenthesis, chained by next. */
+int parser_arguments(Parser *parser, Node **out);
+int template_parse(const Node **out, Arena *arena, const Token *tokens, TemplateStyle style,
+                   const char *where, Error *error);
+
+/* ---- rendering */
 
 /* A name that the template has set. */
 typedef struct Binding Binding;
@@ -105,14 +149,31 @@ struct Binding {
     Binding *next;
 };
 
+/* The names of one block; a loop's and a macro's bodies have their own. */
+typedef struct Scope Scope;
+struct Scope {
+    Binding *bindings;
+    Scope *outer;
+};
+
+typedef enum Flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } Flow;
+
+/* What a call was given. */
+typedef struct Arguments {
+    Value values[TEMPLATE_ARGUMENTS_MAX];
+    const char *names[TEMPLATE_ARGUMENTS_MAX]; /* NULL: by position; these come first */
+    size_t n, n_positional;
+} Arguments;
+
 typedef struct Renderer {
     const Template *template;
     const Value *variables;
-    Binding *bindings; /* names set by the template, innermost first */
+    Scope *scope;
     Arena *arena;
     Buffer *out;
     size_t steps, bytes; /* against runaway templates */
     int depth;
+    Flow flow;
     Error *error;
 } Renderer;
 
@@ -122,25 +183,108 @@ int template_fail(Renderer *renderer, const Node *node, const char *format, ...)
 /* Counts a step, and bytes of text or items made; -1 when there are too many. */
 int template_step(Renderer *renderer, const Node *node);
 int template_spend(Renderer *renderer, const Node *node, size_t bytes);
+/* Counts all that a new list or mapping holds. */
+int template_spend_value(Renderer *renderer, const Node *node, const Value *value);
 
-/* An expression's value, which may be undefined / may not be. */
+int template_render_all(Renderer *renderer, const Node *statements);
+/* What the statements print, in a scope of its own inside `outer`. */
+int template_capture(Renderer *renderer, Scope *outer, Binding *bindings, const Node *statements, Value *out);
+void template_bind(Renderer *renderer, Scope *scope, const char *name, Value value);
+/* Binds targets, which are names or attributes of namespaces, to a value or to its items. */
+int template_assign(Renderer *renderer, const Node *node, const Node *targets, const Value *value);
+
+/* A value that is not there. One that a chat template asks for may be used as something empty; of a task's
+ * template it may only be asked whether it is defined. */
+Value template_undefined(const Renderer *renderer, const char *what);
+/* An expression's value, which may be undefined / may be undefined if it may be used / may not be. */
 int template_evaluate_node(Renderer *renderer, const Node *node, Value *out);
+int template_evaluate_usable(Renderer *renderer, const Node *node, Value *out);
 int template_evaluate_defined(Renderer *renderer, const Node *node, Value *out);
+int template_evaluate_arguments(Renderer *renderer, const Node *list, Arguments *out);
 /* What a loop goes over, as a list: a list's items, a string's characters, a mapping's keys. */
 int template_items(Renderer *renderer, const Node *node, const Value *source, Value *out);
+/* object.name and object[key], undefined if there is none. */
+Value template_attribute(Renderer *renderer, const Value *object, const char *name);
+Value template_item(Renderer *renderer, const Value *object, const Value *key);
 
-/* Filters take the piped value as subject, methods the object; tests and functions likewise. */
+/* template_operators.c */
+int template_binary(Renderer *renderer, const Node *node, Operator op, const Value *a, const Value *b,
+                    Value *out);
+int template_compare(Renderer *renderer, const Node *node, Operator op, const Value *a, const Value *b,
+                     bool *out);
+/* Python's "text % values" and "text".format(values). */
+int template_format_percent(Renderer *renderer, const Node *node, const Value *format, const Value *values,
+                            size_t n, Value *out);
+int template_format_braces(Renderer *renderer, const Node *node, const Value *format,
+                           const Arguments *arguments, Value *out);
+
+/* Filters take the piped value as subject, methods the object. Arguments come in the order of the parameters;
+ * one that was not given is VALUE_UNDEFINED, and n is the number of the last one given. */
 typedef int TemplateFunction(Renderer *renderer, const Node *node, const Value *subject,
                              const Value *arguments, size_t n_arguments, Value *out);
-int template_filter(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                    size_t n_arguments, Value *out);
+/* One that takes what comes. */
+typedef int TemplateRawFunction(Renderer *renderer, const Node *node, const Value *subject,
+                                const Arguments *arguments, Value *out);
+
+/* Puts arguments into the order of the parameters, which are apart by commas, all but the first n_required of
+ * them optional. `what` is for messages. */
+int template_order(Renderer *renderer, const Node *node, const char *what, const char *parameters,
+                   size_t n_required, const Arguments *given, Value *ordered, size_t *n);
+
+int template_filter(Renderer *renderer, const Node *node, const char *name, const Value *subject,
+                    const Arguments *arguments, Value *out);
 int template_method(Renderer *renderer, const Node *node, const Value *subject, const char *name,
-                    const Value *arguments, size_t n_arguments, Value *out);
-int template_test(Renderer *renderer, const Node *node, const Value *subject, bool *out);
+                    const Arguments *arguments, Value *out);
+int template_test(Renderer *renderer, const Node *node, const char *name, const Value *subject,
+                  const Arguments *arguments, bool *out);
+/* Methods that filters are, too. */
+TemplateFunction template_lower, template_upper, template_capitalize, template_strip, template_replace;
 /* True if a value of that kind has a method of that name. */
 bool template_has_method(ValueKind kind, const char *name);
 /* For the parser: unknown names are found when a template is compiled. */
 bool template_knows_filter(const char *name);
 bool template_knows_test(const char *name);
+
+/* JSON as Python's json.dumps writes it; indent below 0: one line. separators NULL: Python's. */
+typedef struct JsonStyle {
+    bool ascii, sort_keys, html; /* html: < > & ' as escapes, as Jinja's own filter has it */
+    int64_t indent;
+    const char *between_items, *behind_key;
+} JsonStyle;
+int template_json(Renderer *renderer, const Node *node, const Value *value, const JsonStyle *style,
+                  Buffer *out);
+
+/* ---- objects (template_objects.c): what VALUE_OBJECT points to */
+
+typedef enum ObjectKind {
+    OBJECT_NAMESPACE,
+    OBJECT_MACRO,
+    OBJECT_LOOP,
+    OBJECT_METHOD,
+    OBJECT_GLOBAL
+} ObjectKind;
+
+typedef struct TemplateObject {
+    ObjectKind kind;
+    const char *name;  /* of a method or a global function */
+    Binding *fields;   /* of a namespace */
+    const Node *node;  /* the macro or the loop */
+    Scope *scope;      /* where it was defined */
+    Value subject;     /* a method's; a loop's items */
+    size_t index;      /* of a loop, the next six: where it is */
+    int level;         /* how many loops of its own it is in */
+    Value last_change; /* what changed() saw; VALUE_UNDEFINED: nothing yet */
+} TemplateObject;
+
+Value template_object(Renderer *renderer, TemplateObject object);
+TemplateObject *template_as_object(const Value *value, ObjectKind kind); /* NULL if it is none of that kind */
+Value template_object_attribute(Renderer *renderer, TemplateObject *object, const char *name);
+/* Calls a macro, a method, a global function or a recursive loop. */
+int template_call(Renderer *renderer, const Node *node, const Value *callee, const Arguments *arguments,
+                  Value *out);
+/* The global function of that name, VALUE_UNDEFINED if there is none. */
+Value template_global(Renderer *renderer, const char *name);
+/* Goes over the items with the loop's body. */
+int template_loop(Renderer *renderer, const Node *node, Scope *scope, const Value *items, int level);
 
 #endif

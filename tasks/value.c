@@ -38,7 +38,7 @@ Value value_list(Arena *arena, size_t n) {
 
 const char *value_kind_name(ValueKind kind) {
     static const char *const names[] = {"undefined", "null",   "a truth value", "an integer", "a float",
-                                        "a string",  "a list", "a mapping",     "a function"};
+                                        "a string",  "a list", "a mapping",     "a function", "an object"};
     return names[kind];
 }
 
@@ -64,6 +64,7 @@ bool value_truth(const Value *value) {
     case VALUE_DICT:
         return value->n > 0;
     case VALUE_FUNCTION:
+    case VALUE_OBJECT:
         return true;
     default:
         return false;
@@ -102,7 +103,9 @@ bool value_equal(const Value *a, const Value *b) {
         return true;
     if (a->kind == VALUE_DOUBLE)
         return a->as.number == b->as.number;
-    if (a->n != b->n)
+    if (a->kind == VALUE_OBJECT)
+        return a->as.object == b->as.object;
+    if (a->n != b->n || (a->line == VALUE_TUPLE) != (b->line == VALUE_TUPLE))
         return false;
     if (a->kind == VALUE_STRING || a->kind == VALUE_FUNCTION)
         return memcmp(a->as.text, b->as.text, a->n) == 0;
@@ -179,14 +182,17 @@ void value_append_repr(Buffer *out, const Value *value) {
     case VALUE_FUNCTION:
         buffer_printf(out, "!function %s", value->as.text);
         return;
+    case VALUE_OBJECT:
+        buffer_append_text(out, "<object>");
+        return;
     case VALUE_LIST:
-        buffer_append_char(out, '[');
+        buffer_append_char(out, value->line == VALUE_TUPLE ? '(' : '[');
         for (size_t i = 0; i < value->n; i++) {
             if (i)
                 buffer_append_text(out, ", ");
             value_append_repr(out, &value->as.items[i]);
         }
-        buffer_append_char(out, ']');
+        buffer_append_text(out, value->line != VALUE_TUPLE ? "]" : value->n == 1 ? ",)" : ")");
         return;
     case VALUE_DICT:
         buffer_append_char(out, '{');

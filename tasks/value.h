@@ -23,16 +23,20 @@ typedef enum ValueKind {
     VALUE_STRING,
     VALUE_LIST,
     VALUE_DICT,
-    VALUE_FUNCTION /* a task file's `!function module.name`; text is "module.name" */
+    VALUE_FUNCTION, /* a task file's `!function module.name`; text is "module.name" */
+    VALUE_OBJECT    /* inside a template: a namespace, a macro, a loop (template_tree.h) */
 } ValueKind;
+
+#define VALUE_TUPLE UINT32_MAX
 
 typedef struct Value Value;
 typedef struct ValuePair ValuePair;
 
 struct Value {
     ValueKind kind;
-    uint32_t line; /* where it stands in its file, from 1; 0 if nowhere */
-    size_t n;      /* bytes of text, items, or pairs; VALUE_UNDEFINED: 1 if it may be printed, as nothing */
+    uint32_t
+        line; /* where it stands in its file, from 1; 0 if nowhere; VALUE_TUPLE of a list that is a tuple */
+    size_t n; /* bytes of text, items, or pairs; VALUE_UNDEFINED: 1 if it may be printed, as nothing */
     union {
         bool boolean;
         int64_t integer;
@@ -40,6 +44,7 @@ struct Value {
         const char *text; /* VALUE_STRING, VALUE_FUNCTION (NUL-terminated UTF-8), VALUE_UNDEFINED: what */
         Value *items;
         ValuePair *pairs; /* in order; keys are different from each other */
+        void *object;
     } as;
 };
 

@@ -8,6 +8,10 @@
 
 #include "tasks/value.h"
 
+#define TOY_TEMPLATE                                                                                         \
+    "<B>{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}"                                 \
+    "{% if add_generation_prompt %}<GEN>{% endif %}"
+
 /* Writes one "ORG/NAME|CONFIG" entry's splits as JSON Lines. */
 static void write_rows(const char *folder, const cJSON *dataset) {
     char path[256];
@@ -138,6 +142,45 @@ static size_t check_task(const cJSON *task, int shots, const char *data) {
     return n_requests;
 }
 
+/* The first document in chat mode with one example and a system instruction. The golden's toy template knows
+ * no begun answers: it marks one with what follows it. Returns 1 if there is such a golden. */
+static int check_chat(const cJSON *task, bool multiturn, const char *data) {
+    const char *key =
+        multiturn ? "chat_multiturn_1shot_SYS_doc0_arg0" : "chat_singleturn_1shot_SYS_doc0_arg0";
+    const cJSON *expected = cJSON_GetObjectItem(task, key),
+                *texts = cJSON_GetObjectItem(task, "chat_doc0_arg1");
+    const TaskChat chat = {.source = TOY_TEMPLATE, .fewshot_multiturn = multiturn};
+    const char *name = task->string;
+    const TaskOptions options = {.names = &name,
+                                 .n_names = 1,
+                                 .data_root = data,
+                                 .num_fewshot = 1,
+                                 .fewshot_seed = 1234,
+                                 .requests_only = true,
+                                 .chat = &chat,
+                                 .system_instruction = "SYS"};
+    Error error = {0};
+    TaskSet *set;
+    Arena arena = {0};
+    TaskDocument document;
+    if (!expected)
+        return 0;
+    if (task_set_open(&set, &options, &error) ||
+        task_document(task_set_task(set, 0), 0, &arena, &document, &error))
+        fail_msg("%s", error.message);
+    char *wanted = strdup(expected->valuestring), *begun = strstr(wanted, "</><CONT>");
+    if (begun)
+        *begun = '\0';
+    assert_string_equal(document.requests[0].context, wanted);
+    for (size_t r = 0; cJSON_IsArray(texts) && r < document.n_requests; r++)
+        assert_string_equal(document.requests[r].continuation,
+                            cJSON_GetArrayItem(texts, (int)r)->valuestring);
+    free(wanted);
+    arena_free(&arena);
+    task_set_close(set);
+    return 1;
+}
+
 static void write_all_rows(const char *folder, const cJSON *rows) {
     const cJSON *item;
     cJSON_ArrayForEach(item, rows) write_rows(folder, item);
@@ -150,6 +193,7 @@ static void test_prompts_of_all_tasks_equal_the_goldens(void **state) {
     const cJSON *item;
     char *path = shared_path("golden/lm_eval_golden.json");
     size_t n_requests = 0, n_lists = 0;
+    int n_chats = 0;
     if (!path)
         skip();
     if (json_parse_file(&golden, path, 64 << 20, &error))
@@ -162,9 +206,11 @@ static void test_prompts_of_all_tasks_equal_the_goldens(void **state) {
             n_requests += n;
             n_lists += n > 0;
         }
+        n_chats += check_chat(item, true, data) + check_chat(item, false, data);
     }
-    printf("%s: %zu requests in %zu lists are equal\n", path, n_requests, n_lists);
+    printf("%s: %zu requests in %zu lists and %d chats are equal\n", path, n_requests, n_lists, n_chats);
     assert_int_equal(n_lists, 61);
+    assert_int_equal(n_chats, 44);
     cJSON_Delete(golden);
     folder_remove(data);
     free(path);
@@ -203,9 +249,7 @@ static void digest(const TaskDocument *document, Arena *arena, char hex[SHA256_H
 /* Compares every document of a task in a mode like "text_3shot" or "chat_multiturn_default". */
 static void check_mode(const char *task, const char *mode, Compat compat, const char *data,
                        const cJSON *expected) {
-    static const char template[] = "<B>{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}"
-                                   "{% if add_generation_prompt %}<GEN>{% endif %}";
-    const TaskChat chat = {.source = template,
+    const TaskChat chat = {.source = TOY_TEMPLATE,
                            .bos_token = "",
                            .eos_token = "",
                            .fewshot_multiturn = text_starts_with(mode, "chat_multiturn")};
@@ -253,8 +297,6 @@ static void check_profile(const char *path, Compat compat, int expected_lists) {
     write_all_rows(data, rows);
     cJSON_ArrayForEach(task, cJSON_GetObjectItem(fixture, "expected")) {
         cJSON_ArrayForEach(mode, task) {
-            if (text_starts_with(mode->string, "chat"))
-                continue;
             check_mode(task->string, mode->string, compat, data, mode);
             n++;
         }
@@ -268,7 +310,7 @@ static void check_profile(const char *path, Compat compat, int expected_lists) {
 
 static void test_prompts_equal_mains_in_every_mode(void **state) {
     (void)state;
-    check_profile("tests/fixtures/lm_eval/prompts_main.json", COMPAT_MAIN, 24 * 7);
+    check_profile("tests/fixtures/lm_eval/prompts_main.json", COMPAT_MAIN, 24 * 14);
 }
 
 static void test_prompts_equal_those_of_v0_4_0_in_every_mode(void **state) {

@@ -71,6 +71,7 @@ int main(void) {
     } groups[] = {{"tasks: values", value_tests, n_value_tests},
                   {"tasks: yaml", yaml_tests, n_yaml_tests},
                   {"tasks: templates", template_tests, n_template_tests},
+                  {"tasks: chat templates", chat_template_tests, n_chat_template_tests},
                   {"tasks: library", library_tests, n_library_tests},
                   {"tasks: bad input", input_tests, n_input_tests},
                   {"tasks: few-shot", fewshot_tests, n_fewshot_tests},

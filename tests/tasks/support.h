@@ -30,8 +30,8 @@ char *shared_path(const char *name);
 void assert_message(const Error *error, ...);
 
 extern const struct CMUnitTest golden_tests[], template_tests[], value_tests[], yaml_tests[], library_tests[],
-    input_tests[], fewshot_tests[], parquet_tests[], rows_tests[], selection_tests[];
+    input_tests[], fewshot_tests[], parquet_tests[], rows_tests[], selection_tests[], chat_template_tests[];
 extern const size_t n_golden_tests, n_template_tests, n_value_tests, n_yaml_tests, n_library_tests,
-    n_input_tests, n_fewshot_tests, n_parquet_tests, n_rows_tests, n_selection_tests;
+    n_input_tests, n_fewshot_tests, n_parquet_tests, n_rows_tests, n_selection_tests, n_chat_template_tests;
 
 #endif

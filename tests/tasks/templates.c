@@ -77,7 +77,7 @@ static void test_errors_name_file_line_and_column(void **state) {
     render("{{ {'items': 1}.items }}", &arena, &error);
     assert_message(&error, "'items' is a method here", NULL);
     render("{{ n|int(base=2) }}", &arena, &error);
-    assert_message(&error, "arguments given by name", NULL);
+    assert_message(&error, "takes no argument 'base'", NULL);
     arena_free(&arena);
 }
 
