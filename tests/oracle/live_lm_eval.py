@@ -34,9 +34,6 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", DISABLE_MULTIPROC
 
 import datasets  # noqa: E402
 
-# What lm-eval 0.4.9.2 calls otherwise than the hub does now.
-ALIASES = {"gsm8k": "openai/gsm8k", "winogrande": "allenai/winogrande", "super_glue": "aps/super_glue"}
-
 
 def feature(values):
     """The type of a column by its values; a struct's fields keep the order of the file, which documents' hashes show."""
@@ -54,7 +51,9 @@ def feature(values):
 
 
 def load_local(path, name=None, **_):
-    folder = root / ALIASES.get(path, path) / (name or "default")
+    if "/" not in path:  # lm-eval 0.4.9.2 names some data sets as the hub did before they had an organisation
+        path = next(root.glob(f"*/{path}"), root / path).relative_to(root)
+    folder = root / path / (name or "default")
     splits = {}
     for file in sorted([*folder.glob("*.jsonl.gz"), *folder.glob("*.jsonl")]):
         text = gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else open(file, encoding="utf-8")
@@ -71,7 +70,17 @@ datasets.load_dataset = load_local
 import lm_eval  # noqa: E402  (after the replacement)
 import transformers  # noqa: E402
 from lm_eval.loggers import EvaluationTracker  # noqa: E402
-from lm_eval.tasks import TaskManager  # noqa: E402
+from lm_eval import tasks as lm_eval_tasks  # noqa: E402
+
+
+class LenientPath(type(pathlib.Path())):
+    """lm-eval logs each task file by its place in the package, and stops at one that lies elsewhere."""
+
+    def relative_to(self, *other):
+        return self
+
+
+lm_eval_tasks.Path = LenientPath
 
 plain = transformers.AutoModelForCausalLM.from_pretrained
 transformers.AutoModelForCausalLM.from_pretrained = lambda *a, dtype=None, **k: plain(*a, torch_dtype=dtype, **k)
@@ -95,7 +104,7 @@ def run_theirs(folder):
         model="hf", model_args=model_args, tasks=arguments.tasks.split(","), limit=arguments.limit, device="cpu",
         num_fewshot=arguments.num_fewshot, log_samples=True, evaluation_tracker=tracker, batch_size=arguments.batch_size,
         apply_chat_template=bool(template), fewshot_as_multiturn=bool(template),
-        task_manager=TaskManager(include_path=arguments.include_path),
+        task_manager=lm_eval_tasks.TaskManager(include_path=arguments.include_path),
     )
     samples = results.pop("samples")
     tracker.save_results_aggregated(results=results, samples=samples)

@@ -1,0 +1,164 @@
+/* lm-eval's output files: a run on answers that lm-eval recorded must write the files that lm-eval wrote
+ * (tests/oracle/make_lm_eval_files.py), the samples byte by byte. */
+#include <dirent.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "tests/cli/tests.h"
+
+#define FIXTURE "tests/fixtures/lm_eval_files"
+
+static void replay(Output *output, const char *more) {
+    test_run_expecting(0, output,
+                       "run --model replay:" FIXTURE "/out --tasks endings,world,pages --data " FIXTURE
+                       "/data --include-path " FIXTURE "/tasks --db %s/lm.db --output-path %s/lm %s",
+                       test_folder, test_folder, more);
+}
+
+/* The file in the output folder whose name begins so, read whole. */
+static void read_output(const char *folder, const char *prefix, Buffer *out) {
+    DIR *entries = opendir(folder);
+    const struct dirent *entry;
+    assert_non_null(entries);
+    while ((entry = readdir(entries)))
+        if (text_starts_with(entry->d_name, prefix)) {
+            char *path = path_join(folder, entry->d_name);
+            assert_int_equal(file_read(out, path, 1 << 24, NULL), 0);
+            free(path);
+        }
+    closedir(entries);
+    if (out->size == 0)
+        fail_msg("%s has no %s*", folder, prefix);
+}
+
+static char *output_folder(void) {
+    Buffer path = {0};
+    buffer_printf(&path, "%s/lm/replay__out", test_folder);
+    return buffer_take(&path);
+}
+
+static void test_samples_are_the_bytes_that_lm_eval_wrote(void **state) {
+    (void)state;
+    static const char *const tasks[] = {"animals", "numbers", "sums", "endings", "pages"};
+    Output output;
+    replay(&output, "--log-samples");
+    char *folder = output_folder();
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
+        Buffer found = {0}, expected = {0}, path = {0}, prefix = {0};
+        buffer_printf(&path, FIXTURE "/out/samples_%s_TIME.jsonl", tasks[i]);
+        buffer_printf(&prefix, "samples_%s_", tasks[i]);
+        assert_int_equal(file_read(&expected, path.data, 1 << 24, NULL), 0);
+        read_output(folder, prefix.data, &found);
+        if (strcmp(found.data, expected.data) != 0)
+            fail_msg("%s: found\n%s\nexpected\n%s", tasks[i], found.data, expected.data);
+        buffer_free(&found);
+        buffer_free(&expected);
+        buffer_free(&path);
+        buffer_free(&prefix);
+    }
+    free(folder);
+    test_output_free(&output);
+}
+
+/* Says who ran what where; function sources; what a replay does not know of a tokenizer. */
+static bool is_environment(const char *key) {
+    static const char *const keys[] = {"date",
+                                       "pretty_env_info",
+                                       "transformers_version",
+                                       "lm_eval_version",
+                                       "upper_git_hash",
+                                       "git_hash",
+                                       "start_time",
+                                       "end_time",
+                                       "total_evaluation_time_seconds",
+                                       "model",
+                                       "model_args",
+                                       "model_num_parameters",
+                                       "model_source",
+                                       "model_name",
+                                       "model_name_sanitized",
+                                       "pretrained",
+                                       "tokenizer_pad_token",
+                                       "tokenizer_eos_token",
+                                       "tokenizer_bos_token",
+                                       "eot_token_id",
+                                       "max_length"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(keys[i], key) == 0)
+            return true;
+    return false;
+}
+
+/* Keys in the same order, numbers to the last digits, all else the same. */
+static void compare(const cJSON *found, const cJSON *expected, const char *where) {
+    const cJSON *a = found->child, *b = expected->child;
+    for (; a && b; a = a->next, b = b->next) {
+        if (b->string && strcmp(a->string, b->string) != 0)
+            fail_msg("%s: found the key %s, expected %s", where, a->string, b->string);
+        if (b->string && is_environment(b->string))
+            continue;
+        compare(a, b, b->string ? b->string : where);
+    }
+    if (a || b)
+        fail_msg("%s: %s %s", where, a ? "one too many:" : "missing:", (a ? a : b)->string);
+    if (cJSON_IsNumber(expected)) {
+        double most = 1e-12 * fmax(1, fabs(expected->valuedouble));
+        if (!cJSON_IsNumber(found) || fabs(found->valuedouble - expected->valuedouble) > most)
+            fail_msg("%s: found %.17g, expected %.17g", where, found->valuedouble, expected->valuedouble);
+    } else if (!cJSON_IsObject(expected) && !cJSON_IsArray(expected) &&
+               !cJSON_Compare(found, expected, true)) {
+        fail_msg("%s: found %s, expected %s", where, found->valuestring, expected->valuestring);
+    }
+}
+
+static void test_results_have_the_keys_and_values_that_lm_eval_wrote(void **state) {
+    (void)state;
+    Output output;
+    Buffer text = {0};
+    cJSON *found, *expected;
+    Error error = {0};
+    replay(&output, "--log-samples");
+    char *folder = output_folder();
+    read_output(folder, "results_", &text);
+    if (json_parse(&found, text.data, text.size, "results", &error) ||
+        json_parse_file(&expected, FIXTURE "/out/results.json", 1 << 20, &error))
+        fail_msg("%s", error.message);
+    compare(found, expected, "results");
+    assert_non_null(
+        strstr(text.data, "{\n  \"results\": {\n    \"endings\": {\n      \"alias\": \"endings\",\n"));
+    cJSON_Delete(found);
+    cJSON_Delete(expected);
+    buffer_free(&text);
+    free(folder);
+    test_output_free(&output);
+}
+
+static void test_a_name_of_a_file_and_no_samples(void **state) {
+    (void)state;
+    Output output;
+    Buffer text = {0};
+    test_run_expecting(0, &output,
+                       "run --model replay:" FIXTURE "/out --tasks endings --data " FIXTURE
+                       "/data --include-path " FIXTURE "/tasks --db %s/one.db --output-path %s/one/mine.json",
+                       test_folder, test_folder);
+    char *folder = path_join(test_folder, "one");
+    read_output(folder, "mine_2", &text);
+    assert_non_null(strstr(text.data, "\"task_hashes\": {},"));
+    free(folder);
+    buffer_free(&text);
+    test_output_free(&output);
+    test_run_expecting(2, &output, "run --model demo --tasks demo --log-samples");
+    assert_non_null(strstr(output.error.data, "--log-samples needs --output-path"));
+    test_output_free(&output);
+}
+
+int run_lm_eval_files_tests(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_samples_are_the_bytes_that_lm_eval_wrote),
+        cmocka_unit_test(test_results_have_the_keys_and_values_that_lm_eval_wrote),
+        cmocka_unit_test(test_a_name_of_a_file_and_no_samples),
+    };
+    return cmocka_run_group_tests_name("lm-eval's files", tests, test_make_folder, test_remove_folder);
+}

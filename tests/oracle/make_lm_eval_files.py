@@ -1,0 +1,37 @@
+"""Makes tests/fixtures/lm_eval_files/out: the results and samples files that lm-evaluation-harness 0.4.9.2 itself writes for
+the tasks and data beside them, run on a small checkpoint.
+
+    python3 tests/oracle/make_lm_eval_files.py ZEVAL MODEL_FOLDER
+
+It goes through live_lm_eval.py, which also compares them with what zeval writes for the same run. What describes the machine
+is taken out.
+"""
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+zeval, model = sys.argv[1:]
+here = pathlib.Path(__file__).parent
+fixture = here.parent / "fixtures/lm_eval_files"
+with tempfile.TemporaryDirectory() as folder:
+    done = subprocess.run(
+        [sys.executable, here / "live_lm_eval.py", "--zeval", zeval, "--model", model, "--data", fixture / "data", "--include-path",
+         fixture / "tasks", "--tasks", "endings,world,pages", "--keep", folder])
+    shutil.rmtree(fixture / "out", ignore_errors=True)
+    (fixture / "out").mkdir()
+    for file in pathlib.Path(folder).glob("theirs/*/*"):
+        if file.suffix == ".jsonl":
+            shutil.copy(file, fixture / "out" / (file.name.rsplit("_", 1)[0] + "_TIME.jsonl"))
+            continue
+        results = json.load(open(file, encoding="utf-8"))
+        for key in ("pretty_env_info", "date", "start_time", "end_time", "total_evaluation_time_seconds"):
+            results[key] = None
+        results["config"]["model_args"] = results["model_name"] = results["model_name_sanitized"] = "model"
+        for config in results["configs"].values():
+            config["metadata"] = {k: "model" if k == "pretrained" else v for k, v in config["metadata"].items()}
+        text = json.dumps(results, indent=2, ensure_ascii=False)
+        (fixture / "out/results.json").write_text(text + "\n", encoding="utf-8")
+sys.exit(done.returncode)
