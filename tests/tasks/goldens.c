@@ -156,7 +156,6 @@ static int check_chat(const cJSON *task, bool multiturn, const char *data) {
                                  .data_root = data,
                                  .num_fewshot = 1,
                                  .fewshot_seed = 1234,
-                                 .requests_only = true,
                                  .chat = &chat,
                                  .system_instruction = "SYS"};
     Error error = {0};
