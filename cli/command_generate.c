@@ -145,7 +145,7 @@ int command_generate(int argc, char **argv, Error *error) {
         {"max-new-tokens", "N", OPTION_INT, &a.max_new_tokens, 1, 1e9, false,
          "most tokens to make (default 128)"},
         {"temperature", "T", OPTION_NUMBER, &a.temperature, 0, 100, false,
-         "0 (default): the most likely token each time"},
+         "0 (default): the most likely token each time; above, draw"},
         {"top-k", "K", OPTION_INT, &a.top_k, 0, 1e9, false,
          "draw among the K most likely tokens (default 0: all)"},
         {"top-p", "P", OPTION_NUMBER, &a.top_p, 1e-9, 1, false,
@@ -161,10 +161,18 @@ int command_generate(int argc, char **argv, Error *error) {
     const Usage usage = {
         .command = "generate",
         .synopsis = "--model NAME --prompt TEXT [options]",
-        .about = "Continues a prompt, printing the text as it comes. Ends at EOS, before a --stop text,\n"
-                 "at --max-new-tokens, or when interrupted.",
+        .about =
+            "Continues a prompt, printing the text as it comes: whole characters, and nothing that a --stop\n"
+            "text may yet take back. Ends at EOS, before a --stop text, after --max-new-tokens, or with\n"
+            "Ctrl-C, which keeps what there is.\n"
+            "\n"
+            "Without --temperature each token is the most likely one. With it, tokens are drawn in\n"
+            "proportion to exp(logit / T): below 1 bolder choices become rarer, above 1 more frequent.\n"
+            "--top-k and then --top-p first drop the unlikely ones. The same --seed draws the same text.\n"
+            "The prompt is taken as it is; a chat model's template is not applied to it.",
         .examples = "  zeval generate --model demo --prompt \"Anna put the\"\n"
-                    "  zeval generate --model ./m --prompt \"Once\" --temperature 0.8 --top-p 0.95 --seed 7",
+                    "  zeval generate --model ./m --prompt \"Once\" --temperature 0.8 --top-p 0.95 --seed 7\n"
+                    "  zeval generate --model ./m --prompt \"Q: 2+2?\\nA:\" --stop \"Q:\" --json | jq .text",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
     int result = parsed < 0 ? -1 : 0;

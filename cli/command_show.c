@@ -10,7 +10,7 @@
 #include "runner/runner.h"
 #include "zoo/zoo.h"
 
-enum { STRIP_WIDTH = 64 };
+enum { STRIP_WIDTH = 60, RULER_STEP = 10, TYPICAL_TOKENS = 2048 };
 
 /* One letter per mixer; a kind without a row shows as the first letter of its name. */
 static const struct {
@@ -66,24 +66,60 @@ static void append_field(Buffer *out, const char *name) {
     buffer_printf(out, "%-13s ", name);
 }
 
+/* The numbers of every tenth layer, each above its letter. */
+static void append_ruler(Buffer *out, size_t from, size_t end) {
+    append_field(out, "");
+    size_t at = from;
+    for (size_t tick = (from + RULER_STEP - 1) / RULER_STEP * RULER_STEP; tick < end; tick += RULER_STEP) {
+        char number[24];
+        at += (size_t)snprintf(number, sizeof number, "%*s%zu", (int)(tick - at), "", tick);
+        buffer_append_text(out, number);
+    }
+    buffer_append_char(out, '\n');
+}
+
 static void append_layers(Buffer *out, const ModelInfo *info) {
     char *pattern = layer_pattern(info);
+    size_t size = strlen(pattern);
     append_field(out, "layers");
     append_legend(out, info);
     buffer_append_char(out, '\n');
-    for (size_t at = 0, size = strlen(pattern); at < size; at += STRIP_WIDTH) {
+    for (size_t at = 0; at < size; at += STRIP_WIDTH) {
+        if (size > RULER_STEP)
+            append_ruler(out, at, at + STRIP_WIDTH < size ? at + STRIP_WIDTH : size);
         append_field(out, "");
         buffer_printf(out, "%.*s\n", STRIP_WIDTH, pattern + at);
     }
     free(pattern);
 }
 
-static void append_state(Buffer *out, const ModelInfo *info) {
+static void append_sequence(Buffer *out, const ModelInfo *info, int64_t tokens) {
+    buffer_printf(out, "%" PRId64 " tokens ", tokens);
+    append_bytes(out, info->state_bytes_fixed + (size_t)tokens * info->state_bytes_per_token);
+}
+
+/* What a sequence takes: caches that grow with it, recurrent states that do not. */
+static void append_state(Buffer *out, const ModelInfo *info, Dtype dtype) {
+    int64_t longest = info->max_position_embeddings;
     append_field(out, "state");
-    append_bytes(out, info->state_bytes_per_token);
-    buffer_append_text(out, " a token and ");
-    append_bytes(out, info->state_bytes_fixed);
-    buffer_append_text(out, " a sequence\n");
+    if (info->state_bytes_per_token) {
+        append_bytes(out, info->state_bytes_per_token);
+        buffer_append_text(out, info->state_bytes_fixed ? " a token and " : " a token");
+    }
+    if (info->state_bytes_fixed) {
+        append_bytes(out, info->state_bytes_fixed);
+        buffer_append_text(out, info->state_bytes_per_token ? " a sequence" : " a sequence of any length");
+    }
+    buffer_printf(out, ", computing in %s\n", dtype_name(dtype));
+    if (info->state_bytes_per_token == 0)
+        return;
+    append_field(out, "");
+    append_sequence(out, info, longest && longest < TYPICAL_TOKENS ? longest : TYPICAL_TOKENS);
+    if (longest > TYPICAL_TOKENS) {
+        buffer_append_text(out, ", ");
+        append_sequence(out, info, longest);
+    }
+    buffer_append_char(out, '\n');
 }
 
 static void append_files(Buffer *out, const ModelInfo *info) {
@@ -95,7 +131,7 @@ static void append_files(Buffer *out, const ModelInfo *info) {
     }
 }
 
-static void describe(Buffer *out, const ModelInfo *info, const char *folder) {
+static void describe(Buffer *out, const ModelInfo *info, Dtype dtype, const char *folder) {
     static const char *const counts[] = {"", "K", "M", "G", "T"};
     append_field(out, "family");
     buffer_printf(out, "%s (%s)\n", info->family, info->architecture);
@@ -109,7 +145,7 @@ static void describe(Buffer *out, const ModelInfo *info, const char *folder) {
     buffer_printf(out, "%" PRId64 " (", info->n_parameters);
     append_rounded(out, (double)info->n_parameters, 1000, counts, 5);
     buffer_printf(out, "), stored as %s\n", dtype_name(info->weights_dtype));
-    append_state(out, info);
+    append_state(out, info, dtype);
     append_field(out, "folder");
     buffer_printf(out, "%s\n", folder);
     append_files(out, info);
@@ -119,7 +155,7 @@ static void add_number(cJSON *json, const char *name, double value) {
     cJSON_AddNumberToObject(json, name, value);
 }
 
-static void describe_json(Buffer *out, const ModelInfo *info, const char *folder) {
+static void describe_json(Buffer *out, const ModelInfo *info, Dtype dtype, const char *folder) {
     cJSON *json = cJSON_CreateObject();
     char *pattern = layer_pattern(info);
     cJSON_AddStringToObject(json, "folder", folder);
@@ -135,6 +171,7 @@ static void describe_json(Buffer *out, const ModelInfo *info, const char *folder
     add_number(json, "max_position_embeddings", (double)info->max_position_embeddings);
     add_number(json, "parameters", (double)info->n_parameters);
     cJSON_AddStringToObject(json, "weights_dtype", dtype_name(info->weights_dtype));
+    cJSON_AddStringToObject(json, "dtype", dtype_name(dtype));
     add_number(json, "state_bytes_per_token", (double)info->state_bytes_per_token);
     add_number(json, "state_bytes_fixed", (double)info->state_bytes_fixed);
     cJSON *files = cJSON_AddArrayToObject(json, "files");
@@ -152,17 +189,17 @@ static void describe_json(Buffer *out, const ModelInfo *info, const char *folder
     free(pattern);
 }
 
-static int show(const char *model, bool as_json, Error *error) {
-    EngineOptions options = {.dtype = DTYPE_FLOAT32, .n_threads = 1};
+static int show(const char *model, const char *dtype, bool as_json, Error *error) {
+    EngineOptions options = {.n_threads = 1};
     Engine *engine;
     char *folder;
-    if (zoo_resolve(model, &folder, error))
+    if (dtype_parse(dtype, &options.dtype, error) || zoo_resolve(model, &folder, error))
         return -1;
     options.model_folder = folder;
     int result = engine_open(&engine, &options, error);
     if (result == 0) {
         Buffer text = {0};
-        (as_json ? describe_json : describe)(&text, engine_info(engine), folder);
+        (as_json ? describe_json : describe)(&text, engine_info(engine), options.dtype, folder);
         fwrite(text.data, 1, text.size, stdout);
         buffer_free(&text);
     }
@@ -172,23 +209,34 @@ static int show(const char *model, bool as_json, Error *error) {
 }
 
 int command_show(int argc, char **argv, Error *error) {
-    const char *model = NULL;
+    const char *model = NULL, *dtype = "float32";
     bool json = false;
     const Option options[] = {
         {"model", "NAME", OPTION_TEXT, &model, 0, 0, true, "checkpoint folder, or \"demo\""},
+        {"dtype", "NAME", OPTION_TEXT, &dtype, 0, 0, false,
+         "arithmetic whose states are counted: float32 (default) or bfloat16"},
         {"json", NULL, OPTION_FLAG, &json, 0, 0, false, "print one JSON object"},
         {0}};
     const Usage usage = {
         .command = "show",
-        .synopsis = "--model NAME [--json]",
-        .about = "Opens a checkpoint and says what it is: its family, its layers from first to last\n"
-                 "(A attention, L latent attention, M Mamba2, S Mamba1, D discrete Mamba2), parameters,\n"
-                 "the type of the stored weights, the memory that a sequence takes for each token and\n"
-                 "besides, and the weight files.",
-        .examples = "  zeval show --model demo\n  zeval show --model ./Zebra-Llama-1B --json",
+        .synopsis = "--model NAME [--dtype NAME] [--json]",
+        .about =
+            "Opens a checkpoint, which checks every tensor's name, shape and type, and says what it is:\n"
+            "\n"
+            "  layers      one letter each, the first layer first: A attention, L latent attention (MLA),\n"
+            "              M Mamba2, S Mamba1, D discrete Mamba2; with a ruler that counts from 0\n"
+            "  parameters  of all weights that are used, a tied output counted once\n"
+            "  state       memory of one sequence: the caches of attention and latent attention grow with\n"
+            "              each token, the states of Mamba layers have one size; below, what that comes\n"
+            "              to for a long sequence and for the longest that config.json names\n"
+            "\n"
+            "Weights are mapped, not read: this takes no time however large they are, unless --dtype\n"
+            "bfloat16 has to round them first.",
+        .examples =
+            "  zeval show --model demo\n  zeval show --model ./Zebra-Llama-1B --dtype bfloat16 --json",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
     if (parsed)
         return parsed < 0 ? -1 : 0;
-    return show(model, json, error);
+    return show(model, dtype, json, error);
 }
