@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -397,7 +398,13 @@ static bool is_transient(CURLcode code) {
 
 static int broken(Run *run, CURLcode code, Error *error) {
     const char *why = run->curl_message[0] ? run->curl_message : curl_easy_strerror(code);
-    error_set(&run->error, "%s: the connection to %.300s failed: %s", run->task->what, run->url, why);
+    char clock[48] = "";
+    time_t now = time(NULL);
+    struct tm date;
+    if (code == CURLE_PEER_FAILED_VERIFICATION && gmtime_r(&now, &date))
+        strftime(clock, sizeof clock, " (this machine's clock says %Y-%m-%d)", &date);
+    error_set(&run->error, "%s: the connection to %.300s failed: %s%s", run->task->what, run->url, why,
+              clock);
     if (is_transient(code))
         return try_again(run, -1, error);
     *error = run->error;

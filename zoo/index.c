@@ -44,7 +44,7 @@ static ZooIndex *open_once(const char *path, int *code) {
 }
 
 ZooIndex *index_open(const char *store) {
-    char *path = path_join(store, "index.sqlite");
+    char *path = path_join(store, ".locks/index.sqlite");
     int code;
     ZooIndex *index = open_once(path, &code);
     if (!index && (code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_ERROR)) {

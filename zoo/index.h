@@ -1,6 +1,7 @@
-/* The index: what is remembered of a store beside its files, in SQLite (STORE/index.sqlite): when each blob
- * was last verified. The folders are the truth; an index that is missing, damaged or cannot be written is
- * begun anew or done without, and then everything counts as never verified. */
+/* The index: what is remembered of a store beside its files, in SQLite: when each blob was last verified.
+ * It lies in STORE/.locks, the one place where the hub's Python client looks for no repository. The folders
+ * are the truth; an index that is missing, damaged or cannot be written is begun anew or done without, and
+ * then everything counts as never verified. */
 #ifndef ZEVAL_ZOO_INDEX_H
 #define ZEVAL_ZOO_INDEX_H
 

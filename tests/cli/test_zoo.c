@@ -105,12 +105,59 @@ static void test_export_remove_import(void **state) {
     expect(0, "verify me/mine", "all good");
 }
 
+static void test_an_archive_goes_round(void **state) {
+    (void)state;
+    char arguments[192];
+    snprintf(arguments, sizeof arguments, "export me/mine %s/mine.tar", test_folder);
+    expect(0, arguments, "exported me/mine");
+    expect(0, "remove me/mine", "removed me/mine");
+    snprintf(arguments, sizeof arguments, "import %s/mine.tar", test_folder);
+    expect(0, arguments, "imported ");
+    expect(0, "verify me/mine --sample 50", "all good");
+    expect(0, "prune --dry-run", "would go");
+    expect(0, "prune", "removed: 0 files and revisions");
+}
+
+/* What was pulled is locked, and held against the lock without a network. */
+static void test_a_lock_file(void **state) {
+    (void)state;
+    char arguments[256];
+    const char *forms[] = {"pull me/mine --offline --save-lock --lock-file %s/zeval.lock",
+                           "pull --locked --offline --lock-file %s/zeval.lock"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(arguments, sizeof arguments, forms[i], test_folder);
+        expect(0, arguments, "snapshots/" COMMIT);
+    }
+    write_in_store("blobs/" BLOB, "test c0ntent\n");
+    expect(3, arguments, "locked is");
+    write_in_store("blobs/" BLOB, CONTENT);
+    expect(2, "pull --locked --lock-file /nonexistent/zeval.lock", "there is no lock file");
+    expect(2, "pull --locked --tasks demo", "without --tasks");
+}
+
+/* Nothing but --pull or a yes at a terminal touches the network: the hub of this test would refuse at once,
+ * and the error would say so. */
+static void test_runs_fetch_only_when_asked(void **state) {
+    (void)state;
+    expect(2, "run --model llamba-1b --tasks demo", "is not on this machine");
+    expect(2, "run --model llamba-1b --tasks demo --offline", "is not on this machine");
+    expect(2, "run --model llamba-1b --tasks demo --offline --pull", "exclude each other");
+    expect(1, "run --model llamba-1b --tasks demo --pull", "127.0.0.1");
+    expect(2, "run --model demo --tasks arc_easy", "the data set allenai/ai2_arc is not on this machine");
+    expect(1, "run --model demo --tasks arc_easy --pull", "127.0.0.1");
+    expect(1, "pull --tasks arc_easy", "allenai/ai2_arc");
+    expect(2, "pull --tasks no_such_task", "there is no task, group or tag");
+}
+
 int run_zoo_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_here_is_listed_and_found),
         cmocka_unit_test(test_verify_ends_with_3_on_a_mismatch),
         cmocka_unit_test(test_wrong_names_are_wrong_usage),
         cmocka_unit_test(test_export_remove_import),
+        cmocka_unit_test(test_an_archive_goes_round),
+        cmocka_unit_test(test_a_lock_file),
+        cmocka_unit_test(test_runs_fetch_only_when_asked),
     };
     return cmocka_run_group_tests_name("cli: zoo", tests, make_store, remove_store);
 }

@@ -42,17 +42,21 @@ static void test_hostile_listings_are_refused(void **state) {
     }
 }
 
-static void test_a_huge_listing_is_refused(void **state) {
-    World *world = *state;
+static void refuse_listing_of(World *world, int n, const char *words) {
     Buffer text = {0};
     buffer_append_char(&text, '[');
-    for (int i = 0; i < 100001; i++)
+    for (int i = 0; i < n; i++)
         buffer_printf(&text, "%s{\"type\":\"file\",\"oid\":\"" ID "\",\"size\":1,\"path\":\"%d\"}",
                       i ? "," : "", i);
     buffer_append_char(&text, ']');
     hub_server_listing(world->hub, text.data);
-    pull_expecting_error(world, "more than 100000 files");
+    pull_expecting_error(world, words);
     buffer_free(&text);
+}
+
+static void test_a_huge_listing_is_refused(void **state) {
+    refuse_listing_of(*state, 100001, "more than 100000 files");
+    refuse_listing_of(*state, 1000000, "is longer than"); /* on one page */
 }
 
 static void test_names_that_are_no_names(void **state) {

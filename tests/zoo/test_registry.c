@@ -187,12 +187,40 @@ static void test_every_checkpoint_of_the_facts_page_is_here(void **state) {
     free(path);
 }
 
+/* Of every task file in the program, so that none is forgotten. */
+static void test_every_data_set_of_the_tasks_is_here(void **state) {
+    (void)state;
+    Registry registry;
+    size_t n = 0;
+    open_registry(&registry, "");
+    for (size_t i = 0; i < n_embedded_files; i++) {
+        const EmbeddedFile *file = &embedded_files[i];
+        if (!text_starts_with(file->name, "tasks/library/") || file->bytes == 0)
+            continue;
+        char *text = mem_strndup((const char *)file->data, file->bytes), *save = NULL;
+        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+            char path[128] = "";
+            if (sscanf(line, "dataset_path: %127s", path) != 1 || !strchr(path, '/') ||
+                text_starts_with(path, "zeval/"))
+                continue;
+            const RegistryEntry *entry = zoo_registry_find(&registry, path);
+            if (!entry || !entry->dataset)
+                fail_msg("%s reads %s, which is not in the registry", file->name, path);
+            n++;
+        }
+        free(text);
+    }
+    assert_true(n > 10);
+    zoo_registry_close(&registry);
+}
+
 int run_registry_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_are_unique_and_lower_case),
         cmocka_unit_test(test_an_entry_says_what_is_known),
         cmocka_unit_test_setup_teardown(test_a_users_file_comes_first, world_open, world_close),
         cmocka_unit_test(test_every_checkpoint_of_the_facts_page_is_here),
+        cmocka_unit_test(test_every_data_set_of_the_tasks_is_here),
     };
     return cmocka_run_group_tests_name("zoo: registry", tests, NULL, NULL);
 }

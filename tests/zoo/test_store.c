@@ -93,7 +93,7 @@ static void test_samples_take_turns(void **state) {
     PullResult result;
     size_t n_bad, n_checked;
     Error error = {0};
-    char *index = world_path(world, "hub/index.sqlite");
+    char *index = world_path(world, "hub/.locks/index.sqlite");
     pull_and_check(world, &result);
     list("test/model", &arena, &snapshots, 1);
     assert_true(zoo_verified_at(&snapshots[0]) > 0);

@@ -332,6 +332,11 @@ static void account(Exchange *exchange) {
 static void answer(Exchange *exchange) {
     if (sscanf(exchange->request, "%7s %2047s", exchange->method, exchange->target) != 2)
         return;
+    /* As a proxy it is asked for whole addresses; whatever their host, they are answered here. */
+    const char *path =
+        text_starts_with(exchange->target, "http://") ? strchr(exchange->target + 7, '/') : NULL;
+    if (path)
+        memmove(exchange->target, path, strlen(path) + 1);
     account(exchange);
     if (answer_fault(exchange))
         return;
