@@ -99,6 +99,7 @@ static int open_parts(Engine *engine, const EngineOptions *options, Error *error
     if (options->dtype != DTYPE_BFLOAT16)
         rope.rounding = ROPE_EXACT;
     rope_init(&engine->rope, &rope);
+    engine->pool.threads = engine->cpu.pool;
     engine->pool.block_floats = engine->model.block_floats;
     engine->pool.recurrent_floats = engine->model.recurrent_floats;
     fill_info(engine);

@@ -107,6 +107,25 @@ size_t state_bytes_own(const State *state) {
     return bytes;
 }
 
+/* A hybrid's recurrent memory is megabytes, and a fork for a continuation of a few tokens copies all of it.
+ */
+typedef struct RecurrentCopy {
+    float *to;
+    const float *from; /* NULL: zeros */
+    size_t n;
+} RecurrentCopy;
+enum { COPY_FLOATS = 64 * 1024 };
+
+static void copy_part(void *context, size_t i, int thread) {
+    (void)thread;
+    const RecurrentCopy *copy = context;
+    size_t first = i * COPY_FLOATS, n = copy->n - first < COPY_FLOATS ? copy->n - first : COPY_FLOATS;
+    if (copy->from)
+        memcpy(copy->to + first, copy->from + first, n * sizeof *copy->to);
+    else
+        memset(copy->to + first, 0, n * sizeof *copy->to);
+}
+
 /* A snapshot of parent with its full blocks shared; the partly filled last one comes with own_last_block. */
 static int state_fork(State **out, StatePool *pool, const State *parent, Error *error) {
     State *state = mem_alloc_zero(1, sizeof *state);
@@ -127,10 +146,8 @@ static int state_fork(State **out, StatePool *pool, const State *parent, Error *
             state_release(state);
             return -1;
         }
-        if (parent)
-            memcpy(state->recurrent, parent->recurrent, pool->recurrent_floats * sizeof(float));
-        else
-            memset(state->recurrent, 0, pool->recurrent_floats * sizeof(float));
+        RecurrentCopy copy = {state->recurrent, parent ? parent->recurrent : NULL, pool->recurrent_floats};
+        thread_pool_run(pool->threads, (copy.n + COPY_FLOATS - 1) / COPY_FLOATS, copy_part, &copy);
     }
     *out = state;
     return 0;

@@ -4,6 +4,7 @@
 #ifndef ZEVAL_RUNNER_STATE_H
 #define ZEVAL_RUNNER_STATE_H
 
+#include "base/threads.h"
 #include "runner/runner.h"
 
 /* BLOCK_TOKENS tokens of every layer's cache. */
@@ -16,6 +17,7 @@ typedef struct CacheBlock {
 /* Shapes of the states of one engine, and memory given back by them for use again. */
 typedef struct StatePool {
     size_t block_floats, recurrent_floats; /* 0: the model has no such layer */
+    ThreadPool *threads;                   /* that copy recurrent memory */
     CacheBlock *free_blocks;
     float **free_recurrent;
     size_t n_free_blocks, n_free_recurrent, free_recurrent_capacity;
