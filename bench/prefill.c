@@ -1,114 +1,117 @@
-/* How fast the engine computes a prompt on one thread, beside what this machine's multiply-adds allow in the
- * same run.
+/* How fast the engine computes prompts, beside what the processor's multiply-adds allow in the same seconds.
  *
- *     build/bench/prefill [MODEL_FOLDER] [TOKENS]      default: the built-in model, 512
+ *     build/bench/prefill [MODEL_FOLDER] [--tokens N] [--segments N] [--dtype NAME] [--isa NAME] [--threads
+ * N]
+ *                         [--json]
  *
- * Prints medians of five runs. The ceiling is a loop of independent fused multiply-adds in registers,
- * compiled for the machine's widest vectors; the model's work is taken as two operations per parameter and
- * token. */
-#include <stdio.h>
-#include <stdlib.h>
+ * Scores SEGMENTS prompts (default 1) of N tokens (default 512) in one batch, wanting one target at the end
+ * of each; medians of RUNS runs, each with its own measurement of the ceiling. Work is the matrix products
+ * that were really computed: linear layers, the head's rows, attention over the keys that count. The second
+ * line judges the same work by processor time in place of the clock, which other programs' load does not
+ * lengthen. */
+#include <time.h>
 
-#include "base/base.h"
+#include "bench/ceiling.h"
 #include "runner/runner.h"
 #include "zoo/zoo.h"
 
-enum { RUNS = 5, CHAINS = 12 };
+enum { RUNS = 7 };
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+static double processor_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static double median(double *values) {
-    qsort(values, RUNS, sizeof *values, compare_doubles);
-    return values[RUNS / 2];
-}
+typedef struct Sample {
+    double seconds, processor, operations;
+} Sample;
 
-#ifdef __x86_64__
-#include <immintrin.h>
-
-/* The register file holds all chains, so nothing but the multiply-adds is timed. */
-#define FMA_LOOP(NAME, TARGET, VECTOR, LANES, SET, FMA, FIRST)                                               \
-    __attribute__((target(TARGET))) static double NAME(long n, float *sink) {                                \
-        VECTOR chains[CHAINS], x = SET(0.999f), y = SET(0.001f);                                             \
-        for (int c = 0; c < CHAINS; c++)                                                                     \
-            chains[c] = y;                                                                                   \
-        double start = clock_seconds();                                                                      \
-        for (long i = 0; i < n; i++)                                                                         \
-            for (int c = 0; c < CHAINS; c++)                                                                 \
-                chains[c] = FMA(chains[c], x, y);                                                            \
-        for (int c = 0; c < CHAINS; c++)                                                                     \
-            *sink += FIRST(chains[c]);                                                                       \
-        return 2.0 * LANES * CHAINS * (double)n / (clock_seconds() - start);                                 \
-    }
-FMA_LOOP(fma_512, "avx512f", __m512, 16, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_cvtss_f32)
-FMA_LOOP(fma_256, "avx2,fma", __m256, 8, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_cvtss_f32)
-
-static double fma_rate(float *sink) {
-    enum { N = 4000000 };
-    if (__builtin_cpu_supports("avx512f"))
-        return fma_512(N, sink);
-    return __builtin_cpu_supports("avx2") ? fma_256(N, sink) : 0;
-}
-#else
-static double fma_rate(float *sink) {
-    (void)sink;
-    return 0;
-}
-#endif
-
-static double prefill_seconds(Engine *engine, const int32_t *tokens, size_t n) {
-    Target target = {.position = (int32_t)n - 1, .token = 0};
-    TargetResult result;
-    Segment segment = {
-        .tokens = tokens, .n_tokens = n, .targets = &target, .n_targets = 1, .results = &result};
+static Sample score(Engine *engine, Segment *segments, size_t n_segments) {
     Error error = {0};
-    double start = clock_seconds();
-    if (engine_score(engine, &segment, 1, &error)) {
-        fprintf(stderr, "prefill: %s\n", error.message);
-        exit(1);
-    }
-    return clock_seconds() - start;
+    engine_profile_start(engine);
+    double start = clock_seconds(), processor = processor_seconds();
+    bench_check(engine_score(engine, segments, n_segments, &error), &error);
+    Sample sample = {clock_seconds() - start, processor_seconds() - processor, 0};
+    EngineProfile profile = engine_profile(engine);
+    for (int i = 0; i < ENGINE_PHASES; i++)
+        sample.operations += profile.operations[i];
+    return sample;
 }
 
-static void measure(Engine *engine, size_t n) {
-    const ModelInfo *info = engine_info(engine);
-    int32_t *tokens = mem_alloc(n * sizeof *tokens);
-    double seconds[RUNS], ceilings[RUNS];
-    float sink = 0;
-    for (size_t i = 0; i < n; i++)
-        tokens[i] = (int32_t)(i * 7919 % (size_t)info->vocab_size);
-    prefill_seconds(engine, tokens, n); /* warm-up */
+static double ceiling(ThreadPool *pool, Dtype dtype) {
+    double rate = dtype == DTYPE_BFLOAT16 ? ceiling_bf16(pool, 0.06) : 0;
+    return rate > 0 ? rate : ceiling_f32(pool, 0.06);
+}
+
+static void measure(Engine *engine, Segment *segments, size_t n_segments, size_t n, int threads, bool json) {
+    Error error = {0};
+    ThreadPool *pool;
+    double rates[RUNS], ratios[RUNS], processor_rates[RUNS], tokens[RUNS], highest = 0;
+    bench_check(thread_pool_create(&pool, threads, &error), &error);
+    score(engine, segments, n_segments); /* warm-up */
     for (int i = 0; i < RUNS; i++) {
-        ceilings[i] = fma_rate(&sink);
-        seconds[i] = prefill_seconds(engine, tokens, n);
+        double top = ceiling(pool, engine_dtype(engine));
+        Sample sample = score(engine, segments, n_segments);
+        rates[i] = sample.operations / sample.seconds;
+        tokens[i] = (double)(n * n_segments) / sample.seconds;
+        ratios[i] = top > 0 ? rates[i] / top : 0;
+        processor_rates[i] = sample.operations / (sample.processor / threads);
+        highest = top > highest ? top : highest;
     }
-    double rate = (double)n / median(seconds), work = 2.0 * (double)info->n_parameters * rate,
-           ceiling = median(ceilings);
-    printf("prefill %s, %zu tokens, 1 thread, %s: %.0f tokens/s, %.2f GFLOP/s", info->family, n,
-           engine_instruction_set(engine), rate, work * 1e-9);
-    if (ceiling > 0)
-        printf(", %.3f of the measured ceiling of %.1f GFLOP/s", work / ceiling, ceiling * 1e-9);
-    printf("%s\n", sink == 12345 ? " " : "");
-    free(tokens);
+    char what[128];
+    double rate = bench_median(rates, RUNS), ratio = bench_median(ratios, RUNS);
+    snprintf(what, sizeof what, "prefill %zu x %zu, %s on %s, %d threads", n_segments, n,
+             dtype_name(engine_dtype(engine)), engine_instruction_set(engine), threads);
+    bench_print(json, what, rate, ratio > 0 ? rate / ratio : 0, 1e9, "Gop/s");
+    bench_print(json, "  by processor time", bench_median(processor_rates, RUNS), highest, 1e9, "Gop/s");
+    bench_print(json, "  tokens", bench_median(tokens, RUNS), 0, 1, "tokens/s");
+    thread_pool_destroy(pool);
+}
+
+static Segment *make_segments(Engine *engine, size_t n_segments, size_t n, Arena *arena) {
+    size_t vocab = (size_t)engine_info(engine)->vocab_size;
+    Segment *segments = arena_alloc(arena, n_segments * sizeof *segments);
+    for (size_t s = 0; s < n_segments; s++) {
+        int32_t *tokens = arena_alloc(arena, n * sizeof *tokens);
+        Target *target = arena_alloc(arena, sizeof *target);
+        for (size_t i = 0; i < n; i++)
+            tokens[i] = (int32_t)((i * 7919 + s * 104729) % vocab);
+        *target = (Target){(int32_t)n - 1, 0};
+        segments[s] = (Segment){.tokens = tokens,
+                                .n_tokens = n,
+                                .targets = target,
+                                .n_targets = 1,
+                                .results = arena_alloc(arena, sizeof(TargetResult))};
+    }
+    return segments;
 }
 
 int main(int argc, char **argv) {
     Error error = {0};
+    bool json = bench_flag(&argc, argv, "--json");
+    const char *tokens = bench_value(&argc, argv, "--tokens"), *many = bench_value(&argc, argv, "--segments"),
+               *dtype = bench_value(&argc, argv, "--dtype"), *isa = bench_value(&argc, argv, "--isa"),
+               *threads = bench_value(&argc, argv, "--threads");
+    size_t n = tokens ? (size_t)atoll(tokens) : 512, n_segments = many ? (size_t)atoll(many) : 1;
+    EngineOptions options = {.n_threads = threads ? atoi(threads) : thread_processors(),
+                             .instruction_set = isa};
     char *folder;
-    Engine *engine = NULL;
-    size_t n = argc > 2 ? (size_t)atoi(argv[2]) : 512;
-    if (zoo_resolve(argc > 1 ? argv[1] : "demo", &folder, &error) == 0) {
-        EngineOptions options = {.model_folder = folder, .n_threads = 1};
-        if (engine_open(&engine, &options, &error) == 0 && n > 0)
-            measure(engine, n);
-        free(folder);
+    Engine *engine;
+    Arena arena = {0};
+    if (argc > 2 || n == 0 || n_segments == 0) {
+        fprintf(stderr,
+                "usage: prefill [MODEL_FOLDER] [--tokens N] [--segments N] [--dtype NAME] [--isa NAME] "
+                "[--threads N] [--json]\n");
+        return 2;
     }
-    if (!engine) {
-        fprintf(stderr, "prefill: %s\n", error.message);
-        return 1;
-    }
+    bench_check(dtype && dtype_parse(dtype, &options.dtype, &error), &error);
+    bench_check(zoo_resolve(argc > 1 ? argv[1] : "demo", &folder, &error), &error);
+    options.model_folder = folder;
+    bench_check(engine_open(&engine, &options, &error), &error);
+    measure(engine, make_segments(engine, n_segments, n, &arena), n_segments, n, options.n_threads, json);
     engine_close(engine);
+    arena_free(&arena);
+    free(folder);
     return 0;
 }

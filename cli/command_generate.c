@@ -11,7 +11,7 @@
 #include "zoo/zoo.h"
 
 typedef struct GenerateArguments {
-    const char *model, *prompt, *dtype;
+    const char *model, *prompt, *dtype, *isa;
     int64_t max_new_tokens, top_k, seed, threads;
     double temperature, top_p;
     OptionList stop;
@@ -118,7 +118,7 @@ static int continue_prompt(const GenerateArguments *arguments, const Tokenizer *
 }
 
 static int generate(const GenerateArguments *arguments, Error *error) {
-    EngineOptions options = {.n_threads = (int)arguments->threads};
+    EngineOptions options = {.n_threads = (int)arguments->threads, .instruction_set = arguments->isa};
     Tokenizer *tokenizer = NULL;
     Engine *engine = NULL;
     char *folder;
@@ -154,6 +154,8 @@ int command_generate(int argc, char **argv, Error *error) {
          "end before this text; may be given more than once"},
         {"seed", "N", OPTION_INT, &a.seed, 0, 9e15, false, "seed of the draws (default 0)"},
         {"dtype", "NAME", OPTION_TEXT, &a.dtype, 0, 0, false, "type of the arithmetic (default float32)"},
+        {"isa", "NAME", OPTION_TEXT, &a.isa, 0, 0, false,
+         "instruction set: avx512_bf16, avx512, avx2 or portable (default: $ZEVAL_ISA, or the best)"},
         {"threads", "N", OPTION_INT, &a.threads, 1, 1024, false, "threads (default: one per processor)"},
         {"json", NULL, OPTION_FLAG, &a.json, 0, 0, false,
          "print {\"prompt_ids\", \"ids\", \"text\"} at the end"},

@@ -56,9 +56,9 @@ static int compute(Engine *engine, const OptionList *list, const char *output, E
     return result;
 }
 
-static int logits(const char *model, const char *dtype, int64_t threads, const OptionList *ids,
-                  const char *output, Error *error) {
-    EngineOptions options = {.n_threads = (int)threads};
+static int logits(const char *model, const char *dtype, const char *isa, int64_t threads,
+                  const OptionList *ids, const char *output, Error *error) {
+    EngineOptions options = {.n_threads = (int)threads, .instruction_set = isa};
     char *folder;
     Engine *engine = NULL;
     if (dtype_parse(dtype, &options.dtype, error) || zoo_resolve(model, &folder, error))
@@ -73,7 +73,7 @@ static int logits(const char *model, const char *dtype, int64_t threads, const O
 }
 
 int command_logits(int argc, char **argv, Error *error) {
-    const char *model = NULL, *dtype = "float32", *output = NULL;
+    const char *model = NULL, *dtype = "float32", *isa = NULL, *output = NULL;
     OptionList ids = {0};
     int64_t threads = 0;
     const Option options[] = {
@@ -83,6 +83,8 @@ int command_logits(int argc, char **argv, Error *error) {
         {"output", "F.npy", OPTION_TEXT, &output, 0, 0, true,
          "NumPy file to write: float32 [number of ids, vocab_size]"},
         {"dtype", "NAME", OPTION_TEXT, &dtype, 0, 0, false, "type of the arithmetic (default float32)"},
+        {"isa", "NAME", OPTION_TEXT, &isa, 0, 0, false,
+         "instruction set: avx512_bf16, avx512, avx2 or portable (default: $ZEVAL_ISA, or the best)"},
         {"threads", "N", OPTION_INT, &threads, 1, 1024, false, "threads (default: one per processor)"},
         {0}};
     const Usage usage = {
@@ -92,7 +94,7 @@ int command_logits(int argc, char **argv, Error *error) {
         .examples = "  zeval logits --model ./Llama-3.2-1B --ids 128000,9906,1917 --output logits.npy",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
-    int result = parsed ? parsed : logits(model, dtype, threads, &ids, output, error);
+    int result = parsed ? parsed : logits(model, dtype, isa, threads, &ids, output, error);
     option_list_free(&ids);
     return result < 0 ? -1 : 0;
 }

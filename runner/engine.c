@@ -9,7 +9,7 @@
 
 /* The scratch of a tile stays about this large, so that a long batch costs no more memory than a short one.
  */
-enum { TILE_FLOATS = 8 * 1024 * 1024, TILE_ROWS_MIN = 64, TILE_ROWS_MAX = 2048 };
+enum { TILE_FLOATS = 12 * 1024 * 1024, TILE_ROWS_MIN = 64, TILE_ROWS_MAX = 512 };
 
 static const double CEILING_SECONDS = 0.25;
 
@@ -66,6 +66,7 @@ static int allocate_tile(Engine *engine, Error *error) {
     size_t d = (size_t)engine->model.config.hidden_size, per_row = 3 * d + engine->model.workspace_floats;
     size_t rows = TILE_FLOATS / per_row;
     rows = rows < TILE_ROWS_MIN ? TILE_ROWS_MIN : rows > TILE_ROWS_MAX ? TILE_ROWS_MAX : rows;
+    rows -= rows % TILE_ROWS_MIN; /* linear layers take so many at once */
     size_t vocab_tiles = ((size_t)engine->model.config.vocab_size + VOCAB_TILE - 1) / VOCAB_TILE;
     engine->tile_rows = rows;
     if (!(engine->hidden = floats_try_alloc(rows * d, "activations", error)) ||

@@ -4,19 +4,22 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/memory.h"
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 * 1024 * 1024 };
 
 float *floats_try_alloc(size_t n, const char *what, Error *error) {
     size_t bytes;
     void *memory = NULL;
     if (!mem_mul(n ? n : 1, sizeof(float), &bytes) || bytes > PTRDIFF_MAX ||
-        posix_memalign(&memory, ALIGNMENT, bytes) != 0) {
+        posix_memalign(&memory, bytes < HUGE_PAGE ? ALIGNMENT : HUGE_PAGE, bytes) != 0) {
         error_set(error, "not enough memory for %s (%zu numbers)", what, n);
         return NULL;
     }
+    if (bytes >= HUGE_PAGE)
+        madvise(memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* no harm where it is not heeded */
     memset(memory, 0, bytes);
     return memory;
 }

@@ -48,12 +48,13 @@ typedef struct ModelInfo {
 typedef struct Engine Engine;
 
 typedef struct EngineOptions {
-    const char *model_folder;    /* config.json, weights; tokenizer files are not read here */
-    Dtype dtype;                 /* of the arithmetic; float32 is the reference */
-    const char *backend;         /* "cpu" (NULL means that too) */
-    int n_threads;               /* 0: one per processor */
-    bool pin_threads;            /* each but the calling one stays on a processor (base/threads.h) */
-    const char *instruction_set; /* one of engine_instruction_sets; NULL: what ZEVAL_ISA says, or the best */
+    const char *model_folder; /* config.json, weights; tokenizer files are not read here */
+    Dtype dtype;              /* of the arithmetic; float32 is the reference */
+    const char *backend;      /* "cpu" (NULL means that too) */
+    int n_threads;            /* 0: one per processor */
+    bool pin_threads;         /* each but the calling one stays on a processor (base/threads.h) */
+    const char
+        *instruction_set; /* portable, avx2, avx512, avx512_bf16; NULL: what ZEVAL_ISA says, or the best */
 } EngineOptions;
 
 /* Opens a checkpoint folder: recognises the family from the files, maps the weights, checks every tensor's

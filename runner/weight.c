@@ -16,15 +16,6 @@ Weight weight_rows(const Weight *weight, size_t row, size_t n) {
     return view;
 }
 
-Weight weight_transpose(const Weight *weight) {
-    Weight view = *weight;
-    view.rows = weight->cols;
-    view.cols = weight->rows;
-    view.row_stride = weight->col_stride;
-    view.col_stride = weight->row_stride;
-    return view;
-}
-
 void weight_read_row(const Weight *weight, size_t row, float *out) {
     for (size_t i = 0; i < weight->cols; i++)
         out[i] =

@@ -10,7 +10,7 @@
 #include "runner/runner.h"
 
 /* Element (row, col) is element row * row_stride + col * col_stride of data. A linear layer's weight is
- * [outputs, inputs]; swapping the strides gives its transpose without moving a byte. */
+ * [outputs, inputs]. */
 typedef struct Weight {
     const uint8_t *data; /* any alignment */
     Dtype dtype;
@@ -22,7 +22,6 @@ size_t dtype_bytes(Dtype dtype);
 
 /* The n rows from `row` on. */
 Weight weight_rows(const Weight *weight, size_t row, size_t n);
-Weight weight_transpose(const Weight *weight);
 /* One row, widened, into out[cols]. */
 void weight_read_row(const Weight *weight, size_t row, float *out);
 

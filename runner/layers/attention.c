@@ -272,6 +272,17 @@ static void attend_span(void *context, size_t i, int thread) {
         }
 }
 
+/* Operations of the products of queries and keys, of weights and values, `width` numbers each, over the keys
+ * that count for the tile's rows without a window. */
+static double products_of(const Tile *tile, double width) {
+    double keys = 0;
+    for (size_t i = 0; i < tile->n_pieces; i++) {
+        double n = (double)tile->pieces[i].n_rows;
+        keys += n * (double)tile->pieces[i].position + n * (n + 1) / 2;
+    }
+    return 4 * width * keys;
+}
+
 /* Queries, keys and values of all rows, in the workspace behind `out`. */
 static void project(AttentionRun *run, Place place, const float *x) {
     const Attention *layer = run->layer;
@@ -309,6 +320,7 @@ static void attention_forward(const void *opaque, Place place, const Tile *tile,
     project(&run, place, x);
     cpu_parallel(tile->cpu, tile->n_spans, rows * all_width(layer), store_span, &run);
     cpu_reserve(tile->cpu, attend_scratch(layer->head_dim, layer->head_dim));
+    profile_count(&tile->cpu->profile, PHASE_ATTENTION, products_of(tile, (double)width));
     cpu_parallel(tile->cpu, tile->n_spans * layer->n_kv_heads, rows * width * tile->max_keys, attend_span,
                  &run);
     cpu_linear(tile->cpu, &(Linear){&layer->o.weight, layer->o.bias, run.out, y, width, layer->o.weight.rows},

@@ -23,8 +23,10 @@ typedef struct Mla {
     LinearLayer kv_a, out;
     Weight kv_b;
     void *kv_b_owned;
-    Weight *key_up, *value_up; /* [n_kv_heads] views of kv_b: [rank, nope] and [v_width, rank] */
-    float *q_norm, *kv_norm;   /* NULL without rank norms */
+    Weight *key_up,
+        *value_up; /* [n_kv_heads], of kv_b: [rank, nope], turned in key_memory, and [v_width, rank] */
+    uint8_t *key_memory;
+    float *q_norm, *kv_norm; /* NULL without rank norms */
     size_t n_heads, n_kv_heads, q_rank, rank, nope, rope, v_width;
     size_t latent_width; /* rank rounded up to LANES */
     size_t key_width;    /* latent_width + rope */
@@ -40,6 +42,7 @@ static void mla_free(void *layer) {
     linear_free(&mla->out);
     free(mla->kv_b_owned);
     free(mla->key_up);
+    free(mla->key_memory);
     free(mla->value_up);
     free(mla->q_norm);
     free(mla->kv_norm);
@@ -62,6 +65,17 @@ static int load_queries(Mla *mla, const ModelConfig *config, MlaRanks ranks, Che
                        ranks.q, error);
 }
 
+/* The key half of a group's rows of kv_b with rows and columns exchanged, which is how the kernels read it
+ * fast; in memory of its own. */
+static Weight turned_keys(const Mla *mla, const Weight *rows, uint8_t *memory) {
+    size_t bytes = dtype_bytes(rows->dtype);
+    for (size_t r = 0; r < mla->nope; r++)
+        for (size_t k = 0; k < mla->rank; k++)
+            memcpy(memory + (k * mla->nope + r) * bytes,
+                   rows->data + (r * rows->row_stride + k * rows->col_stride) * bytes, bytes);
+    return (Weight){memory, rows->dtype, mla->rank, mla->nope, mla->nope, 1};
+}
+
 static int load_keys_values(Mla *mla, const ModelConfig *config, MlaRanks ranks, Checkpoint *checkpoint,
                             const char *prefix, Error *error) {
     const MlaConfig *c = &config->mla;
@@ -80,9 +94,11 @@ static int load_keys_values(Mla *mla, const ModelConfig *config, MlaRanks ranks,
         return -1;
     mla->key_up = mem_alloc(mla->n_kv_heads * sizeof *mla->key_up);
     mla->value_up = mem_alloc(mla->n_kv_heads * sizeof *mla->value_up);
+    size_t key_bytes = mla->rank * mla->nope * dtype_bytes(mla->kv_b.dtype);
+    mla->key_memory = mem_alloc(mla->n_kv_heads * key_bytes);
     for (size_t g = 0; g < mla->n_kv_heads; g++) {
         Weight keys = weight_rows(&mla->kv_b, g * (size_t)per_head, mla->nope);
-        mla->key_up[g] = weight_transpose(&keys);
+        mla->key_up[g] = turned_keys(mla, &keys, mla->key_memory + g * key_bytes);
         mla->value_up[g] = weight_rows(&mla->kv_b, g * (size_t)per_head + mla->nope, mla->v_width);
     }
     return 0;
@@ -276,16 +292,20 @@ static void project_heads(const MlaRun *run, bool queries) {
     const Mla *mla = run->layer;
     size_t per_group = mla->n_heads / mla->n_kv_heads, q_width = mla->nope + mla->rope,
            absorbed_width = mla->key_width;
-    Linear *jobs = mem_alloc(mla->n_heads * sizeof *jobs);
-    for (size_t h = 0; h < mla->n_heads; h++)
-        jobs[h] = queries ? (Linear){&mla->key_up[h / per_group], NULL,
-                                     run->q + h * q_width,        run->absorbed + h * absorbed_width,
-                                     mla->n_heads * q_width,      mla->n_heads * absorbed_width}
-                          : (Linear){&mla->value_up[h / per_group], NULL,
-                                     run->latents + h * mla->rank,  run->values + h * mla->v_width,
-                                     mla->n_heads * mla->rank,      mla->n_heads * mla->v_width};
-    cpu_linear(run->tile->cpu, jobs, mla->n_heads, run->tile->n_rows);
-    free(jobs);
+    enum { AT_ONCE = 16 };
+    for (size_t first = 0; first < mla->n_heads; first += AT_ONCE) {
+        Linear jobs[AT_ONCE];
+        size_t n = mla->n_heads - first < AT_ONCE ? mla->n_heads - first : AT_ONCE;
+        for (size_t h = first; h < first + n; h++)
+            jobs[h - first] = queries
+                                  ? (Linear){&mla->key_up[h / per_group], NULL,
+                                             run->q + h * q_width,        run->absorbed + h * absorbed_width,
+                                             mla->n_heads * q_width,      mla->n_heads * absorbed_width}
+                                  : (Linear){&mla->value_up[h / per_group], NULL,
+                                             run->latents + h * mla->rank,  run->values + h * mla->v_width,
+                                             mla->n_heads * mla->rank,      mla->n_heads * mla->v_width};
+        cpu_linear(run->tile->cpu, jobs, n, run->tile->n_rows);
+    }
 }
 
 static void project_inputs(const MlaRun *run, const float *x) {

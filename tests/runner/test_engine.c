@@ -181,6 +181,50 @@ static void test_cuts_do_not_change_bits(void **unused) {
     }
 }
 
+/* The same promises on each instruction set that this processor runs, and logits close to the portable ones:
+ * by rounding in float32; in bfloat16, where a number that falls on the other side of a rounding moves all
+ * that follow, by what bfloat16 moves them anyway. */
+static void test_every_instruction_set_keeps_the_promises(void **unused) {
+    (void)unused;
+    static const char *const some[] = {"llama_tiny", "mistral_tiny", "zebra_tiny", "mamba_in_llama_tiny",
+                                       "llamba_tiny"};
+    for (size_t m = 0; m < 2 * sizeof some / sizeof *some; m++) {
+        char *folder = path_join("tests/fixtures/models", some[m / 2]);
+        EngineOptions options = {
+            .model_folder = folder, .dtype = m % 2 ? DTYPE_BFLOAT16 : DTYPE_FLOAT32, .n_threads = 2};
+        float *portable = NULL;
+        int32_t ids[LONG];
+        for (size_t i = 4; i-- > 0;) { /* portable is the last one */
+            Engine *engine = NULL;
+            Error error = {0};
+            options.instruction_set = cpu_instruction_sets[i];
+            if (!cpu_runs(options.instruction_set))
+                continue;
+            if (engine_open(&engine, &options, &error))
+                fail_msg("%s", error.message);
+            size_t n = LONG * (size_t)engine_info(engine)->vocab_size;
+            random_ids(engine, m, ids, LONG);
+            float *whole = score_logits(engine, ids, LONG, NULL);
+            check_cut(engine, ids, whole, (size_t[]){1}, 1);
+            check_cut(engine, ids, whole, (size_t[]){30, 9, 36}, 3);
+            portable = portable ? portable : whole;
+            double largest = 0, worst = 0;
+            for (size_t v = 0; v < n; v++) {
+                largest = fmax(largest, fabs((double)portable[v]));
+                worst = fmax(worst, fabs((double)portable[v] - (double)whole[v]));
+            }
+            if (!(worst <= (m % 2 ? 0.15 : 2e-5) * largest))
+                fail_msg("%s, %s: %g of the largest logit from the portable ones", some[m / 2],
+                         options.instruction_set, worst / largest);
+            if (whole != portable)
+                free(whole);
+            engine_close(engine);
+        }
+        free(portable);
+        free(folder);
+    }
+}
+
 /* More rows than are computed at once, so that sequences are cut where the batch happens to be full. */
 static void test_long_batches_do_not_change_bits(void **unused) {
     (void)unused;
@@ -504,8 +548,12 @@ static void test_other_arithmetic_is_refused_by_name(void **unused) {
     setenv("ZEVAL_ISA", "mmx", 1);
     options.backend = NULL;
     assert_int_equal(engine_open(&engine, &options, &error), -1);
-    unsetenv("ZEVAL_ISA");
     assert_non_null(strstr(error.message, "mmx"));
+    options.instruction_set = "portable";
+    assert_int_equal(engine_open(&engine, &options, &error), 0);
+    assert_string_equal(engine_instruction_set(engine), "portable");
+    engine_close(engine);
+    unsetenv("ZEVAL_ISA");
 }
 
 static void test_model_facts(void **unused) {
@@ -533,6 +581,7 @@ int run_engine_tests(void) {
         cmocka_unit_test(test_bfloat16_is_as_exact_as_other_implementations),
         cmocka_unit_test(test_stories260k_decodes_the_published_text),
         cmocka_unit_test(test_cuts_do_not_change_bits),
+        cmocka_unit_test(test_every_instruction_set_keeps_the_promises),
         cmocka_unit_test(test_long_batches_do_not_change_bits),
         cmocka_unit_test(test_threads_do_not_change_bits),
         cmocka_unit_test(test_company_does_not_change_bits),
