@@ -1,5 +1,6 @@
 /* The same weights in every form in which checkpoints are published: each must give the logits that other
  * implementations computed. The fixtures' weights are numbers that all storage types hold exactly. */
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -141,8 +142,17 @@ static void test_logits_are_the_same_from_every_form_of_checkpoint(void **unused
     }
 }
 
+static void test_every_fixture_is_in_the_list(void **unused) {
+    (void)unused;
+    glob_t found;
+    assert_int_equal(glob("tests/fixtures/models/*/config.json", 0, NULL, &found), 0);
+    assert_int_equal(found.gl_pathc, N_FIXTURE_MODELS);
+    globfree(&found);
+}
+
 int run_storage_tests(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_fixture_is_in_the_list),
         cmocka_unit_test(test_logits_are_the_same_from_every_form_of_checkpoint),
     };
     return cmocka_run_group_tests_name("storages", tests, NULL, NULL);
