@@ -61,21 +61,30 @@ static int print_requests(const Selection *selection, const Verbosity *verbosity
 int command_requests(int argc, char **argv, Error *error) {
     Selection selection = SELECTION_DEFAULTS;
     Verbosity verbosity = {0};
-    const Option options[] = {SELECTION_OPTIONS(selection), VERBOSITY_OPTIONS(verbosity), {0}};
+    const char *model = NULL;
+    const Option options[] = {SELECTION_OPTIONS(selection),
+                              {"model", "NAME", OPTION_TEXT, &model, 0, 0, false,
+                               "a checkpoint or a folder with tokenizer files, for --apply-chat-template"},
+                              VERBOSITY_OPTIONS(verbosity),
+                              {0}};
     const Usage usage = {
         .command = "requests",
         .synopsis = "--tasks LIST [options]",
         .about = "Prints every request that a run would score, one JSON object a line, without a model:\n"
                  "task, doc_id, idx, request_type, context, continuation, and generation_kwargs of requests\n"
                  "that generate text.",
-        .examples = "  zeval requests --tasks demo --limit 1\n"
-                    "  zeval requests --tasks mmlu --num-fewshot 5 --data ./datasets",
+        .examples =
+            "  zeval requests --tasks demo --limit 1\n"
+            "  zeval requests --tasks mmlu --num-fewshot 5 --data ./datasets\n"
+            "  zeval requests --tasks gsm8k_cot_llama --model ./m --apply-chat-template --data ./datasets",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
     int result = parsed;
     if (!parsed)
-        result =
-            selection_prepare(&selection, error) || print_requests(&selection, &verbosity, error) ? -1 : 0;
+        result = selection_prepare(&selection, error) || selection_chat(&selection, model, error) ||
+                         print_requests(&selection, &verbosity, error)
+                     ? -1
+                     : 0;
     selection_free(&selection);
     return result < 0 ? -1 : 0;
 }

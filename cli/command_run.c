@@ -121,7 +121,8 @@ int command_run(int argc, char **argv, Error *error) {
     int result = parsed;
     if (!parsed)
         result = selection_prepare(&a.selection, error) ||
-                         fetch_for_run(&a.fetch, a.model, &a.selection, &a.verbosity, error) || run(&a, error)
+                         fetch_for_run(&a.fetch, a.model, &a.selection, &a.verbosity, error) ||
+                         selection_chat(&a.selection, a.model, error) || run(&a, error)
                      ? -1
                      : 0;
     selection_free(&a.selection);

@@ -94,6 +94,7 @@ static int set_value(const Option *option, const char *value, Error *error) {
         *(bool *)option->target = true;
         return 0;
     case OPTION_TEXT:
+    case OPTION_MAYBE:
         *(const char **)option->target = value;
         return 0;
     case OPTION_INT:
@@ -145,6 +146,9 @@ static int take_option(const Usage *usage, int argc, char **argv, int *at, bool 
         return set_value(option, NULL, error);
     if (equals)
         return set_value(option, equals + 1, error);
+    bool last = *at + 1 >= argc || strncmp(argv[*at + 1], "--", 2) == 0;
+    if (option->kind == OPTION_MAYBE && last)
+        return set_value(option, "", error);
     if (*at + 1 >= argc)
         return error_set_kind(error, ERROR_USAGE, "--%s needs a value: --%s %s", option->name, option->name,
                               option->metavar);

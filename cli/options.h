@@ -9,9 +9,10 @@
 #include "base/error.h"
 
 typedef enum OptionKind {
-    OPTION_FLAG,   /* bool */
-    OPTION_TEXT,   /* const char * */
-    OPTION_INT,    /* int64_t, within [min, max] */
+    OPTION_FLAG,  /* bool */
+    OPTION_TEXT,  /* const char * */
+    OPTION_MAYBE, /* const char *; "" if no value follows: the next argument is an option, or there is none */
+    OPTION_INT,   /* int64_t, within [min, max] */
     OPTION_NUMBER, /* double, within [min, max] */
     OPTION_LIST,   /* OptionList: comma-separated, may be given more than once */
     OPTION_TEXTS   /* OptionList: one text each time it is given, taken as it is, not empty */

@@ -2,6 +2,7 @@
 #include "cli/selection.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "zoo/zoo.h"
 
@@ -11,6 +12,37 @@ int selection_compat(const char *profile, Compat *out, Error *error) {
         return 0;
     return error_set_kind(error, ERROR_USAGE, "--compat: found '%s'; 'main' or 'v0.4.0' was expected",
                           profile);
+}
+
+static int read_multiturn(const Selection *selection, bool *out, Error *error) {
+    const char *given = selection->multiturn;
+    *out = !given || strcasecmp(given, "false") != 0;
+    if (given && *out && *given && strcasecmp(given, "true") != 0)
+        return error_set_kind(error, ERROR_USAGE,
+                              "--fewshot-as-multiturn: found \"%s\", expected true or false", given);
+    if (given && *out && !selection->chat_name)
+        return error_set_kind(error, ERROR_USAGE, "--fewshot-as-multiturn needs --apply-chat-template");
+    return 0;
+}
+
+int selection_chat(Selection *selection, const char *model, Error *error) {
+    ChatTemplate *read = &selection->chat_template;
+    if (read_multiturn(selection, &selection->chat.fewshot_multiturn, error))
+        return -1;
+    if (!selection->chat_name)
+        return 0;
+    if (!model)
+        return error_set_kind(error, ERROR_USAGE,
+                              "--apply-chat-template needs --model, whose template it is");
+    if (chat_template_read(read, model, selection->chat_name, error))
+        return -1;
+    selection->chat.name = read->name;
+    selection->chat.source = read->source;
+    selection->chat.bos_token = read->bos_token;
+    selection->chat.eos_token = read->eos_token;
+    selection->chat.variables = read->variables;
+    selection->chat.date = selection->date;
+    return 0;
 }
 
 int selection_prepare(Selection *selection, Error *error) {
@@ -24,6 +56,7 @@ int selection_prepare(Selection *selection, Error *error) {
 
 void selection_free(Selection *selection) {
     option_list_free(&selection->tasks);
+    chat_template_free(&selection->chat_template);
     free(selection->pulled);
 }
 
@@ -40,6 +73,7 @@ TaskOptions selection_task_options(const Selection *selection, Log *log) {
                          .fewshot_seed = (uint64_t)selection->fewshot_seed,
                          .log = log,
                          .compat = selection->compat,
+                         .chat = selection->chat_name ? &selection->chat : NULL,
                          .system_instruction = selection->system_instruction,
                          .samples = selection->samples};
 }

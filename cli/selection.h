@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "cli/options.h"
+#include "eval/chat.h"
 #include "tasks/tasks.h"
 
 typedef struct Selection {
@@ -15,6 +16,9 @@ typedef struct Selection {
     double limit;
     const char *profile; /* as given; NULL: main */
     const char *samples, *system_instruction;
+    const char *chat_name, *multiturn, *date; /* as given, "" without a value; NULL: not given */
+    ChatTemplate chat_template;               /* what selection_chat read */
+    TaskChat chat;
     Compat compat;     /* what selection_prepare made of it */
     bool data_is_ours; /* no data folder was named: those that were pulled are read */
     char *pulled;      /* the folder of them; NULL if there is none */
@@ -41,7 +45,13 @@ typedef struct Selection {
      "JSON {\"TASK\": [document ids]}: only these documents of the tasks it names"}, \
     {"system-instruction", "TEXT", OPTION_TEXT, &(s).system_instruction, 0, 0, false, \
      "text before the description, lm-eval's --system_instruction"}, \
-    COMPAT_OPTION((s).profile)
+    COMPAT_OPTION((s).profile), \
+    {"apply-chat-template", "[NAME]", OPTION_MAYBE, &(s).chat_name, 0, 0, false, \
+     "prompts as conversations in the model's chat template, or in its\ntemplate of that name"}, \
+    {"fewshot-as-multiturn", "[BOOL]", OPTION_MAYBE, &(s).multiturn, 0, 0, false, \
+     "with a chat template: examples are turns of their own (default true);\nfalse: they are part of the user's one turn"}, \
+    {"chat-date", "DATE", OPTION_TEXT, &(s).date, 0, 0, false, \
+     "what a chat template that prints the date is told, YYYY-MM-DD\n(default 2024-07-26: prompts do not change from day to day)"}
 #define COMPAT_OPTION(profile) \
     {"compat", "NAME", OPTION_TEXT, &(profile), 0, 0, false, \
      "whose prompts and numbers: main, or v0.4.0 of December 2023\n(default main)"}
@@ -49,6 +59,9 @@ typedef struct Selection {
 
 /* Checks what the options say and settles it; before selection_task_options. */
 int selection_prepare(Selection *selection, Error *error);
+/* Reads the chat template, if one is asked for, from the files of `model`, which must be on this machine by
+ * then; NULL: no model was named. Before selection_task_options. */
+int selection_chat(Selection *selection, const char *model, Error *error);
 void selection_free(Selection *selection);
 /* NULL is main. */
 int selection_compat(const char *profile, Compat *out, Error *error);
