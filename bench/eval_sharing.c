@@ -121,7 +121,7 @@ int main(int argc, char **argv) {
     Error error = {0};
     RunParts parts;
     RunRequests all = {0};
-    if (parts_open(&parts, &options, &error) || requests_collect(&all, &parts, NULL, &error))
+    if (parts_open(&parts, &options, &error) || requests_collect(&all, &parts, NULL, false, &error))
         fail(&error);
     double shared = score_shared(&parts, all.plan);
     Alone alone = {.parts = &parts, .all = &all};

@@ -112,7 +112,8 @@ int command_run(int argc, char **argv, Error *error) {
             "Scores a model on tasks. Every prompt, answer and score is committed to the database as it\n"
             "comes: a run that was stopped or killed goes on where it was when the same command is given\n"
             "again, and a finished one costs nothing. Answers are reused wherever model, tokens and\n"
-            "arithmetic are the same. The table goes to standard output, the rest to standard error.",
+            "arithmetic are the same. Several runs may use one database at once: an answer that another one\n"
+            "is computing is waited for. The table goes to standard output, the rest to standard error.",
         .examples = "  zeval run --model ./Llama-3.2-1B --tasks arc_easy,piqa --data ./datasets\n"
                     "  zeval run --model demo --tasks demo --limit 20\n"
                     "  zeval run --model ./m --tasks mmlu --num-fewshot 5 --data ./datasets --db mmlu.db",

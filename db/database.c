@@ -15,7 +15,8 @@
 #include "base/memory.h"
 #include "db/internal.h"
 
-enum { BUSY_TIMEOUT_MS = 10000 };
+/* Other processes commit batches, which takes milliseconds, or migrate, which takes longer. */
+enum { BUSY_TIMEOUT_MS = 60000, OPENING_BYTE = 0 };
 
 /* The absolute path without links, so that two names of one file meet the same lock; and never a name that
  * SQLite gives a meaning of its own (":memory:", "file:..."). */
@@ -131,7 +132,7 @@ static int set_journal(Db *db, Error *error) {
 static int open_steps(Db *db, DbMode mode, Error *error) {
     if (resolve(&db->full_path, db->path, mode, error) != 0)
         return -1;
-    if (mode == DB_WRITE && lock_take(&db->lock, db->full_path, db->path, error) != 0)
+    if (mode == DB_WRITE && lock_open(&db->lock, db->full_path, db->path, error) != 0)
         return -1;
     int code = connect_database(db, mode);
     if (code != SQLITE_OK)
@@ -144,7 +145,11 @@ static int open_steps(Db *db, DbMode mode, Error *error) {
     /* SQLite opens what it may not write read-only, without a word. */
     if (sqlite3_db_readonly(db->connection, "main") == 1)
         return error_set(error, "cannot write to results database '%s': it is read-only", db->path);
-    return set_journal(db, error) != 0 || schema_migrate(db, error) != 0 ? -1 : 0;
+    if (lock_byte(db->lock, OPENING_BYTE, db->path, error) != 0)
+        return -1;
+    int result = set_journal(db, error) != 0 || schema_migrate(db, error) != 0 ? -1 : 0;
+    unlock_byte(db->lock, OPENING_BYTE);
+    return result;
 }
 
 int db_open(Db **out, const char *path, DbMode mode, Error *error) {
@@ -162,10 +167,12 @@ int db_open(Db **out, const char *path, DbMode mode, Error *error) {
 void db_close(Db *db) {
     if (!db)
         return;
+    db_worker_end(db, NULL);
     for (int i = 0; i < N_STATEMENTS; i++)
         sqlite3_finalize(db->statements[i]);
     sqlite3_close(db->connection);
-    lock_release(db->lock);
+    if (db->lock >= 0)
+        close(db->lock);
     db_forget(db);
     free(db->found_text);
     free(db->full_path);

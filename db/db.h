@@ -21,8 +21,7 @@ typedef struct Db Db;
 
 typedef enum DbMode {
     DB_READ, /* for reports; the file must exist */
-    DB_WRITE /* creates the file if need be, migrates an older schema, and takes the run lock: a second writer
-                is refused with a sentence that names the process that has it. The lock dies with its process.
+    DB_WRITE /* creates the file if need be and migrates an older schema; several processes may write at once
               */
 } DbMode;
 
@@ -138,6 +137,21 @@ typedef struct DbResponse {
 int db_response_find(Db *db, const char *key, DbResponse *out, Error *error);
 /* Inserts; a key that is already there keeps its first response. */
 int db_response_put(Db *db, const char *key, const DbResponse *response, Error *error);
+/* Several processes share a database by claiming the keys of the responses that they are going to compute. A
+ * worker is one of them, for one run; when its process ends, however that ends, its claims are worth nothing.
+ */
+typedef struct DbWorker {
+    int64_t worker_id, run_id, process_id;
+    char host[64];
+} DbWorker;
+int db_worker_start(Db *db, int64_t run_id, Error *error);
+/* Gives back all claims; db_close does it too. */
+int db_worker_end(Db *db, Error *error);
+/* 1 and *out if a worker that is alive, and not ours, has claimed the key; else 0; -1 on failure. */
+int db_claim_find(Db *db, const char *key, DbWorker *out, Error *error);
+/* Claims a key for our worker: 1, or 0 if another one that is alive has it, or -1. */
+int db_claim(Db *db, const char *key, Error *error);
+
 /* How many of a run's requests have a response. */
 int db_run_progress(Db *db, int64_t run_id, int64_t *n_requests, int64_t *n_done, Error *error);
 

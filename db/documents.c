@@ -30,7 +30,7 @@ static bool key_from_hex(const char *hex, uint8_t key[SHA256_BYTES]) {
     return true;
 }
 
-static int parse_key(Db *db, const char *hex, uint8_t key[SHA256_BYTES], Error *error) {
+int db_parse_key(Db *db, const char *hex, uint8_t key[SHA256_BYTES], Error *error) {
     if (key_from_hex(hex, key))
         return 0;
     return error_set(error, "results database '%s': response key '%.80s' is not a SHA-256 in lower-case hex",
@@ -100,7 +100,7 @@ static int put_request(Db *db, int64_t run_id, const DbRequest *request, Error *
     int64_t task_id;
     DbValue context, continuation, choice, generation;
     uint8_t key[SHA256_BYTES];
-    if (parse_key(db, request->response_key, key, error) != 0 ||
+    if (db_parse_key(db, request->response_key, key, error) != 0 ||
         db_task_id(db, run_id, request->task, &task_id, error) != 0 ||
         put_context(db, request->context, &context, error) != 0 ||
         put_text(db, request->continuation, &continuation, error) != 0 ||
@@ -125,7 +125,7 @@ int db_request(Db *db, int64_t run_id, const DbRequest *request, Error *error) {
 
 int db_response_find(Db *db, const char *key, DbResponse *out, Error *error) {
     uint8_t bytes[SHA256_BYTES];
-    if (parse_key(db, key, bytes, error) != 0)
+    if (db_parse_key(db, key, bytes, error) != 0)
         return -1;
     sqlite3_stmt *statement = db_statement(db, STATEMENT_RESPONSE_FIND, VALUES(value_key(bytes)), error);
     if (!statement)
@@ -149,7 +149,7 @@ int db_response_find(Db *db, const char *key, DbResponse *out, Error *error) {
 
 int db_response_put(Db *db, const char *key, const DbResponse *response, Error *error) {
     uint8_t bytes[SHA256_BYTES];
-    if (parse_key(db, key, bytes, error) != 0)
+    if (db_parse_key(db, key, bytes, error) != 0)
         return -1;
     DbValue none = {.kind = VALUE_NULL};
     bool is_text = response->text != NULL;

@@ -17,6 +17,10 @@ typedef enum Statement {
     STATEMENT_RUN_PROGRESS,
     STATEMENT_RUN_PLAN,
     STATEMENT_RUN_WORK,
+    STATEMENT_WORKER_INSERT,
+    STATEMENT_WORKER_DELETE,
+    STATEMENT_CLAIM_FIND,
+    STATEMENT_CLAIM_INSERT,
     STATEMENT_FILE_PUT,
     STATEMENT_TASK_PUT,
     STATEMENT_TASK_FIND,
@@ -50,7 +54,8 @@ struct Db {
     sqlite3_stmt *statements[N_STATEMENTS];
     char *path;      /* as the user gave it, for messages */
     char *full_path; /* absolute, links resolved */
-    int lock;        /* file descriptor that holds the writer's lock; -1 for readers */
+    int lock;        /* file descriptor of the lock file; -1 for readers */
+    int64_t worker;  /* our own number; 0: none */
     DbRecent recent;
     char *found_text; /* of the response found last */
 };
@@ -100,8 +105,14 @@ int schema_check(Db *db, DbMode mode, Error *error);
 /* Brings an older schema, or an empty file, up to DB_SCHEMA_VERSION. */
 int schema_migrate(Db *db, Error *error);
 
-/* Takes the writer's lock beside `full_path`; fails with a sentence that names the process that holds it. */
-int lock_take(int *lock, const char *full_path, const char *path, Error *error);
-void lock_release(int lock);
+/* Opens the lock file beside `full_path`. */
+int lock_open(int *lock, const char *full_path, const char *path, Error *error);
+/* Takes one byte of it, waiting for a while; gives it back; tells whether another process has it. */
+int lock_byte(int lock, int64_t byte, const char *path, Error *error);
+void unlock_byte(int lock, int64_t byte);
+bool lock_is_held(int lock, int64_t byte);
+
+/* A key's 32 bytes from its 64 digits. */
+int db_parse_key(Db *db, const char *hex, uint8_t key[SHA256_BYTES], Error *error);
 
 #endif

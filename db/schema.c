@@ -166,7 +166,7 @@ static const char version_2[] =
     " worker_id INTEGER PRIMARY KEY AUTOINCREMENT,"
     " run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,"
     " host TEXT, process_id INTEGER,"
-    " started_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')), seen_at TEXT);"
+    " started_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')));"
     "CREATE TABLE claims ("
     " key BLOB PRIMARY KEY NOT NULL,"
     " worker_id INTEGER NOT NULL REFERENCES workers ON DELETE CASCADE) WITHOUT ROWID;"

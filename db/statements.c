@@ -95,6 +95,12 @@ static const char *const statement_sql[N_STATEMENTS] = {
         " ON CONFLICT (task_id, doc_id, filter) DO UPDATE SET value = excluded.value,"
         " extracted = excluded.extracted WHERE (value, extracted) IS NOT (excluded.value, "
         "excluded.extracted)",
+    [STATEMENT_WORKER_INSERT] = "INSERT INTO workers (run_id, host, process_id) VALUES (?1, ?2, ?3)",
+    [STATEMENT_WORKER_DELETE] = "DELETE FROM workers WHERE worker_id = ?1",
+    [STATEMENT_CLAIM_FIND] =
+        "SELECT worker_id, run_id, process_id, host FROM claims JOIN workers USING (worker_id)"
+        " WHERE key = ?1",
+    [STATEMENT_CLAIM_INSERT] = "INSERT INTO claims (key, worker_id) VALUES (?1, ?2)",
     [STATEMENT_RESULT_PUT] =
         "INSERT INTO results (run_id, name, metric, filter, value, stderr, n, higher_is_better, is_group,"
         " n_unextracted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"

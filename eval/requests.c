@@ -34,6 +34,7 @@ typedef struct Collector {
     RunRequests *out;
     const RunParts *parts;
     Db *db;
+    bool claims;
     ThreadPool *pool;
     Arena *arenas; /* one for each thread, of its document */
     Prepared *prepared;
@@ -209,6 +210,20 @@ static void note_planned(RunRequests *out, uint32_t request, uint32_t window) {
     out->requests[request].open++;
 }
 
+/* 1 if another process computes it: then it is not planned here, and the request stays open. */
+static int is_elsewhere(Collector *collector, const char *key, uint32_t request, Error *error) {
+    RunRequests *out = collector->out;
+    DbWorker holder;
+    int found = collector->claims ? db_claim_find(collector->db, key, &holder, error) : 0;
+    if (found <= 0)
+        return found;
+    out->holder = holder;
+    out->elsewhere = grow(out->elsewhere, out->n_elsewhere, &out->elsewhere_capacity, sizeof *out->elsewhere);
+    memcpy(out->elsewhere[out->n_elsewhere++], key, SHA256_HEX);
+    out->requests[request].open++;
+    return 1;
+}
+
 static int plan_sequence(RunRequests *out, const EncodedRequest *encoded, uint32_t request, uint32_t window,
                          Error *error) {
     uint32_t number;
@@ -239,6 +254,8 @@ static int add_windows(Collector *collector, const Prepared *prepared, const Pre
         RunWindow *window = &out->windows[number];
         memcpy(window->key, prepared->keys[i], sizeof window->key);
         int found = find_answer(collector, window->key, &window->answer, error);
+        if (found == 0)
+            found = is_elsewhere(collector, window->key, request, error);
         if (found < 0 ||
             (found == 0 && plan_sequence(out, &prepared->encoded.items[i], request, number, error)))
             return -1;
@@ -253,6 +270,8 @@ static int find_or_plan(Collector *collector, const Prepared *prepared, Prepared
                         uint32_t number, Error *error) {
     RunRequest *request = &collector->out->requests[number];
     int found = find_answer(collector, request->key, &request->answer, error);
+    if (found == 0 && from->type != OUTPUT_LOGLIKELIHOOD_ROLLING)
+        found = is_elsewhere(collector, request->key, number, error);
     if (found)
         return found < 0 ? -1 : 0;
     if (from->generation)
@@ -359,8 +378,8 @@ static void free_collector(Collector *collector) {
     thread_pool_destroy(collector->pool);
 }
 
-int requests_collect(RunRequests *out, const RunParts *parts, Db *db, Error *error) {
-    Collector collector = {.out = out, .parts = parts, .db = db};
+int requests_collect(RunRequests *out, const RunParts *parts, Db *db, bool claims, Error *error) {
+    Collector collector = {.out = out, .parts = parts, .db = db, .claims = claims};
     int64_t n_documents = 0;
     for (size_t i = 0; i < task_set_count(parts->tasks); i++)
         n_documents += (int64_t)task_info(task_set_task(parts->tasks, i))->n_documents;
@@ -389,6 +408,7 @@ void requests_free(RunRequests *requests) {
     arena_free(&requests->texts);
     free(requests->requests);
     free(requests->windows);
+    free(requests->elsewhere);
     free(requests->documents);
     free(requests->planned);
     *requests = (RunRequests){0};
@@ -402,4 +422,35 @@ Answer requests_rolling_answer(const RunRequests *requests, const RunRequest *re
         answer.is_greedy &= window->is_greedy;
     }
     return answer;
+}
+
+/* 1 if the answer is ours to compute; 0 if another process has claimed it, or answered it meanwhile. */
+static int claim(Db *db, const char *key, Error *error) {
+    DbResponse response;
+    int found = db_response_find(db, key, &response, error);
+    return found ? (found < 0 ? -1 : 0) : db_claim(db, key, error);
+}
+
+int requests_claim(const RunRequests *requests, Db *db, bool *all, Error *error) {
+    enum { CLAIMS_PER_COMMIT = 16384 };
+    *all = true;
+    for (size_t i = 0; i < requests->n_planned;) {
+        if (db_begin(db, error))
+            return -1;
+        for (size_t n = 0; n < CLAIMS_PER_COMMIT && i < requests->n_planned; n++, i++) {
+            const Planned *planned = &requests->planned[i];
+            bool whole = planned->window == NO_WINDOW;
+            int claimed = claim(
+                db, whole ? requests->requests[planned->request].key : requests->windows[planned->window].key,
+                error);
+            if (claimed < 0) {
+                db_rollback(db);
+                return -1;
+            }
+            *all &= claimed > 0;
+        }
+        if (db_commit(db, error))
+            return -1;
+    }
+    return 0;
 }

@@ -48,8 +48,11 @@ typedef struct RunRequests {
     size_t n_planned, planned_capacity;
     Generation **generations; /* [n_generations] settings of prompts, each kind once */
     size_t n_generations, generations_capacity;
-    Arena texts;        /* generated, that answers point to */
-    size_t n_new;       /* requests that the engine has to answer, wholly or in part */
+    Arena texts;                   /* generated, that answers point to */
+    size_t n_new;                  /* requests that the engine has to answer, wholly or in part */
+    char (*elsewhere)[SHA256_HEX]; /* [n_elsewhere] keys that other processes are computing */
+    size_t n_elsewhere, elsewhere_capacity;
+    DbWorker holder;    /* one of those processes */
     size_t n_truncated; /* requests that were cut */
     size_t n_shortened; /* documents that lost examples */
     size_t n_bos_missing, n_bos_twice;
@@ -57,9 +60,12 @@ typedef struct RunRequests {
     double reading_s; /* spent on making and encoding documents */
 } RunRequests;
 
-/* Makes every document of every task in turn. `db` is where responses are looked up; NULL: nowhere.
- * Zero-initialise *out first; call requests_free also after a failure. ERROR_STOPPED as eval_run. */
-int requests_collect(RunRequests *out, const RunParts *parts, Db *db, Error *error);
+/* Makes every document of every task in turn. `db` is where responses are looked up; NULL: nowhere. With
+ * `claims`, what other processes are computing is not planned. Zero-initialise *out first; call requests_free
+ * also after a failure. ERROR_STOPPED as eval_run. */
+int requests_collect(RunRequests *out, const RunParts *parts, Db *db, bool claims, Error *error);
+/* Claims everything that is planned; *all is false if another process was faster with some of it. */
+int requests_claim(const RunRequests *requests, Db *db, bool *all, Error *error);
 void requests_free(RunRequests *requests);
 
 /* A text's answer from those of its windows, added in their order. */

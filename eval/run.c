@@ -3,6 +3,7 @@
  * most one batch. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/base.h"
 #include "db/db.h"
@@ -13,7 +14,7 @@
 #include "eval/run_plan.h"
 #include "eval/store.h"
 
-enum { DEFAULT_BATCH_TOKENS = 4096, DOCUMENTS_PER_COMMIT = 1024 };
+enum { DEFAULT_BATCH_TOKENS = 4096, DOCUMENTS_PER_COMMIT = 1024, WAIT_MS = 100 };
 
 /* What of the run's cost is stored. */
 typedef struct Work {
@@ -29,6 +30,7 @@ typedef struct Run {
     RunRequests all;
     EvalSummary *summary;
     Work work;
+    int64_t fed_before, made_before; /* tokens of former rounds */
 } Run;
 
 /* ---- storing */
@@ -160,8 +162,8 @@ static int commit_batch(Run *run, Error *error) {
     EvalSummary *summary = run->summary;
     const Plan *plan = run->all.plan;
     size_t n;
-    summary->tokens_computed = (int64_t)plan_tokens_fed(plan);
-    summary->tokens_made = (int64_t)plan_tokens_made(plan);
+    summary->tokens_computed = run->fed_before + (int64_t)plan_tokens_fed(plan);
+    summary->tokens_made = run->made_before + (int64_t)plan_tokens_made(plan);
     plan_answered(plan, &n);
     return n > 0 ? in_transaction(run, store_answers, &n, error) : 0;
 }
@@ -194,8 +196,7 @@ static int score_batches(Run *run, Progress *progress, Error *error) {
     return more;
 }
 
-static int score_everything(Run *run, Error *error) {
-    const EvalPlan *plan = &run->summary->plan;
+static int score_everything(Run *run, const EvalPlan *plan, Error *error) {
     Progress progress;
     for (size_t next = 0; next < run->all.n_documents;)
         if (in_transaction(run, store_found, &next, error) || parts_stopped(run->parts, error))
@@ -207,8 +208,7 @@ static int score_everything(Run *run, Error *error) {
     return result;
 }
 
-static int describe_plan(const Run *run, Error *error) {
-    const EvalPlan *plan = &run->summary->plan;
+static int describe_plan(const Run *run, const EvalPlan *plan, Error *error) {
     DbPlan row = {.n_requests = plan->n_requests,
                   .n_reused = plan->n_reused,
                   .tokens_alone = plan->tokens_alone,
@@ -220,16 +220,62 @@ static int describe_plan(const Run *run, Error *error) {
     return db_run_plan(run->db, run->id, &row, error);
 }
 
-static int run_planned(Run *run, Error *error) {
-    Db *lookup = run->parts->options->no_reuse ? NULL : run->db;
-    EvalSummary *summary = run->summary;
+/* Until the others have answered what they claimed, or one of them has ended without. */
+static int wait_for_others(const Run *run, Error *error) {
+    const RunRequests *all = &run->all;
+    DbResponse response;
+    DbWorker holder;
+    log_info(run->parts->options->log,
+             "process %lld on %s is computing %zu of the answers that this run needs: waiting for it",
+             (long long)all->holder.process_id, all->holder.host, all->n_elsewhere);
+    for (size_t i = 0; i < all->n_elsewhere;) {
+        int found = db_response_find(run->db, all->elsewhere[i], &response, error);
+        int alive = found ? 1 : db_claim_find(run->db, all->elsewhere[i], &holder, error);
+        if (found < 0 || alive < 0 || parts_stopped(run->parts, error))
+            return -1;
+        if (!alive)
+            return 0;
+        i += found > 0;
+        if (!found)
+            nanosleep(&(struct timespec){.tv_nsec = WAIT_MS * 1000000L}, NULL);
+    }
+    return 0;
+}
+
+/* Scores what nobody has answered and nobody else is computing. */
+static int run_round(Run *run, EvalPlan *plan, Error *error) {
+    bool no_reuse = run->parts->options->no_reuse;
+    EvalProfile *profile = &run->summary->profile;
     if (scores_init(&run->scores, run->parts->tasks, error) ||
-        run_plan_make(run->parts, lookup, &run->all, &summary->plan, error) || describe_plan(run, error))
+        run_plan_make(run->parts, no_reuse ? NULL : run->db, !no_reuse, &run->all, plan, error) ||
+        describe_plan(run, plan, error))
         return -1;
-    summary->profile.seconds[STAGE_READING] = run->all.reading_s;
-    summary->profile.seconds[STAGE_PLANNING] = summary->plan.seconds - run->all.reading_s;
-    run_plan_log(run->parts, &summary->plan);
-    if (score_everything(run, error))
+    profile->seconds[STAGE_READING] += run->all.reading_s;
+    profile->seconds[STAGE_PLANNING] += plan->seconds - run->all.reading_s;
+    run->fed_before = run->summary->tokens_computed;
+    run->made_before = run->summary->tokens_made;
+    if (plan == &run->summary->plan)
+        run_plan_log(run->parts, plan);
+    return score_everything(run, plan, error);
+}
+
+/* What other processes compute is waited for; then everything that is still open is ours. */
+static int run_rounds(Run *run, Error *error) {
+    EvalPlan later, *plan = &run->summary->plan;
+    while (run_round(run, plan, error) == 0) {
+        if (run->all.n_elsewhere == 0)
+            return 0;
+        if (wait_for_others(run, error))
+            return -1;
+        requests_free(&run->all);
+        scores_free(&run->scores);
+        plan = &later;
+    }
+    return -1;
+}
+
+static int run_planned(Run *run, Error *error) {
+    if (db_worker_start(run->db, run->id, error) || run_rounds(run, error))
         return -1;
     double start = clock_seconds();
     if (scores_store(&run->scores, BOOTSTRAP_ITERATIONS, run->parts->options->n_threads, run->db, run->id,
@@ -237,7 +283,7 @@ static int run_planned(Run *run, Error *error) {
         return -1;
     add_time(run, STAGE_STATISTICS, start);
     start = clock_seconds();
-    int result = db_run_finish(run->db, run->id, error);
+    int result = db_run_finish(run->db, run->id, error) || db_worker_end(run->db, error) ? -1 : 0;
     add_time(run, STAGE_DATABASE, start);
     return result;
 }

@@ -9,9 +9,25 @@
 #include "eval/replay.h"
 #include "eval/scores.h"
 
-int run_plan_make(const RunParts *parts, Db *db, RunRequests *all, EvalPlan *plan, Error *error) {
+/* Collects until everything that is planned is claimed too: what another process claimed meanwhile is not
+ * planned the next time. */
+static int collect_and_claim(const RunParts *parts, Db *db, bool claims, RunRequests *all, Error *error) {
+    for (bool claimed = false; !claimed;) {
+        if (requests_collect(all, parts, db, claims, error))
+            return -1;
+        claimed = true;
+        if (claims && requests_claim(all, db, &claimed, error))
+            return -1;
+        if (!claimed)
+            requests_free(all);
+    }
+    return 0;
+}
+
+int run_plan_make(const RunParts *parts, Db *db, bool claims, RunRequests *all, EvalPlan *plan,
+                  Error *error) {
     double start = clock_seconds();
-    if (requests_collect(all, parts, db, error))
+    if (collect_and_claim(parts, db, claims, all, error))
         return -1;
     Budget budget = budget_find(parts);
     plan_settle(all->plan, engine_info(parts->engine), budget.state_bytes);
@@ -93,7 +109,7 @@ static int plan_and_measure(RunParts *parts, Db *db, EvalPlan *plan, Error *erro
     RunRequests all = {0};
     int result = scores_init(&scores, parts->tasks, error); /* refuses what a run would refuse */
     if (result == 0)
-        result = run_plan_make(parts, db, &all, plan, error);
+        result = run_plan_make(parts, db, false, &all, plan, error);
     if (result == 0)
         result = measure(&all, parts->engine, plan, error);
     requests_free(&all);

@@ -4,8 +4,9 @@
 
 #include "eval/requests.h"
 
-/* Reads, encodes, looks up in `db` (NULL: nowhere) and settles. */
-int run_plan_make(const RunParts *parts, Db *db, RunRequests *all, EvalPlan *plan, Error *error);
+/* Reads, encodes, looks up in `db` (NULL: nowhere) and settles. With `claims`, what is planned is claimed for
+ * the database's worker, and what others have claimed is not planned. */
+int run_plan_make(const RunParts *parts, Db *db, bool claims, RunRequests *all, EvalPlan *plan, Error *error);
 /* The plan, and warnings about requests that are not what a user may think they are. */
 void run_plan_log(const RunParts *parts, const EvalPlan *plan);
 

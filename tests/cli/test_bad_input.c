@@ -268,17 +268,16 @@ static void test_broken_databases(void **state) {
     free(foreign);
 }
 
-static void test_two_runs_on_one_database(void **state) {
+/* Another process that has the database open for writing is no hindrance. */
+static void test_two_writers_on_one_database(void **state) {
     (void)state;
-    char *path = in_folder("busy.db"), pid[32];
+    char *path = in_folder("busy.db");
     Db *db;
-    assert_int_equal(db_open(&db, path, DB_WRITE, NULL), 0);
-    snprintf(pid, sizeof pid, "%d", (int)getpid());
-    check_fails(1, PARTS("busy.db", pid), "run --model demo --tasks demo --quiet --db", path);
-    db_close(db);
     Output output;
+    assert_int_equal(db_open(&db, path, DB_WRITE, NULL), 0);
     test_run_expecting(0, &output, "run --model demo --tasks demo --limit 1 --quiet --db '%s'", path);
     test_output_free(&output);
+    db_close(db);
     free(path);
 }
 
@@ -352,7 +351,7 @@ int run_bad_input_tests(void) {
         cmocka_unit_test(test_broken_shards),
         cmocka_unit_test(test_broken_tasks_and_data),
         cmocka_unit_test(test_broken_databases),
-        cmocka_unit_test(test_two_runs_on_one_database),
+        cmocka_unit_test(test_two_writers_on_one_database),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_full_output),
         cmocka_unit_test(test_broken_tokenizers_and_texts),

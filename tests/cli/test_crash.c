@@ -145,11 +145,72 @@ static void test_interrupt_finishes_the_batch_and_says_how_to_go_on(void **state
     free(messages);
 }
 
+/* ---- several processes on one database */
+
+static pid_t start_run_on(const char *db, const char *tasks, const char *limit) {
+    char *path = path_join(test_folder, db);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+            _exit(99);
+        execl(test_program(), "zeval", "run", "--model", "demo", "--tasks", tasks, "--limit", limit,
+              "--batch-tokens", "200", "--threads", "1", "--quiet", "--db", path, (char *)NULL);
+        _exit(98);
+    }
+    free(path);
+    return child;
+}
+
+static void expect_success(pid_t child) {
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* The same run twice, two runs that share answers with it, and one that is killed on the way: in the end each
+ * answer is there once, each run is finished, and the report is that of a run that was alone. */
+static void test_processes_share_a_database(void **state) {
+    (void)state;
+    Output alone, shared;
+    test_run_expecting(0, &alone, "run --model demo --tasks demo --limit 60 --quiet --db %s/alone.db",
+                       test_folder);
+    test_output_free(&alone);
+    pid_t killed = start_run_on("shared.db", "demo", "60");
+    usleep(60000);
+    pid_t children[] = {start_run_on("shared.db", "demo", "60"), start_run_on("shared.db", "demo", "60"),
+                        start_run_on("shared.db", "demo_where", "30"),
+                        start_run_on("shared.db", "demo_order", "60")};
+    usleep(30000);
+    kill(killed, SIGKILL);
+    waitpid(killed, NULL, 0);
+    for (size_t i = 0; i < sizeof children / sizeof *children; i++)
+        expect_success(children[i]);
+    assert_int_equal(count("shared.db", "SELECT count(*) FROM runs WHERE finished_at IS NOT NULL"), 3);
+    assert_int_equal(count("shared.db", "SELECT count(*) FROM claims"), 0);
+    assert_int_equal(count("shared.db", "SELECT count(*) FROM responses"),
+                     count("alone.db", "SELECT count(*) FROM responses"));
+    test_forget_cost("alone.db");
+    test_forget_cost("shared.db");
+    int64_t run = count("shared.db", "SELECT run_id FROM v_runs WHERE n_tasks = 3");
+    test_run_expecting(0, &alone, "report --db %s/alone.db --format json", test_folder);
+    test_run_expecting(0, &shared, "report --db %s/shared.db --run %lld --format json", test_folder,
+                       (long long)run);
+    const char *from = strstr(alone.out.data, "\"results\""), *to = strstr(shared.out.data, "\"results\"");
+    assert_non_null(from);
+    assert_non_null(to);
+    assert_string_equal(to, from);
+    test_output_free(&alone);
+    test_output_free(&shared);
+}
+
 int run_crash_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_runs_lose_nothing_and_score_nothing_twice),
         cmocka_unit_test(test_resumed_run_reuses_what_was_committed),
         cmocka_unit_test(test_interrupt_finishes_the_batch_and_says_how_to_go_on),
+        cmocka_unit_test(test_processes_share_a_database),
     };
     return cmocka_run_group_tests_name("crash", tests, test_make_folder, test_remove_folder);
 }

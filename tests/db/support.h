@@ -35,7 +35,8 @@ void make_key(int64_t number, char key[65]);
 int64_t query_integer(Db *db, const char *sql);
 void write_file(const char *path, const void *data, size_t bytes);
 
-extern const struct CMUnitTest storing_tests[], opening_tests[], crash_tests[], keeping_tests[];
-extern const size_t n_storing_tests, n_opening_tests, n_crash_tests, n_keeping_tests;
+extern const struct CMUnitTest storing_tests[], opening_tests[], crash_tests[], keeping_tests[],
+    worker_tests[];
+extern const size_t n_storing_tests, n_opening_tests, n_crash_tests, n_keeping_tests, n_worker_tests;
 
 #endif

@@ -151,58 +151,6 @@ static void test_truncated_file(void **state) {
         fail_msg("message is '%s'; expected 'is damaged'", error.message);
 }
 
-static void test_second_writer_is_refused(void **state) {
-    Folder *folder = *state;
-    char expected[64];
-    Db *db = open_database(folder->database, DB_WRITE);
-    snprintf(expected, sizeof expected, "process %ld is writing to it", (long)getpid());
-    assert_open_fails(folder->database, DB_WRITE, expected);
-    db_close(db);
-    db_close(open_database(folder->database, DB_WRITE));
-}
-
-static void test_lock_sees_through_links(void **state) {
-    Folder *folder = *state;
-    char link_path[400];
-    snprintf(link_path, sizeof link_path, "%s/link.db", folder->path);
-    Db *db = open_database(folder->database, DB_WRITE);
-    assert_int_equal(symlink(folder->database, link_path), 0);
-    assert_open_fails(link_path, DB_WRITE, "is writing to it");
-    db_close(db);
-}
-
-/* A child that opens the database, says so through a pipe and waits to be killed. */
-static pid_t start_holder(const char *path) {
-    int ready[2];
-    assert_int_equal(pipe(ready), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        Db *db = NULL;
-        char ok = db_open(&db, path, DB_WRITE, NULL) == 0 ? 'y' : 'n';
-        if (write(ready[1], &ok, 1) != 1)
-            _exit(1);
-        for (;;)
-            pause();
-    }
-    close(ready[1]);
-    char ok = 'n';
-    assert_int_equal(read(ready[0], &ok, 1), 1);
-    close(ready[0]);
-    assert_int_equal(ok, 'y');
-    return child;
-}
-
-static void test_lock_dies_with_its_process(void **state) {
-    Folder *folder = *state;
-    char expected[64];
-    pid_t child = start_holder(folder->database);
-    snprintf(expected, sizeof expected, "process %ld is writing to it", (long)child);
-    assert_open_fails(folder->database, DB_WRITE, expected);
-    kill(child, SIGKILL);
-    assert_int_equal(waitpid(child, NULL, 0), child);
-    db_close(open_database(folder->database, DB_WRITE));
-}
-
 static void test_readers_are_not_blocked(void **state) {
     Folder *folder = *state;
     Error error = {0};
@@ -325,6 +273,34 @@ static void test_version_1_is_brought_up_to_date(void **state) {
     db_close(open_database(folder->database, DB_READ));
 }
 
+/* Processes that find an old file at the same moment: one brings it up to date, all go on. */
+static void test_several_processes_migrate_one_file(void **state) {
+    Folder *folder = *state;
+    enum { N = 4 };
+    pid_t children[N];
+    make_version_1(folder->database);
+    for (int i = 0; i < N; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            Db *db = NULL;
+            Error error = {0};
+            int result = db_open(&db, folder->database, DB_WRITE, &error);
+            if (result != 0)
+                fprintf(stderr, "%s\n", error.message);
+            db_close(db);
+            _exit(result != 0);
+        }
+    }
+    for (int i = 0; i < N; i++) {
+        int status = 0;
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_int_equal(status, 0);
+    }
+    Db *db = open_database(folder->database, DB_READ);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM responses"), 24);
+    db_close(db);
+}
+
 /* A migration that fails leaves the old file: here the new table's name is taken. */
 static void test_a_failed_migration_changes_nothing(void **state) {
     Folder *folder = *state;
@@ -350,9 +326,8 @@ const struct CMUnitTest opening_tests[] = {TEST(test_missing_file),
                                            TEST(test_impossible_schema_version),
                                            TEST(test_damaged_pages),
                                            TEST(test_truncated_file),
-                                           TEST(test_second_writer_is_refused),
-                                           TEST(test_lock_sees_through_links),
-                                           TEST(test_lock_dies_with_its_process),
+
+                                           TEST(test_several_processes_migrate_one_file),
                                            TEST(test_readers_are_not_blocked),
                                            TEST(test_another_program_holds_a_lock),
                                            TEST(test_read_only_folder),

@@ -125,18 +125,15 @@ static void test_an_answer_is_the_sum_of_its_windows(void **state) {
     (void)state;
     static const char *const names[] = {"texts"};
     char *tasks = path_join(folder, "tasks"), *data = path_join(folder, "data");
-    EvalOptions options = {.model = "demo",
-                           .tasks = {.names = names,
-                                     .n_names = 1,
-                                     .include_path = tasks,
-                                     .data_root = data,
-                                     .num_fewshot = -1},
-                           .max_length = 8,
-                           .build = "test"};
+    EvalOptions options = {
+        .model = "demo",
+        .tasks = {.names = names, .n_names = 1, .include_path = tasks, .data_root = data, .num_fewshot = -1},
+        .max_length = 8,
+        .build = "test"};
     RunParts parts;
     RunRequests all = {0};
     Error error = {0};
-    if (parts_open(&parts, &options, &error) || requests_collect(&all, &parts, NULL, &error))
+    if (parts_open(&parts, &options, &error) || requests_collect(&all, &parts, NULL, false, &error))
         fail_msg("%s", error.message);
     assert_int_equal(all.n_requests, 4);
     assert_true(all.requests[0].n_windows > 2);
