@@ -95,7 +95,7 @@ static void append_tensor(Buffer *out, const SavedTensor *tensor, size_t key, co
 Buffer make_torch_file(const SavedTensor *tensors, size_t n, const char *storage_class) {
     Buffer pickle = {0};
     Part *parts = mem_alloc((n + 2) * sizeof *parts);
-    char(*names)[32] = mem_alloc((n + 1) * sizeof *names);
+    char(*names)[40] = mem_alloc((n + 1) * sizeof *names);
     buffer_append_text(&pickle, PROTO DICT "(");
     for (size_t i = 0; i < n; i++)
         append_tensor(&pickle, &tensors[i], i, storage_class);
