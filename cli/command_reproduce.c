@@ -64,8 +64,11 @@ static int run_rows(ReproductionJob *job, const Wanted *wanted, Error *error) {
 static int fill_options(ReproductionJob *job, const Wanted *wanted, Log *log, Error *error) {
     const Reproduction *table = job->table;
     const char *data = wanted->data ? wanted->data : getenv("ZEVAL_DATA");
+    job->data_is_ours = !data || !*data;
+    if (job->data_is_ours && zoo_data_folder(&job->data_folder, error) != 0)
+        return -1;
     const char *dtype = wanted->dtype ? wanted->dtype : *table->dtype ? table->dtype : "bfloat16";
-    job->eval = (EvalOptions){.tasks = {.data_root = data && *data ? data : NULL,
+    job->eval = (EvalOptions){.tasks = {.data_root = job->data_is_ours ? job->data_folder : data,
                                         .include_path = wanted->include_path,
                                         .num_fewshot = -1,
                                         .limit = wanted->limit,
@@ -106,6 +109,7 @@ static int reproduce(const Wanted *wanted, Error *error) {
     if (result == 0 && job.n_problems > 0)
         result = error_set_kind(error, ERROR_CHECK, "%zu rows or columns of %s, %s could not be run here",
                                 job.n_problems, table.paper, table.title);
+    free(job.data_folder);
     arena_free(&arena);
     return result;
 }
@@ -131,7 +135,7 @@ int command_reproduce(int argc, char **argv, Error *error) {
         {"db", "FILE", OPTION_TEXT, &w.db, 0, 0, false,
          "database that keeps the results (default results.db)"},
         {"data", "DIR", OPTION_TEXT, &w.data, 0, 0, false,
-         "folder with data sets as ORG/NAME/CONFIG/SPLIT.* (default: $ZEVAL_DATA)"},
+         "folder with data sets as ORG/NAME/CONFIG/SPLIT.*\n(default: $ZEVAL_DATA, else they are pulled)"},
         {"include-path", "DIR", OPTION_TEXT, &w.include_path, 0, 0, false,
          "folder with more task files, searched before the built-in ones"},
         {"device", "NAME", OPTION_TEXT, &w.device, 0, 0, false, "cpu (default)"},
@@ -153,7 +157,8 @@ int command_reproduce(int argc, char **argv, Error *error) {
         .command = "reproduce",
         .synopsis = "PAPER --table N [--rows LIST] [options]",
         .about =
-            "Runs a paper's table: pulls each row's checkpoint, scores it on the table's tasks with the\n"
+            "Runs a paper's table: pulls the data sets and each row's checkpoint, scores it on the tasks "
+            "with the\n"
             "paper's shots, profile and data type, and lays ours beside what was printed. A run that was\n"
             "stopped goes on where it was when the same command is given again. A model or data set that\n"
             "cannot be had is told of in one sentence, and the rest is run (exit code 3 then).\n\n"

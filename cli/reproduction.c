@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "base/ceiling.h"
+#include "cli/data_sets.h"
 
 /* What of the machine's best arithmetic scoring reaches, and how many letters a token has: enough for a guess
  * that says hours or weeks. */
@@ -40,8 +41,44 @@ static int measure_task(const Task *task, ReproductionJob *job, Error *error) {
     return result;
 }
 
+static int pull_data_sets(ReproductionJob *job, const DataSets *missing, Error *error) {
+    for (size_t i = 0; i < missing->n; i++)
+        if (data_set_pull(&missing->items[i], &job->pull, NULL, error) != 0)
+            return -1;
+    free(job->data_folder);
+    job->data_folder = NULL;
+    if (zoo_data_folder(&job->data_folder, error) != 0)
+        return -1;
+    job->eval.tasks.data_root = job->data_folder;
+    return 0;
+}
+
+/* The column's data sets, where they are ours to fetch. */
+static int fetch_data(ReproductionJob *job, const ReproductionColumn *column, bool measure, Error *error) {
+    Arena arena = {0};
+    DataSets missing;
+    TaskOptions options = job->eval.tasks;
+    options.names = &column->task;
+    options.n_names = 1;
+    options.log = NULL;
+    if (!job->data_is_ours || job->pull.offline)
+        return 0;
+    int result = data_sets_of_tasks(&missing, &options, &arena, error);
+    if (result == 0)
+        data_sets_drop_present(&missing, options.data_root);
+    if (result == 0 && missing.n > 0)
+        result = measure ? error_set(error, "its data set %s has to be pulled first (zeval pull datasets/%s)",
+                                     missing.items[0].path, missing.items[0].path)
+                         : pull_data_sets(job, &missing, error);
+    data_sets_free(&missing);
+    arena_free(&arena);
+    return result;
+}
+
 static int check_task(ReproductionJob *job, const ReproductionColumn *column, bool measure, Error *error) {
     TaskSet *set;
+    if (fetch_data(job, column, measure, error) != 0)
+        return -1;
     TaskOptions options = job->eval.tasks;
     options.names = &column->task;
     options.n_names = 1;
@@ -78,6 +115,10 @@ int reproduction_check_tasks(ReproductionJob *job, bool measure, Error *error) {
         if (check_task(job, column, measure, &found) == 0) {
             add_to_group(job, column);
             continue;
+        }
+        if (found.kind == ERROR_STOPPED) {
+            *error = found;
+            return -1;
         }
         job->n_problems++;
         log_warning(job->eval.log, "column %s is left out: %s", column->heading, found.message);

@@ -17,6 +17,9 @@ typedef struct ReproductionJob {
     const Reproduction *table;
     EvalOptions eval; /* model, tasks and shots are filled in run by run */
     PullOptions pull;
+    bool
+        data_is_ours; /* no data folder was named: data sets are pulled, and read from where that puts them */
+    char *data_folder; /* there; freed by whoever made the job */
     Arena *arena;
     ReproductionGroup *groups; /* of what can be run here */
     size_t n_groups;
@@ -26,8 +29,9 @@ typedef struct ReproductionJob {
     size_t n_problems;  /* rows and columns that could not be run */
 } ReproductionJob;
 
-/* Opens every column's task by itself; one that cannot be (no data on this machine, say) is told of in one
- * sentence on the log and left out. None left: an error. `measure`: also count texts and requests. */
+/* Opens every column's task by itself, its data set pulled before if need be; one that cannot be opened (no
+ * data to be had, say) is told of in one sentence on the log and left out. None left: an error. `measure`:
+ * pull nothing, but count texts and requests. */
 int reproduction_check_tasks(ReproductionJob *job, bool measure, Error *error);
 
 /* What a row would take; computes nothing but a plan. */

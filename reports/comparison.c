@@ -273,6 +273,8 @@ static void pair_section(SheetBook *book, const PairComparison *pair, const Shee
         (long long)pair->a->run_id, (long long)pair->b->run_id, below, tested,
         strcmp(pair->a->model_sha256, pair->b->model_sha256) == 0 ? " Both are of the same model files."
                                                                   : "");
+    if (!book->lead)
+        book->lead = book->lines[book->n_lines - 1];
     for (size_t i = 0; i < pair->n_warnings; i++) {
         sheet_line(book, "Warning, runs %lld and %lld: %s.", (long long)pair->a->run_id,
                    (long long)pair->b->run_id, pair->warnings[i]);

@@ -469,6 +469,7 @@ static void describe_ours(PaperReport *report) {
         "%zu not run, %zu have no metric of ours.",
         report->counts[VERDICT_REPRODUCED], report->counts[VERDICT_CLOSE], PAPER_CLOSE,
         report->counts[VERDICT_DIFFERS], report->counts[VERDICT_NOT_RUN], report->counts[VERDICT_NO_METRIC]);
+    report->book.lead = report->book.lines[report->book.n_lines - 1];
     warn_of_mixture(report);
 }
 

@@ -45,7 +45,7 @@ typedef struct Sheet {
 typedef struct SheetBook {
     Arena *arena;
     const char *title;
-    const char *lead;   /* what HTML says under the title; NULL: nothing */
+    const char *lead; /* what HTML says under the title; NULL: nothing. One of the lines is said there only */
     const char *figure; /* markup that HTML shows above the sheets; NULL: none */
     const char **lines; /* sentences above the sheets */
     size_t n_lines;

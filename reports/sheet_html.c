@@ -65,7 +65,7 @@ static bool is_warning(const char *line) {
 
 static void lines(const SheetBook *book, bool warnings, Buffer *out) {
     for (size_t i = 0; i < book->n_lines; i++) {
-        if (is_warning(book->lines[i]) != warnings)
+        if (is_warning(book->lines[i]) != warnings || book->lines[i] == book->lead)
             continue;
         buffer_printf(out, "<p class=\"%s\">", warnings ? "near" : "note");
         html_text(out, book->lines[i]);
