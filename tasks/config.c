@@ -104,10 +104,9 @@ static int check_keys(const Reader *reader) {
         if (known_keys[k].use == KEY_REFUSED && value_truth(&pair->value))
             return error_set(reader->error, "%s:%u: the key '%s' is not supported",
                              reader->entry->key_files[i], pair->line, pair->key);
-        if ((known_keys[k].use == KEY_GROUP) != reader->entry->is_group && known_keys[k].use != KEY_EITHER)
-            return error_set(reader->error, "%s:%u: the key '%s' does not belong into a %s's file",
-                             reader->entry->key_files[i], pair->line, pair->key,
-                             reader->entry->is_group ? "group" : "task");
+        if (known_keys[k].use == KEY_GROUP && !reader->entry->is_group)
+            return error_set(reader->error, "%s:%u: the key '%s' does not belong into a task's file",
+                             reader->entry->key_files[i], pair->line, pair->key);
     }
     return 0;
 }
@@ -464,6 +463,13 @@ int config_find_columns(Prompt *prompt, const Value *document, const TaskConfig 
     return 0;
 }
 
+const Value *group_member_name(const Value *member) {
+    if (member->kind == VALUE_STRING)
+        return member;
+    const Value *group = value_get(member, "group");
+    return group ? group : value_get(member, "task");
+}
+
 int config_read_group(GroupConfig *out, const LibraryEntry *entry, Arena *arena, Error *error) {
     const Reader reader = {entry, arena, error};
     *out = (GroupConfig){.name = entry->name, .alias = entry->name};
@@ -472,10 +478,14 @@ int config_read_group(GroupConfig *out, const LibraryEntry *entry, Arena *arena,
         return -1;
     Key members = config_key(&reader, "task");
     out->members = members.value;
-    for (size_t i = 0; i < out->members->n; i++)
-        if (out->members->as.items[i].kind != VALUE_STRING)
-            return config_fail(&reader, &members,
-                               "member %zu is %s; the name of a task, group or tag was expected", i + 1,
-                               value_kind_name(out->members->as.items[i].kind));
+    for (size_t i = 0; i < out->members->n; i++) {
+        const Value *member = &out->members->as.items[i], *name = group_member_name(member);
+        if (!name || name->kind != VALUE_STRING)
+            return config_fail(
+                &reader, &members,
+                "member %zu is %s; the name of a task, group or tag was expected, or a mapping "
+                "with it as 'task' or 'group'",
+                i + 1, value_kind_name(member->kind));
+    }
     return 0;
 }

@@ -68,11 +68,13 @@ const char *config_dump(const LibraryEntry *entry, const TaskConfig *config, int
 
 typedef struct GroupConfig {
     const char *name, *alias, *version;
-    const Value *members; /* list of strings */
+    const Value *members; /* list of names, or of mappings with a name and keys that override the member's */
     const GroupMetric *metrics;
     size_t n_metrics; /* 0: no aggregate */
 } GroupConfig;
 
+/* A member's name: itself, or its key group or task; NULL if it has none. */
+const Value *group_member_name(const Value *member);
 int config_read_group(GroupConfig *out, const LibraryEntry *entry, Arena *arena, Error *error);
 
 #endif

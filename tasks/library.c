@@ -398,6 +398,54 @@ bool library_has_tag(const LibraryEntry *entry, const char *tag) {
     return false;
 }
 
+static void override_keys(Library *library, LibraryEntry *entry, const Value *keys, const char *file) {
+    for (size_t i = 0; i < keys->n; i++)
+        if (strcmp(keys->as.pairs[i].key, "task") != 0 && strcmp(keys->as.pairs[i].key, "group") != 0)
+            set_key(library, entry, &keys->as.pairs[i], file);
+}
+
+const LibraryEntry *library_override(Library *library, const LibraryEntry *entry, const Value *keys,
+                                     const char *file) {
+    if (keys->n == 0)
+        return entry;
+    LibraryEntry *copy = arena_alloc(&library->arena, sizeof *copy);
+    *copy = *entry;
+    copy->keys = (Value){.kind = VALUE_DICT};
+    copy->key_files = NULL;
+    for (size_t i = 0; i < entry->keys.n; i++)
+        set_key(library, copy, &entry->keys.as.pairs[i], entry->key_files[i]);
+    override_keys(library, copy, keys, file);
+    return copy;
+}
+
+const LibraryEntry *library_inline(Library *library, const LibraryEntry *group, const char *name,
+                                   const Value *keys, bool is_group) {
+    LibraryEntry *entry = arena_alloc(&library->arena, sizeof *entry);
+    *entry = *group;
+    entry->name = arena_printf(&library->arena, "%s::%s", group->name, name);
+    entry->is_group = is_group;
+    entry->keys = (Value){.kind = VALUE_DICT};
+    entry->key_files = NULL;
+    for (size_t i = 0; i < keys->n; i++)
+        set_key(library, entry, &keys->as.pairs[i], group->file);
+    return entry;
+}
+
+Value library_group_overrides(const LibraryEntry *group, Arena *arena) {
+    static const char *const own[] = {"group",    "group_alias", "task", "aggregate_metric_list",
+                                      "metadata", "tag"};
+    Value keys = {.kind = VALUE_DICT,
+                  .as.pairs = arena_alloc(arena, (group->keys.n + 1) * sizeof(ValuePair))};
+    for (size_t i = 0; i < group->keys.n; i++) {
+        bool is_own = false;
+        for (size_t k = 0; k < sizeof own / sizeof *own; k++)
+            is_own |= strcmp(own[k], group->keys.as.pairs[i].key) == 0;
+        if (!is_own)
+            keys.as.pairs[keys.n++] = group->keys.as.pairs[i];
+    }
+    return keys;
+}
+
 static int compare_names(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }

@@ -49,6 +49,16 @@ bool library_came_later(const Library *library, const char *name);
 
 /* True if the entry carries the tag; a task's key `group`, as old files write it, is one. */
 bool library_has_tag(const LibraryEntry *entry, const char *tag);
+/* The entry with other values for the keys in the mapping `keys`, which come from `file`; the entry itself if
+ * there are none. Lives in the library. */
+const LibraryEntry *library_override(Library *library, const LibraryEntry *entry, const Value *keys,
+                                     const char *file);
+/* An entry that a group's file defines among its members: NAME of group GROUP is called GROUP::NAME. */
+const LibraryEntry *library_inline(Library *library, const LibraryEntry *group, const char *name,
+                                   const Value *keys, bool is_group);
+/* The keys of a group that are not a group's own: they override those of its members. */
+Value library_group_overrides(const LibraryEntry *group, Arena *arena);
+
 /* All tags, sorted, each once; allocated in arena. */
 void library_tags(const Library *library, Arena *arena, const char ***out, size_t *n);
 /* Names of tasks, groups and tags near to `name`, as "a, b or c" into out; nothing if none is near. */

@@ -11,8 +11,9 @@
 typedef struct Chat Chat;
 
 struct Task {
-    const Chat *chat; /* NULL: plain text */
-    bool multiturn;   /* of a chat: examples are turns of their own */
+    const Value *keys; /* of its file, with what groups override */
+    const Chat *chat;  /* NULL: plain text */
+    bool multiturn;    /* of a chat: examples are turns of their own */
     TaskInfo info;
     TaskConfig config;
     const char *system_instruction; /* "" if none */

@@ -13,7 +13,9 @@ static const char *key_text(const LibraryEntry *entry, const char *name) {
 
 static TaskListing list_entry(const LibraryEntry *entry, Arena *arena) {
     TaskListing line = {.name = arena_strdup(arena, entry->name),
-                        .kind = entry->is_group ? "group" : "task",
+                        .kind = !entry->is_group                                   ? "task"
+                                : value_get(&entry->keys, "aggregate_metric_list") ? "group"
+                                                                                   : "suite",
                         .file = arena_strdup(arena, entry->file)};
     if (entry->is_group) {
         line.n_members = value_get(&entry->keys, "task")->n;
@@ -71,9 +73,12 @@ static int check_group(const Library *library, const LibraryEntry *entry, Arena 
         return -1;
     for (size_t i = 0; i < group.members->n; i++) {
         const Value *member = &group.members->as.items[i];
-        if (!stands_for_something(library, member->as.text))
+        const Value *name = group_member_name(member);
+        bool defines = value_get(member, "group") ? value_get(member, "task") != NULL
+                                                  : value_get(member, "dataset_path") != NULL;
+        if (!defines && !stands_for_something(library, name->as.text))
             return error_set(error, "%s:%u: task: there is no task, group or tag '%.100s'", entry->file,
-                             member->line, member->as.text);
+                             name->line, name->as.text);
     }
     return 0;
 }

@@ -39,6 +39,7 @@ typedef struct GroupChain {
     const LibraryEntry *group;
     const struct GroupChain *outer;
     int depth;
+    Value overrides; /* keys for all that is below */
 } GroupChain;
 
 static void *grow(void *items, size_t n, size_t *room) {
@@ -224,6 +225,7 @@ static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error 
         return -1;
     task->rows = data[0]->rows;
     task->info.n_documents_total = data[0]->n;
+    task->keys = &entry->keys;
     task->chat = set->chat;
     task->multiturn = set->options->chat && set->options->chat->fewshot_multiturn;
     task->system_instruction = set->options->system_instruction ? set->options->system_instruction : "";
@@ -244,7 +246,11 @@ static int add_task(TaskSet *set, const LibraryEntry *entry, const Task **out, E
             return error_set_kind(
                 error, ERROR_USAGE, "the task '%s' was asked for twice, with %d examples and with %d",
                 entry->name, (*out)->info.num_fewshot, shots(&(*out)->config, set->num_fewshot));
-        if (strcmp((*out)->config.file, entry->file) == 0)
+        bool same_file = strcmp((*out)->config.file, entry->file) == 0;
+        if (same_file && !value_equal((*out)->keys, &entry->keys))
+            return error_set_kind(error, ERROR_USAGE,
+                                  "the task '%s' was asked for twice, with different settings", entry->name);
+        if (same_file)
             return 0;
         return error_set_kind(error, ERROR_USAGE, "the task '%s' was asked for twice, from %s and from %s",
                               entry->name, (*out)->config.file, entry->file);
@@ -278,18 +284,54 @@ static void members_free(Members *members) {
 
 static int add_name(TaskSet *set, const char *name, const GroupChain *chain, Members *into, bool *found,
                     Error *error);
+static int add_entry(TaskSet *set, const LibraryEntry *entry, const GroupChain *chain, Members *into,
+                     Error *error);
+
+/* Two mappings as one; what `over` has wins. */
+static Value merged_keys(Arena *arena, const Value *base, const Value *over) {
+    Value keys = {.kind = VALUE_DICT,
+                  .as.pairs = arena_alloc(arena, (base->n + over->n + 1) * sizeof(ValuePair))};
+    for (size_t i = 0; i < base->n; i++)
+        if (!value_get(over, base->as.pairs[i].key))
+            keys.as.pairs[keys.n++] = base->as.pairs[i];
+    for (size_t i = 0; i < over->n; i++)
+        keys.as.pairs[keys.n++] = over->as.pairs[i];
+    return keys;
+}
+
+/* A member as the group's file has it: a name, or a mapping with a name and keys of its own. A name that
+ * stands for nothing makes of its mapping a task or a group of the group's own. */
+static int add_member(TaskSet *set, const GroupChain *chain, const Value *member, Members *members,
+                      Error *error) {
+    bool found, is_group = value_get(member, "group") != NULL;
+    const char *name = group_member_name(member)->as.text;
+    GroupChain below = *chain;
+    if (member->kind == VALUE_DICT)
+        below.overrides = merged_keys(&set->arena, &chain->overrides, member);
+    if (is_group && !library_find(set->library, name)) {
+        const Value *list = value_get(member, "task");
+        if (!list || list->kind != VALUE_LIST)
+            return error_set(error, "%s:%u: task: the group '%.100s' has no list of members",
+                             chain->group->file, member->line, name);
+        return add_entry(set, library_inline(set->library, chain->group, name, member, true), chain, members,
+                         error);
+    }
+    if (add_name(set, name, &below, members, &found, error))
+        return -1;
+    if (found)
+        return 0;
+    if (member->kind == VALUE_DICT && value_get(member, "dataset_path"))
+        return add_entry(set, library_inline(set->library, chain->group, name, &below.overrides, false), NULL,
+                         members, error);
+    return error_set(error, "%s:%u: task: there is no task, group or tag '%.100s'", chain->group->file,
+                     group_member_name(member)->line, name);
+}
 
 static int add_group_members(TaskSet *set, const GroupConfig *config, const GroupChain *chain,
                              Members *members, Error *error) {
-    for (size_t i = 0; i < config->members->n; i++) {
-        bool found;
-        const char *name = config->members->as.items[i].as.text;
-        if (add_name(set, name, chain, members, &found, error))
+    for (size_t i = 0; i < config->members->n; i++)
+        if (add_member(set, chain, &config->members->as.items[i], members, error))
             return -1;
-        if (!found)
-            return error_set(error, "%s:%u: task: there is no task, group or tag '%.100s'",
-                             chain->group->file, config->members->as.items[i].line, name);
-    }
     return 0;
 }
 
@@ -319,7 +361,7 @@ static void add_aggregate(TaskSet *set, const GroupConfig *config, const Members
 
 static int add_group(TaskSet *set, const LibraryEntry *entry, const GroupChain *outer, Members *into,
                      Error *error) {
-    const GroupChain chain = {entry, outer, outer ? outer->depth + 1 : 0};
+    GroupChain chain = {.group = entry, .outer = outer, .depth = outer ? outer->depth + 1 : 0};
     for (const GroupChain *link = outer; link; link = link->outer)
         if (link->group == entry)
             return error_set(error, "%s: the group '%s' contains itself", entry->file, entry->name);
@@ -329,6 +371,9 @@ static int add_group(TaskSet *set, const LibraryEntry *entry, const GroupChain *
     Members members = {0};
     if (config_read_group(&config, entry, &set->arena, error))
         return -1;
+    chain.overrides = library_group_overrides(entry, &set->arena);
+    if (outer)
+        chain.overrides = merged_keys(&set->arena, &chain.overrides, &outer->overrides);
     int status = add_group_members(set, &config, &chain, &members, error);
     if (!status && config.n_metrics > 0)
         add_aggregate(set, &config, &members);
@@ -344,6 +389,8 @@ static int add_entry(TaskSet *set, const LibraryEntry *entry, const GroupChain *
     const Task *task;
     if (entry->is_group)
         return add_group(set, entry, chain, into, error);
+    if (chain)
+        entry = library_override(set->library, entry, &chain->overrides, chain->group->file);
     if (add_task(set, entry, &task, error))
         return -1;
     push_child(into, task->info.name);

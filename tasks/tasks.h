@@ -199,7 +199,7 @@ const TaskGroup *task_set_group(const TaskSet *set, size_t i);
 /* One line of `zeval tasks`: everything a name can be. */
 typedef struct TaskListing {
     const char *name;
-    const char *kind;        /* "task", "group", "tag" */
+    const char *kind;        /* "task", "group", "suite" (a group without an aggregate), "tag" */
     const char *output_type; /* of a task */
     const char *dataset;     /* "ORG/NAME CONFIG" of a task */
     size_t n_members;        /* of a group or tag */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tasks/config.h"
+
 #define TASK                                                                                                 \
     "output_type: multiple_choice\ndataset_path: org/set\ntest_split: test\ntraining_split: train\n"         \
     "doc_to_text: \"q{{q}}\\n\"\ndoc_to_target: 0\ndoc_to_choice: ['a', 'b']\n"
@@ -138,6 +140,75 @@ static void test_shots_in_names(void **state) {
 }
 
 /* Listed documents keep their numbers and come in the split's order; examples are drawn for them alone. */
+#define GROUPS                                                                                               \
+    "group: top\nnum_fewshot: 1\ntask:\n- first\n- {task: second, num_fewshot: 4, description: other}\n"     \
+    "- fixed\n- group: inner\n  aggregate_metric_list: [{metric: acc}]\n  task: [fixed]\n"                   \
+    "- {task: own, dataset_path: org/set, test_split: test, training_split: train,\n"                        \
+    "   output_type: multiple_choice, doc_to_text: 'q', doc_to_target: 0, doc_to_choice: [a, b]}\n"
+
+/* Keys of a group are for all that is below it, keys of a member for that member; a member may be defined in
+ * place. */
+static void test_groups_override_their_members(void **state) {
+    (void)state;
+    Opened opened = make_folder();
+    folder_write(opened.folder, "tasks/top.yaml", GROUPS);
+    Arena arena = {0};
+    TaskDocument document;
+    if (open_names(&opened, "top", (TaskOptions){.num_fewshot = -1}) ||
+        task_document(task_set_task(opened.set, 1), 0, &arena, &document, &opened.error))
+        fail_msg("%s", opened.error.message);
+    assert_int_equal(task_set_count(opened.set), 4);
+    assert_int_equal(info(&opened, 0)->num_fewshot, 1);
+    assert_int_equal(info(&opened, 1)->num_fewshot, 4);
+    assert_true(text_starts_with(document.requests[0].context, "other"));
+    assert_int_equal(info(&opened, 2)->num_fewshot, 1);
+    assert_string_equal(info(&opened, 3)->name, "top::own");
+    assert_int_equal(task_set_group_count(opened.set), 1);
+    assert_string_equal(task_set_group(opened.set, 0)->name, "top::inner");
+    task_set_close(opened.set);
+    assert_int_equal(open_names(&opened, "second top", (TaskOptions){.num_fewshot = -1}), -1);
+    assert_message(&opened.error, "'second' was asked for twice", NULL);
+    arena_free(&arena);
+    remove_folder(&opened);
+}
+
+/* Names and shots of the papers' tables, and that every name stands for something. */
+static void test_suites_name_tasks_and_shots(void **state) {
+    (void)state;
+    static const struct {
+        const char *suite, *members;
+    } suites[] = {
+        {"zebra-few-shot", "arc_challenge:25 hellaswag:10 winogrande:5 mmlu:5 truthfulqa_mc2:0 "},
+        {"zebra-zero-shot",
+         "arc_challenge:0 arc_easy:0 hellaswag:0 mmlu:0 openbookqa:0 piqa:0 race:0 winogrande:0 "},
+        {"mambainllama-few-shot", "arc_challenge:25 hellaswag:10 mmlu:5 winogrande:5 truthfulqa_mc2:0 "},
+        {"mambainllama-zero-shot",
+         "winogrande:0 piqa:0 hellaswag:0 arc_easy:0 arc_challenge:0 mmlu:0 openbookqa:0 truthfulqa_mc1:0 "
+         "pubmedqa:0 race:0 "},
+        {"minitron", "winogrande:5 arc_challenge:25 mmlu:5 hellaswag:10 truthfulqa_mc2:0 gsm8k:5 "}};
+    Error error = {0};
+    Library *library;
+    assert_int_equal(library_open(&library, NULL, COMPAT_V0_4_0, &error), 0);
+    for (size_t s = 0; s < sizeof suites / sizeof *suites; s++) {
+        Arena arena = {0};
+        Buffer found = {0};
+        GroupConfig group;
+        const LibraryEntry *entry = library_find(library, suites[s].suite);
+        assert_non_null(entry);
+        assert_int_equal(config_read_group(&group, entry, &arena, &error), 0);
+        for (size_t i = 0; i < group.members->n; i++) {
+            const Value *member = &group.members->as.items[i];
+            assert_non_null(library_find(library, value_get(member, "task")->as.text));
+            buffer_printf(&found, "%s:%lld ", value_get(member, "task")->as.text,
+                          (long long)value_get(member, "num_fewshot")->as.integer);
+        }
+        assert_string_equal(found.data, suites[s].members);
+        buffer_free(&found);
+        arena_free(&arena);
+    }
+    library_close(library);
+}
+
 static void test_samples_choose_documents(void **state) {
     (void)state;
     Opened opened = make_folder();
@@ -172,5 +243,7 @@ const struct CMUnitTest selection_tests[] = {cmocka_unit_test(test_a_fraction_is
                                              cmocka_unit_test(test_v0_4_0_templates),
                                              cmocka_unit_test(test_tasks_that_came_later),
                                              cmocka_unit_test(test_shots_in_names),
+                                             cmocka_unit_test(test_groups_override_their_members),
+                                             cmocka_unit_test(test_suites_name_tasks_and_shots),
                                              cmocka_unit_test(test_samples_choose_documents)};
 const size_t n_selection_tests = sizeof selection_tests / sizeof *selection_tests;
