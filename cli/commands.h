@@ -9,9 +9,9 @@
 /* argv[0] is the subcommand's own name. Return 0, or -1 with an Error. */
 typedef int CommandFunction(int argc, char **argv, Error *error);
 
-CommandFunction command_demo, command_run, command_report, command_runs, command_tasks, command_requests,
-    command_tokenize, command_logits, command_generate, command_show, command_doctor, command_published,
-    command_compare, command_reproduce, command_db, command_export_run;
+CommandFunction command_demo, command_run, command_rescore, command_report, command_runs, command_tasks,
+    command_requests, command_tokenize, command_logits, command_generate, command_show, command_doctor,
+    command_published, command_compare, command_reproduce, command_db, command_export_run;
 CommandFunction command_pull, command_list, command_verify, command_remove, command_prune, command_du,
     command_export, command_import;
 

@@ -15,6 +15,7 @@ static const struct {
 } commands[] = {
     {"demo", command_demo, "score the built-in model on the built-in tasks: no network, no files"},
     {"run", command_run, "score a model on tasks and keep every result in a database"},
+    {"rescore", command_rescore, "compute a run's metrics anew from its stored answers, without a model"},
     {"report", command_report, "show results from a database, or a paper's table with ours beside it"},
     {"published", command_published, "list the numbers that papers printed"},
     {"reproduce", command_reproduce, "pull and run a paper's table, and lay ours beside it"},

@@ -168,6 +168,11 @@ int db_document_weighted(Db *db, int64_t run_id, const char *task, int64_t doc_i
 int db_document_output(Db *db, int64_t run_id, const char *task, int64_t doc_id, const char *filter,
                        const char *value_json, bool extracted, Error *error);
 
+/* Takes a run's scores away, so that they can be computed anew from its responses: metrics, outputs of
+ * filters, results, and which task files they came from. The run is then known by `fingerprint`, unless that
+ * is NULL. */
+int db_run_forget_scores(Db *db, int64_t run_id, const char *fingerprint, Error *error);
+
 typedef struct DbResult {
     const char *name; /* task or group */
     const char *metric, *filter;

@@ -144,6 +144,25 @@ int db_run_progress(Db *db, int64_t run_id, int64_t *n_requests, int64_t *n_done
     return result;
 }
 
+static int forget_scores(Db *db, int64_t run_id, const char *fingerprint, Error *error) {
+    static const Statement cleared[] = {STATEMENT_METRICS_CLEAR, STATEMENT_OUTPUTS_CLEAR,
+                                        STATEMENT_RESULTS_CLEAR, STATEMENT_TASK_FILES_CLEAR};
+    for (size_t i = 0; i < sizeof cleared / sizeof *cleared; i++)
+        if (db_execute(db, cleared[i], VALUES(value_integer(run_id)), error) != 0)
+            return -1;
+    if (!fingerprint)
+        return 0;
+    return db_execute(db, STATEMENT_RUN_FINGERPRINT, VALUES(value_integer(run_id), value_text(fingerprint)),
+                      error);
+}
+
+int db_run_forget_scores(Db *db, int64_t run_id, const char *fingerprint, Error *error) {
+    bool opened;
+    if (scope_open(db, &opened, error) != 0)
+        return -1;
+    return scope_close(db, opened, forget_scores(db, run_id, fingerprint, error), error);
+}
+
 int db_result(Db *db, int64_t run_id, const DbResult *result, Error *error) {
     return db_execute(db, STATEMENT_RESULT_PUT,
                       VALUES(value_integer(run_id), value_text(result->name), value_text(result->metric),

@@ -107,6 +107,13 @@ static const char *const statement_sql[N_STATEMENTS] = {
         " ON CONFLICT (run_id, name, metric, filter) DO UPDATE SET value = excluded.value,"
         " stderr = excluded.stderr, n = excluded.n, higher_is_better = excluded.higher_is_better,"
         " is_group = excluded.is_group, n_unextracted = excluded.n_unextracted",
+    [STATEMENT_METRICS_CLEAR] =
+        "DELETE FROM document_metrics WHERE task_id IN (SELECT task_id FROM tasks WHERE run_id = ?1)",
+    [STATEMENT_OUTPUTS_CLEAR] =
+        "DELETE FROM document_outputs WHERE task_id IN (SELECT task_id FROM tasks WHERE run_id = ?1)",
+    [STATEMENT_RESULTS_CLEAR] = "DELETE FROM results WHERE run_id = ?1",
+    [STATEMENT_TASK_FILES_CLEAR] = "DELETE FROM run_files WHERE run_id = ?1 AND role = 'task'",
+    [STATEMENT_RUN_FINGERPRINT] = "UPDATE runs SET fingerprint = ?2 WHERE run_id = ?1",
 };
 
 DbValue value_integer(int64_t integer) {

@@ -100,4 +100,19 @@ typedef struct EvalSummary {
  * ERROR_STOPPED when `stop` was set: what was finished is committed, and the same call goes on from there. */
 int eval_run(const EvalOptions *options, EvalSummary *summary, Error *error);
 
+typedef struct RescoreOptions {
+    const char *db_path;
+    int64_t run_id;                       /* 0: the newest complete run */
+    const char *data_root, *include_path; /* as in TaskOptions */
+    int n_threads;
+    const volatile sig_atomic_t *stop;
+    Log *log;
+} RescoreOptions;
+
+/* Computes a complete run's metrics anew from its stored responses, by the task files as they are now: all in
+ * one transaction, with no model. Documents and requests must be those that were answered; a difference is an
+ * error. If the task files are others than before, the run gets another fingerprint, so that a run with the
+ * former ones is not taken for it. */
+int eval_rescore(const RescoreOptions *options, int64_t *run_id, Error *error);
+
 #endif

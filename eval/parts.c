@@ -133,7 +133,7 @@ static int describe_data(const TaskInfo *task, const char *data_root, Db *db, in
     return result;
 }
 
-static int describe_task(const TaskInfo *task, const char *data_root, Db *db, int64_t id, Error *error) {
+int parts_describe_task(const TaskInfo *task, const char *data_root, Db *db, int64_t id, Error *error) {
     DbTask row = {.name = task->name,
                   .alias = task->alias,
                   .version = task->version,
@@ -159,8 +159,8 @@ static int describe_everything(const RunParts *parts, Db *db, int64_t id, Error 
     if (describe_files(parts, db, id, error) || describe_origin(parts->model.folder, db, id, error))
         return -1;
     for (size_t i = 0; i < task_set_count(parts->tasks); i++)
-        if (describe_task(task_info(task_set_task(parts->tasks, i)), parts->options->tasks.data_root, db, id,
-                          error))
+        if (parts_describe_task(task_info(task_set_task(parts->tasks, i)), parts->options->tasks.data_root,
+                                db, id, error))
             return -1;
     for (size_t i = 0; i < task_set_group_count(parts->tasks); i++) {
         const TaskGroup *group = task_set_group(parts->tasks, i);

@@ -11,6 +11,9 @@ void parts_close(RunParts *parts);
 /* Finds or inserts the run's row with its files, tasks and groups. */
 int parts_describe(const RunParts *parts, Db *db, int64_t *run_id, bool *complete, Error *error);
 
+/* A task's row and files alone. */
+int parts_describe_task(const TaskInfo *task, const char *data_root, Db *db, int64_t run_id, Error *error);
+
 /* 0, or -1 with ERROR_STOPPED once `stop` is set. */
 int parts_stopped(const RunParts *parts, Error *error);
 

@@ -104,7 +104,8 @@ def run_theirs(folder):
         model="hf", model_args=model_args, tasks=arguments.tasks.split(","), limit=arguments.limit, device="cpu",
         num_fewshot=arguments.num_fewshot, log_samples=True, evaluation_tracker=tracker, batch_size=arguments.batch_size,
         apply_chat_template=bool(template), fewshot_as_multiturn=bool(template),
-        task_manager=lm_eval_tasks.TaskManager(include_path=arguments.include_path),
+        # the metadata is what lm-eval's command line adds
+        task_manager=lm_eval_tasks.TaskManager(include_path=arguments.include_path, metadata={"pretrained": arguments.model, "dtype": "float32"}),
     )
     samples = results.pop("samples")
     tracker.save_results_aggregated(results=results, samples=samples)
