@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/registry_lines.h"
 #include "runner/runner.h"
 #include "zoo/zoo.h"
 
@@ -189,12 +190,40 @@ static void describe_json(Buffer *out, const ModelInfo *info, Dtype dtype, const
     free(pattern);
 }
 
+/* What the registry has of a name; nothing of a folder. */
+static int show_registry(const char *model, bool *known, Error *error) {
+    Buffer text = {0};
+    *known = false;
+    if (strcmp(model, "demo") == 0 || file_is_directory(model))
+        return 0;
+    int result = registry_lines(&text, model, known, error);
+    if (text.size > 0)
+        fwrite(text.data, 1, text.size, stdout);
+    buffer_free(&text);
+    return result;
+}
+
 static int show(const char *model, const char *dtype, bool as_json, Error *error) {
     EngineOptions options = {.n_threads = 1};
     Engine *engine;
     char *folder;
-    if (dtype_parse(dtype, &options.dtype, error) || zoo_resolve(model, &folder, error))
+    bool known = false;
+    if (dtype_parse(dtype, &options.dtype, error) || (!as_json && show_registry(model, &known, error)))
         return -1;
+    if (zoo_resolve(model, &folder, error)) {
+        if (!known || error->kind != ERROR_USAGE)
+            return -1;
+        printf("%-13s it is not on this machine; `zeval pull %s` fetches it\n", "here", model);
+        return 0;
+    }
+    char *origin = zoo_provenance(folder);
+    bool data_set = origin && text_starts_with(origin, "datasets/");
+    free(origin);
+    if (data_set) { /* nothing to open */
+        printf("%-13s %s\n", "folder", folder);
+        free(folder);
+        return 0;
+    }
     options.model_folder = folder;
     int result = engine_open(&engine, &options, error);
     if (result == 0) {
@@ -212,16 +241,18 @@ int command_show(int argc, char **argv, Error *error) {
     const char *model = NULL, *dtype = "float32";
     bool json = false;
     const Option options[] = {
-        {"model", "NAME", OPTION_TEXT, &model, 0, 0, true, "checkpoint folder, or \"demo\""},
+        {"model", "NAME", OPTION_TEXT, &model, 0, 0, false, "the same as NAME in front"},
         {"dtype", "NAME", OPTION_TEXT, &dtype, 0, 0, false,
          "arithmetic whose states are counted: float32 (default) or bfloat16"},
         {"json", NULL, OPTION_FLAG, &json, 0, 0, false, "print one JSON object"},
         {0}};
     const Usage usage = {
         .command = "show",
-        .synopsis = "--model NAME [--dtype NAME] [--json]",
+        .synopsis = "NAME [--dtype NAME] [--json]",
         .about =
-            "Opens a checkpoint, which checks every tensor's name, shape and type, and says what it is:\n"
+            "Says what the registry knows of NAME: repository, licence, base and teacher, the rows of\n"
+            "published tables that it is. If it is on this machine (or a folder, or \"demo\"), opens the\n"
+            "checkpoint, which checks every tensor's name, shape and type, and says:\n"
             "\n"
             "  layers      one letter each, the first layer first: A attention, L latent attention (MLA),\n"
             "              M Mamba2, S Mamba1, D discrete Mamba2; with a ruler that counts from 0\n"
@@ -232,11 +263,18 @@ int command_show(int argc, char **argv, Error *error) {
             "\n"
             "Weights are mapped, not read: this takes no time however large they are, unless --dtype\n"
             "bfloat16 has to round them first.",
-        .examples =
-            "  zeval show --model demo\n  zeval show --model ./Zebra-Llama-1B --dtype bfloat16 --json",
+        .examples = "  zeval show demo\n  zeval show zebra-llama-1b-4mla-12m2-dpo\n"
+                    "  zeval show ./Zebra-Llama-1B --dtype bfloat16 --json",
         .options = options};
+    if (argc > 1 && argv[1][0] != '-') {
+        model = argv[1];
+        memmove(&argv[1], &argv[2], (size_t)(argc - 1) * sizeof *argv);
+        argc--;
+    }
     int parsed = options_parse(&usage, argc, argv, error);
     if (parsed)
         return parsed < 0 ? -1 : 0;
+    if (!model)
+        return error_set_kind(error, ERROR_USAGE, "show what? Expected: zeval show NAME");
     return show(model, dtype, json, error);
 }

@@ -259,7 +259,7 @@ static void test_a_damaged_record_of_parts(void **state) {
         size_t bytes = WEIGHTS_BYTES + random_below(&random, 4096);
         char *text = mem_alloc_zero(1, bytes);
         memcpy(text + WEIGHTS_BYTES, "zeval parts 1\n",
-               bytes - WEIGHTS_BYTES < 16 ? bytes - WEIGHTS_BYTES : 16);
+               bytes - WEIGHTS_BYTES < 15 ? bytes - WEIGHTS_BYTES : 15);
         for (size_t k = WEIGHTS_BYTES + 16; k < bytes && i % 2; k++)
             text[k] = (char)random_u32(&random);
         assert_int_equal(file_write_atomic(partial, text, bytes, NULL), 0);
