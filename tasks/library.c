@@ -24,6 +24,7 @@ enum { RANK_USER, RANK_PROFILE, RANK_BUILT_IN };
 struct Library {
     Arena arena;
     Compat compat;
+    const char *root; /* the user's folder of task files; NULL if none */
     LibraryFile **files;
     size_t n_files, files_room;
     LibraryEntry **entries; /* sorted by name once opened */
@@ -324,6 +325,7 @@ int library_open(Library **out, const char *include_path, Compat compat, Error *
     Library *library = mem_alloc_zero(1, sizeof *library);
     library->compat = compat;
     const char *root = include_path ? root_name(&library->arena, include_path) : NULL;
+    library->root = root;
     if ((root && index_folder(library, root, root, 0, error)) ||
         (compat == COMPAT_V0_4_0 && index_embedded(library, true, error)) ||
         index_embedded(library, false, error)) {
@@ -363,7 +365,9 @@ const LibraryEntry *library_find(const Library *library, const char *name) {
 
 int library_add_file(Library *library, const char *path, const LibraryEntry **out, Error *error) {
     char *folder = path_folder(path);
-    LibraryFile *file = find_file(library, path, folder, false);
+    size_t root = library->root ? strlen(library->root) : 0;
+    bool inside = root > 0 && strncmp(path, library->root, root) == 0 && path[root] == '/';
+    LibraryFile *file = find_file(library, path, inside ? library->root : folder, false);
     free(folder);
     LibraryEntry *entry;
     if (read_entry(library, file, &entry, error))
