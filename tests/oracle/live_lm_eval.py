@@ -15,6 +15,7 @@ import gzip
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -88,22 +89,11 @@ transformers.AutoModelForCausalLM.from_pretrained = lambda *a, dtype=None, **k: 
 
 def run_theirs(folder):
     model_args = f"pretrained={arguments.model},dtype=float32"
-    template = None
-    if arguments.template:
-        template = open(arguments.template, encoding="utf-8").read()
-        load = transformers.AutoTokenizer.from_pretrained
-
-        def with_template(*a, **k):
-            tokenizer = load(*a, **k)
-            tokenizer.chat_template = template
-            return tokenizer
-
-        transformers.AutoTokenizer.from_pretrained = with_template
     tracker = EvaluationTracker(output_path=folder)
     results = lm_eval.simple_evaluate(
         model="hf", model_args=model_args, tasks=arguments.tasks.split(","), limit=arguments.limit, device="cpu",
         num_fewshot=arguments.num_fewshot, log_samples=True, evaluation_tracker=tracker, batch_size=arguments.batch_size,
-        apply_chat_template=bool(template), fewshot_as_multiturn=bool(template),
+        apply_chat_template=bool(arguments.template), fewshot_as_multiturn=bool(arguments.template),
         # the metadata is what lm-eval's command line adds
         task_manager=lm_eval_tasks.TaskManager(include_path=arguments.include_path, metadata={"pretrained": arguments.model, "dtype": "float32"}),
     )
@@ -123,7 +113,7 @@ def run_ours(folder):
     if arguments.include_path:
         command += ["--include-path", arguments.include_path]
     if arguments.template:
-        command += ["--chat-template", arguments.template, "--fewshot-as-multiturn"]
+        command += ["--apply-chat-template"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -223,6 +213,14 @@ def compare_aggregates(name, ours, theirs):
 
 with tempfile.TemporaryDirectory() as temporary:
     keep = arguments.keep or temporary
+    if arguments.template:  # the model with that template in its files
+        copy = shutil.copytree(arguments.model, f"{temporary}/model")
+        config = json.load(open(f"{copy}/tokenizer_config.json", encoding="utf-8"))
+        config["chat_template"] = open(arguments.template, encoding="utf-8").read()
+        os.chmod(copy, 0o755)
+        os.chmod(f"{copy}/tokenizer_config.json", 0o644)
+        json.dump(config, open(f"{copy}/tokenizer_config.json", "w", encoding="utf-8"))
+        arguments.model = copy
     for part in ("ours", "theirs"):
         os.makedirs(f"{keep}/{part}", exist_ok=True)
     run_ours(f"{keep}/ours")
