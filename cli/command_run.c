@@ -8,7 +8,7 @@ typedef struct RunArguments {
     Selection selection;
     Verbosity verbosity;
     Fetch fetch;
-    const char *model, *db, *dtype, *backend, *bos, *on_truncation;
+    const char *model, *db, *isa, *dtype, *backend, *bos, *on_truncation;
     ScoringFiles files;
     int64_t threads, max_length, batch_tokens;
     double memory_gib;
@@ -37,6 +37,7 @@ static int run(const RunArguments *arguments, Error *error) {
                            .memory_bytes = (size_t)(arguments->memory_gib * (double)(1 << 30)),
                            .no_reuse = arguments->no_reuse,
                            .pin_threads = arguments->pin,
+                           .instruction_set = arguments->isa,
                            .profile = arguments->profile,
                            .build = version_text(),
                            .stop = interrupts_catch(),
@@ -74,6 +75,8 @@ int command_run(int argc, char **argv, Error *error) {
         {"dtype", "NAME", OPTION_TEXT, &a.dtype, 0, 0, false,
          "type of the arithmetic: float32 (default), the reference;\nweights stay as they are stored"},
         {"backend", "NAME", OPTION_TEXT, &a.backend, 0, 0, false, "cpu (default)"},
+        {"isa", "NAME", OPTION_TEXT, &a.isa, 0, 0, false,
+         "instruction set: avx512_bf16, avx512, avx2 or portable (default: $ZEVAL_ISA, or the best)"},
         {"threads", "N", OPTION_INT, &a.threads, 1, 1024, false, "threads (default: one per processor)"},
         {"pin", NULL, OPTION_FLAG, &a.pin, 0, 0, false,
          "keep each thread on a processor: for machines with several sockets\nand nothing else to do"},

@@ -48,11 +48,12 @@ typedef struct EvalOptions {
     size_t
         batch_tokens; /* about how many tokens one engine call gets; 0: 4096. Scores do not depend on it. */
     size_t
-        memory_bytes;  /* what the process may take, weights included; 0: weights and half of what is free */
-    bool pin_threads;  /* as in EngineOptions */
-    bool profile;      /* measure the engine's phases too: EvalSummary.profile.detailed */
-    bool no_reuse;     /* score everything anew and hold it against what the database has */
-    const char *build; /* version and commit of the program, for provenance */
+        memory_bytes; /* what the process may take, weights included; 0: weights and half of what is free */
+    bool pin_threads; /* as in EngineOptions */
+    const char *instruction_set;       /* likewise */
+    bool profile;                      /* measure the engine's phases too: EvalSummary.profile.detailed */
+    bool no_reuse;                     /* score everything anew and hold it against what the database has */
+    const char *build;                 /* version and commit of the program, for provenance */
     const volatile sig_atomic_t *stop; /* set by a signal handler: finish the batch, commit, return */
     FILE *progress;                    /* where the progress line goes; NULL: nowhere */
     Log *log;

@@ -58,6 +58,7 @@ static int open_model(RunParts *parts, const char *folder, Error *error) {
                             .dtype = options->dtype,
                             .backend = options->backend,
                             .n_threads = options->n_threads,
+                            .instruction_set = options->instruction_set,
                             .pin_threads = options->pin_threads};
     if (tokenizer_open(&parts->tokenizer, folder, error) || engine_open(&parts->engine, &engine, error))
         return -1;

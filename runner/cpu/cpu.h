@@ -84,6 +84,14 @@ typedef struct Linear {
 
 /* Computes jobs that do not depend on each other, all over the same number of rows. */
 void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows);
+
+/* A weight with its bias, which may be NULL. */
+typedef struct Factor {
+    const Weight *weight;
+    const float *bias;
+} Factor;
+/* y = silu(gate's result) * (factor's), each rounded, of the same inputs; the weights are of one shape. */
+void cpu_linear_gated(Cpu *cpu, const Linear *gate, Factor factor, size_t rows);
 /* Scratch floats a thread needs for cpu_linear. */
 size_t cpu_linear_scratch(const Cpu *cpu);
 

@@ -21,7 +21,7 @@ static size_t smaller(size_t a, size_t b) {
 
 size_t cpu_linear_scratch(const Cpu *cpu) {
     (void)cpu;
-    return (size_t)VOCAB_TILE * TASK_ROWS + (size_t)STAGED_ROWS * DEPTH;
+    return (size_t)(VOCAB_TILE + TASK_COLUMNS) * TASK_ROWS + (size_t)STAGED_ROWS * DEPTH;
 }
 
 /* ---- packing */
@@ -181,6 +181,7 @@ typedef struct LinearRun {
     const Linear *jobs;
     const Packed *packed; /* [n_jobs] */
     size_t row_chunks;
+    Factor factor; /* of every job's result; no weight: none */
 } LinearRun;
 
 /* Columns of a job that a task takes. */
@@ -189,7 +190,7 @@ static size_t task_columns(const LinearRun *run, const Linear *job) {
         return TASK_COLUMNS;
     size_t lanes = run->cpu->gemm->lanes,
            many = NARROW_TASK_BYTES / (job->weight->cols * dtype_bytes(job->weight->dtype));
-    return round_up(many ? many : 1, lanes);
+    return smaller(round_up(many ? many : 1, lanes), TASK_ROWS * TASK_COLUMNS / NARROW_ROWS);
 }
 
 static size_t column_tasks(const LinearRun *run, const Linear *job) {
@@ -209,11 +210,20 @@ static void linear_task(void *context, size_t i, int thread) {
            n = smaller(job->weight->rows - first, task_columns(run, job));
     size_t row = i % run->row_chunks * TASK_ROWS;
     float *y = job->y + row * job->y_stride + first;
+    float *scratch = cpu->scratch[thread];
     cpu_linear_columns(cpu, job->weight, first, n, job->bias ? job->bias + first : NULL, packed, row, y,
-                       job->y_stride, cpu->scratch[thread]);
+                       job->y_stride, scratch);
+    if (!run->factor.weight)
+        return;
+    size_t rows = smaller(packed->rows - row, TASK_ROWS);
+    float *factors = scratch + (size_t)VOCAB_TILE * TASK_ROWS + (size_t)STAGED_ROWS * DEPTH;
+    const float *bias = run->factor.bias ? run->factor.bias + first : NULL;
+    cpu_linear_columns(cpu, run->factor.weight, first, n, bias, packed, row, factors, n, scratch);
+    for (size_t m = 0; m < rows; m++)
+        cpu_silu_multiply(cpu, y + m * job->y_stride, factors + m * n, n);
 }
 
-void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows) {
+static void run_jobs(Cpu *cpu, const Linear *jobs, size_t n_jobs, Factor factor, size_t rows) {
     enum { AT_ONCE = 16 };
     EnginePhase before = profile_enter(&cpu->profile, PHASE_LINEAR);
     cpu_reserve(cpu, cpu_linear_scratch(cpu));
@@ -221,14 +231,22 @@ void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows) {
         Packed packed[AT_ONCE];
         size_t n = smaller(n_jobs, AT_ONCE), columns = 0, work = 0;
         cpu_pack(cpu, packed, jobs, n, rows);
-        LinearRun run = {cpu, jobs, packed, (rows + TASK_ROWS - 1) / TASK_ROWS};
+        LinearRun run = {cpu, jobs, packed, (rows + TASK_ROWS - 1) / TASK_ROWS, factor};
         for (size_t i = 0; i < n; i++) {
+            size_t numbers = jobs[i].weight->rows * jobs[i].weight->cols * (factor.weight ? 2 : 1);
             columns += column_tasks(&run, &jobs[i]);
-            profile_count(&cpu->profile, PHASE_LINEAR,
-                          2.0 * (double)rows * (double)jobs[i].weight->rows * (double)jobs[i].weight->cols);
-            work += jobs[i].weight->rows * jobs[i].weight->cols * (rows + 4); /* reading counts as 4 rows */
+            work += numbers * (rows + 4); /* reading counts as 4 rows */
+            profile_count(&cpu->profile, PHASE_LINEAR, 2.0 * (double)rows * (double)numbers);
         }
         cpu_parallel(cpu, columns * run.row_chunks, work, linear_task, &run);
     }
     profile_enter(&cpu->profile, before);
+}
+
+void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows) {
+    run_jobs(cpu, jobs, n_jobs, (Factor){NULL, NULL}, rows);
+}
+
+void cpu_linear_gated(Cpu *cpu, const Linear *gate, Factor factor, size_t rows) {
+    run_jobs(cpu, gate, 1, factor, rows);
 }

@@ -32,34 +32,16 @@ static int swiglu_load(void **out, const ModelConfig *config, Checkpoint *checkp
 }
 
 static size_t swiglu_workspace_floats(const void *layer) {
-    return 2 * ((const Swiglu *)layer)->gate.weight.rows;
-}
-
-typedef struct SwigluRun {
-    const Tile *tile;
-    float *gate, *up;
-    size_t width;
-} SwigluRun;
-
-static void multiply_rows(void *context, size_t i, int thread) {
-    (void)thread;
-    const SwigluRun *run = context;
-    size_t row = i * SPAN_ROWS,
-           end = row + SPAN_ROWS < run->tile->n_rows ? row + SPAN_ROWS : run->tile->n_rows;
-    cpu_silu_multiply(run->tile->cpu, run->gate + row * run->width, run->up + row * run->width,
-                      (end - row) * run->width);
+    return ((const Swiglu *)layer)->gate.weight.rows;
 }
 
 static void swiglu_forward(const void *opaque, const Tile *tile, const float *x, float *y) {
     const Swiglu *layer = opaque;
     size_t rows = tile->n_rows, d = layer->gate.weight.cols, width = layer->gate.weight.rows;
-    SwigluRun run = {tile, tile->workspace, tile->workspace + rows * width, width};
-    cpu_linear(tile->cpu,
-               (Linear[]){{&layer->gate.weight, layer->gate.bias, x, run.gate, d, width},
-                          {&layer->up.weight, layer->up.bias, x, run.up, d, width}},
-               2, rows);
-    cpu_parallel(tile->cpu, (rows + SPAN_ROWS - 1) / SPAN_ROWS, rows * width * 8, multiply_rows, &run);
-    cpu_linear(tile->cpu, &(Linear){&layer->down.weight, layer->down.bias, run.gate, y, width, d}, 1, rows);
+    float *gated = tile->workspace;
+    cpu_linear_gated(tile->cpu, &(Linear){&layer->gate.weight, layer->gate.bias, x, gated, d, width},
+                     (Factor){&layer->up.weight, layer->up.bias}, rows);
+    cpu_linear(tile->cpu, &(Linear){&layer->down.weight, layer->down.bias, gated, y, width, d}, 1, rows);
 }
 
 const MlpType mlp_swiglu = {.load = swiglu_load,
