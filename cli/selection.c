@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "eval/replay.h"
 #include "zoo/zoo.h"
 
 int selection_compat(const char *profile, Compat *out, Error *error) {
@@ -34,6 +35,9 @@ int selection_chat(Selection *selection, const char *model, Error *error) {
     if (!model)
         return error_set_kind(error, ERROR_USAGE,
                               "--apply-chat-template needs --model, whose template it is");
+    if (replay_path(model))
+        return error_set_kind(error, ERROR_USAGE,
+                              "--apply-chat-template: recorded answers (%s) have no chat template", model);
     if (chat_template_read(read, model, selection->chat_name, error))
         return -1;
     selection->chat.name = read->name;

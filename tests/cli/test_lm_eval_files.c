@@ -154,11 +154,24 @@ static void test_a_name_of_a_file_and_no_samples(void **state) {
     test_output_free(&output);
 }
 
+static void test_recorded_answers_have_no_chat_template(void **state) {
+    (void)state;
+    Output output;
+    test_run_expecting(2, &output,
+                       "run --model replay:" FIXTURE "/out --tasks endings --data " FIXTURE
+                       "/data --include-path " FIXTURE "/tasks --db %s/chat.db --apply-chat-template",
+                       test_folder);
+    assert_non_null(
+        strstr(output.error.data, "recorded answers (replay:" FIXTURE "/out) have no chat template"));
+    test_output_free(&output);
+}
+
 int run_lm_eval_files_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_samples_are_the_bytes_that_lm_eval_wrote),
         cmocka_unit_test(test_results_have_the_keys_and_values_that_lm_eval_wrote),
         cmocka_unit_test(test_a_name_of_a_file_and_no_samples),
+        cmocka_unit_test(test_recorded_answers_have_no_chat_template),
     };
     return cmocka_run_group_tests_name("lm-eval's files", tests, test_make_folder, test_remove_folder);
 }
