@@ -18,5 +18,6 @@ int run_replay_tests(void);
 int run_rolling_tests(void);
 int run_generate_tests(void);
 int run_truncation_tests(void);
+int run_mix_tests(void);
 
 #endif
