@@ -4,17 +4,22 @@ all aggregates with their standard errors, key by key and in order.
 
     python3 tests/oracle/live_lm_eval.py --zeval build/zeval --model MODEL_FOLDER --data DATASETS_FOLDER
         --tasks TASK[,TASK...] [--num-fewshot N] [--limit N] [--batch-size N] [--include-path DIR] [--template FILE]
+        [--system-instruction TEXT] [--single-turn] [--made-up-answers] [--keep FOLDER]
 
 Run with lm-eval 0.4.9.2, datasets 3.6, transformers 4.50 (pip). Nothing is fetched: load_dataset is replaced by a
 reader of DATASETS_FOLDER/ORG/NAME/CONFIG/SPLIT.jsonl.gz. A training split that is not there is stood in by another: nothing
-is drawn from it without examples. --template FILE runs both with that chat template. Task files that came after 0.4.9.2, or
-whose numbers changed since, are read from --include-path. Prints a row for each task and exits 1 if anything differs.
+is drawn from it without examples. --template FILE runs both with that chat template, --single-turn with the examples in
+the user's one turn. --made-up-answers lets lm-eval make up answers where it would ask the model, and zeval replay what
+lm-eval wrote: all prompts, filters, metrics and aggregates of whole tasks, quickly, but nothing of the model, and no chat
+template. Task files that came after 0.4.9.2, or whose numbers changed since, are read from --include-path. Prints a row for
+each task and exits 1 if anything differs.
 """
 import argparse
 import gzip
 import json
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
@@ -28,6 +33,9 @@ parser.add_argument("--limit", type=float)
 parser.add_argument("--batch-size", type=int, default=1)
 parser.add_argument("--include-path")
 parser.add_argument("--template")
+parser.add_argument("--system-instruction")
+parser.add_argument("--single-turn", action="store_true")
+parser.add_argument("--made-up-answers", action="store_true")
 parser.add_argument("--keep", help="folder that keeps what both wrote")
 arguments = parser.parse_args()
 root = pathlib.Path(arguments.data).absolute()
@@ -71,7 +79,9 @@ datasets.load_dataset = load_local
 import lm_eval  # noqa: E402  (after the replacement)
 import transformers  # noqa: E402
 from lm_eval.loggers import EvaluationTracker  # noqa: E402
+from lm_eval.api import samplers  # noqa: E402
 from lm_eval import tasks as lm_eval_tasks  # noqa: E402
+from lm_eval.models.huggingface import HFLM  # noqa: E402
 
 
 class LenientPath(type(pathlib.Path())):
@@ -83,17 +93,49 @@ class LenientPath(type(pathlib.Path())):
 
 lm_eval_tasks.Path = LenientPath
 
+
+def one_turn(self, doc, num_fewshot, fewshot_as_multiturn=False, gen_prefix=None):
+    if fewshot_as_multiturn:
+        return plain_chat_context(self, doc, num_fewshot, True, gen_prefix)
+    return [{"role": "user", "content": self.get_context(doc, num_fewshot, gen_prefix=gen_prefix)}]
+
+
+# lm-eval 0.4.9.2 draws the examples of one turn twice and uses the second draw; 4e7e0d4 draws once, and so does zeval.
+plain_chat_context, samplers.ContextSampler.get_chat_context = samplers.ContextSampler.get_chat_context, one_turn
+
 plain = transformers.AutoModelForCausalLM.from_pretrained
 transformers.AutoModelForCausalLM.from_pretrained = lambda *a, dtype=None, **k: plain(*a, torch_dtype=dtype, **k)
+
+
+class MadeUp(HFLM):
+    """Answers made of the request alone: numbers with many ties, texts with and without an answer that filters find."""
+
+    ENDINGS = ("The answer is {}.", "#### {}", "so it is ${}", "the final answer is {}", "The best answer is {}", "{}", "none", "")
+
+    def loglikelihood(self, requests, disable_tqdm=False):
+        made = [random.Random("\0".join(r.args)) for r in requests]
+        return [(-made_up.randrange(64) / 4 - made_up.randrange(2) * made_up.random(), made_up.random() < 0.4) for made_up in made]
+
+    def loglikelihood_rolling(self, requests, disable_tqdm=False):
+        return [-len(r.args[0]) * random.Random(r.args[0]).random() for r in requests]
+
+    def generate_until(self, requests, disable_tqdm=False):
+        texts = []
+        for made_up in (random.Random(r.args[0]) for r in requests):
+            answer = made_up.choice((made_up.choice("ABCD"), f"{made_up.randrange(10000):,}", f"-{made_up.randrange(40)}.50", "18"))
+            texts.append(" Well, 3 and 4. " * made_up.randrange(3) + made_up.choice(self.ENDINGS).format(answer))
+        return texts
 
 
 def run_theirs(folder):
     model_args = f"pretrained={arguments.model},dtype=float32"
     tracker = EvaluationTracker(output_path=folder)
     results = lm_eval.simple_evaluate(
-        model="hf", model_args=model_args, tasks=arguments.tasks.split(","), limit=arguments.limit, device="cpu",
+        model=MadeUp(pretrained=arguments.model, dtype="float32", device="cpu") if arguments.made_up_answers else "hf",
+        model_args=model_args, tasks=arguments.tasks.split(","), limit=arguments.limit, device="cpu",
         num_fewshot=arguments.num_fewshot, log_samples=True, evaluation_tracker=tracker, batch_size=arguments.batch_size,
-        apply_chat_template=bool(arguments.template), fewshot_as_multiturn=bool(arguments.template),
+        apply_chat_template=bool(arguments.template), fewshot_as_multiturn=bool(arguments.template) and not arguments.single_turn,
+        system_instruction=arguments.system_instruction,
         # the metadata is what lm-eval's command line adds
         task_manager=lm_eval_tasks.TaskManager(include_path=arguments.include_path, metadata={"pretrained": arguments.model, "dtype": "float32"}),
     )
@@ -103,8 +145,8 @@ def run_theirs(folder):
         tracker.save_results_samples(task_name=task, samples=samples[task])
 
 
-def run_ours(folder):
-    command = [arguments.zeval, "run", "--model", arguments.model, "--data", str(root), "--tasks", arguments.tasks, "--quiet",
+def run_ours(folder, model):
+    command = [arguments.zeval, "run", "--model", model, "--data", str(root), "--tasks", arguments.tasks, "--quiet",
                "--db", f"{folder}/results.db", "--output-path", folder, "--log-samples"]
     if arguments.num_fewshot is not None:
         command += ["--num-fewshot", str(arguments.num_fewshot)]
@@ -113,7 +155,9 @@ def run_ours(folder):
     if arguments.include_path:
         command += ["--include-path", arguments.include_path]
     if arguments.template:
-        command += ["--apply-chat-template"]
+        command += ["--apply-chat-template", f"--fewshot-as-multiturn={'false' if arguments.single_turn else 'true'}"]
+    if arguments.system_instruction:
+        command += ["--system-instruction", arguments.system_instruction]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -144,7 +188,7 @@ def compare_results(ours, theirs):
     if list(ours) != list(theirs):
         wrong.append(f"keys: {list(ours)} and {list(theirs)}")
     for key in theirs:
-        if key in ENVIRONMENT:
+        if key in ENVIRONMENT or (key == "max_length" and arguments.made_up_answers):  # which is the model's
             continue
         if json.dumps(ours[key]) != json.dumps(theirs[key]):
             wrong.append(f"{key}: {json.dumps(ours[key])[:400]} and {json.dumps(theirs[key])[:400]}")
@@ -223,8 +267,9 @@ with tempfile.TemporaryDirectory() as temporary:
         arguments.model = copy
     for part in ("ours", "theirs"):
         os.makedirs(f"{keep}/{part}", exist_ok=True)
-    run_ours(f"{keep}/ours")
     run_theirs(f"{keep}/theirs")
+    samples, = {file.parent for file in pathlib.Path(f"{keep}/theirs").glob("*/samples_*.jsonl")}
+    run_ours(f"{keep}/ours", f"replay:{samples}" if arguments.made_up_answers else arguments.model)
     (our_results, our_samples), (their_results, their_samples) = load(f"{keep}/ours"), load(f"{keep}/theirs")
 failed = compare_results(our_results, their_results)
 for line in failed:
