@@ -177,8 +177,9 @@ static int parse_and_pull(PullArguments *a, int argc, char **argv, Error *error)
         .about =
             "Fetches models and data sets from the hub and prints the folders they lie in. NAME is a name "
             "of\n"
-            "`zeval list --available`, ORG/NAME, or datasets/ORG/NAME. Every file is verified by size and\n"
-            "hash before it gets its name; what was interrupted goes on where it was.\n\n"
+            "`zeval list --available`, ORG/NAME, datasets/ORG/NAME, or https://HOST/PATH, a folder with a\n"
+            "config.json. Every file is verified by size and hash before it gets its name; what was\n"
+            "interrupted goes on where it was.\n\n"
             "HF_ENDPOINT names another hub, HF_TOKEN (or the Python client's token file) a token,\n"
             "ZEVAL_STORE the folder to write.",
         .examples = "  zeval pull zebra-llama-1b-4mla-12m2-dpo --save-lock\n"

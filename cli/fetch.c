@@ -15,7 +15,8 @@ static bool is_allowed(const Fetch *fetch, const char *what) {
     char answer[16] = "";
     if (fetch->pull || fetch->offline || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
         return fetch->pull;
-    fprintf(stderr, "%s is not on this machine. Fetch it from %s? [y/N] ", what, zoo_hub_address());
+    fprintf(stderr, "%s is not on this machine. Fetch it from %s? [y/N] ", what,
+            strstr(what, "://") ? "there" : zoo_hub_address());
     return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 

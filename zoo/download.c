@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "zoo/web.h"
 
 enum { MOST_MISMATCHES = 2, BUFFER_BYTES = 512 << 10, SMALL_BYTES = 1 << 20 };
 /* A file is cut from twice this size on. */
@@ -153,6 +154,22 @@ static HttpVerdict take_lock(Download *download, Error *error) {
     return verdict;
 }
 
+/* The bytes of an unhashed file have been seen: from now on it has their hash. */
+static void take_hash(Download *download, const char *hash) {
+    memcpy(download->file->hash, hash, strlen(hash) + 1);
+    download->file->unhashed = false;
+    free(download->blob);
+    download->blob = shelf_blob(download->shelf, hash, "");
+}
+
+/* Another process has fetched the unhashed file meanwhile. */
+static void recall(Download *download) {
+    char hash[DIGEST_HEX];
+    const HubFile *file = download->file;
+    if (file->unhashed && file->etag[0] && web_recall(download->shelf, file->hash, file->bytes, hash))
+        take_hash(download, hash);
+}
+
 /* Goes on behind what an earlier run left. */
 static int take_up(Download *download, Error *error) {
     PartialState state;
@@ -179,6 +196,7 @@ static HttpVerdict part_ready(void *context, HttpRange *range, Error *error) {
     if (verdict != HTTP_GO)
         return verdict;
     if (download->partial.out < 0) {
+        recall(download);
         if (file_size(download->blob) == download->file->bytes || take_from_second_store(download)) {
             close_files(download);
             download->done = true;
@@ -187,6 +205,10 @@ static HttpVerdict part_ready(void *context, HttpRange *range, Error *error) {
         if (take_up(download, error))
             return HTTP_FATAL;
     }
+    /* Nothing but an ETag says that the rest would be of the same file. */
+    if (download->file->unhashed && !download->file->etag[0] && download_have(download) > 0 &&
+        start_over(part, NULL, error))
+        return HTTP_FATAL;
     if (download->sole && download->sole != part)
         return HTTP_WAIT;
     if (front(download) == download->file->bytes) {
@@ -258,7 +280,8 @@ static HttpVerdict part_head(void *context, int status, const HttpHeaders *heade
     int64_t size;
     if (part->generation != download->generation)
         return HTTP_WAIT;
-    if (headers->repo_commit[0] && strcmp(headers->repo_commit, download->commit) != 0) {
+    if (headers->repo_commit[0] && download->commit[0] &&
+        strcmp(headers->repo_commit, download->commit) != 0) {
         error_set(error, "%s: the hub answered with commit %s, asked was %s", download->what,
                   headers->repo_commit, download->commit);
         return HTTP_AGAIN;
@@ -267,6 +290,12 @@ static HttpVerdict part_head(void *context, int status, const HttpHeaders *heade
         error_set(error, "%s: the hub says it has %lld bytes, its list says %lld", download->what,
                   (long long)size, (long long)download->file->bytes);
         return HTTP_AGAIN;
+    }
+    if (download->file->unhashed && download->file->etag[0] &&
+        strcmp(headers->etag, download->file->etag) != 0) {
+        error_set(error, "%s: the file changed on the server meanwhile (ETag %s, before %s); pull it again",
+                  download->what, headers->etag, download->file->etag);
+        return HTTP_FATAL;
     }
     if (status != 206)
         return take_whole(part, headers->etag, error);
@@ -346,9 +375,15 @@ static HttpVerdict settle(Part *part, Error *error) {
                : digest_open_file(download->partial.out, download->file->hash, download->file->bytes, hex,
                                   error))
         return HTTP_FATAL;
-    if (strcmp(hex, download->file->hash) != 0)
+    char key[DIGEST_HEX];
+    bool unhashed = download->file->unhashed;
+    memcpy(key, download->file->hash, sizeof key);
+    if (unhashed)
+        take_hash(download, hex);
+    else if (strcmp(hex, key) != 0)
         return put_aside(part, hex, error);
-    if (partial_finish(&download->partial, download->blob, error)) {
+    if (partial_finish(&download->partial, download->blob, error) ||
+        (unhashed && download->file->etag[0] && web_remember(download->shelf, key, hex, error))) {
         error_prefix(error, "%s", download->what);
         return HTTP_FATAL;
     }
@@ -413,7 +448,7 @@ static void cut(Download *download, HttpTask *tasks, const char *page) {
 }
 
 void download_begin(Download *out, HttpTask *tasks, const Hub *hub, const HubName *name, const Shelf *shelf,
-                    const char *commit, const HubFile *file, const char *page, int64_t part_bytes) {
+                    const char *commit, HubFile *file, const char *page, int64_t part_bytes) {
     Buffer what = {0};
     buffer_printf(&what, "fetching %s of %s", file->path, name->repository);
     *out = (Download){.file = file,

@@ -25,7 +25,7 @@ typedef struct Part {
 } Part;
 
 struct Download {
-    const HubFile *file;
+    HubFile *file;
     const Shelf *shelf;
     const char *commit;
     const char *second_store; /* where verified bytes may already lie; NULL: nowhere */
@@ -48,7 +48,7 @@ size_t download_n_parts(int64_t bytes, int64_t part_bytes);
 
 /* Fills tasks[download_n_parts] so that http_run carries the download out. */
 void download_begin(Download *out, HttpTask *tasks, const Hub *hub, const HubName *name, const Shelf *shelf,
-                    const char *commit, const HubFile *file, const char *page, int64_t part_bytes);
+                    const char *commit, HubFile *file, const char *page, int64_t part_bytes);
 /* Bytes that are here. */
 int64_t download_have(const Download *download);
 /* Writes what has come, and closes; the partial file stays for the next time. */

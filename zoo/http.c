@@ -127,9 +127,12 @@ static size_t on_header(char *line, size_t one, size_t bytes, void *argument) {
     HttpHeaders *headers = &run->headers;
     run->heard_s = clock_seconds();
     if (bytes > 5 && memcmp(line, "HTTP/", 5) == 0) /* the head of a new answer */
-        headers->etag[0] = headers->content_range[0] = headers->next_link[0] = 0;
+        headers->etag[0] = headers->content_range[0] = headers->next_link[0] = headers->length[0] =
+            headers->type[0] = 0;
     keep_header(line, bytes, "etag", headers->etag, sizeof headers->etag);
     keep_header(line, bytes, "content-range", headers->content_range, sizeof headers->content_range);
+    keep_header(line, bytes, "content-length", headers->length, sizeof headers->length);
+    keep_header(line, bytes, "content-type", headers->type, sizeof headers->type);
     keep_next_link(line, bytes, headers);
     if (!run->left_home) {
         keep_header(line, bytes, "x-error-code", headers->error_code, sizeof headers->error_code);
@@ -220,6 +223,7 @@ static int start_hop(Run *run, CURLM *multi, Error *error) {
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, run);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, run);
+    curl_easy_setopt(easy, CURLOPT_NOBODY, run->task->head ? 1L : 0L);
     set_request_lines(run);
     run->begun = false;
     run->heard_s = clock_seconds();
@@ -305,8 +309,20 @@ static int try_again(Run *run, double pause_s, Error *error) {
     return 0;
 }
 
+static bool says_none(long status) {
+    return status == 403 || status == 404 || status == 410;
+}
+
+/* By a server that is no hub: nothing is known about it but its answer. */
+static int refused_plainly(const Run *run, long status, Error *error) {
+    return error_set_kind(error, says_none(status) ? ERROR_USAGE : ERROR_FAILED,
+                          "%s: %s answered HTTP %ld, expected 200", run->task->what, run->url, status);
+}
+
 static int refused(const Run *run, long status, Error *error) {
     const HttpTask *task = run->task;
+    if (!run->options->token_origin)
+        return refused_plainly(run, status, error);
     const char *code = run->headers.error_code, *page = task->page ? task->page : run->task->url;
     bool with_token = run->options->token != NULL;
     if (strcmp(code, "GatedRepo") == 0)
@@ -424,7 +440,10 @@ static int on_done(Engine *engine, Run *run, CURLcode code, Error *error) {
         return follow(engine, run, error);
     else if (may_pass(status) || status == 416)
         result = busy(run, status, error);
-    else if (status != 200 && status != 206)
+    else if (run->task->optional && says_none(status)) {
+        run->task->missing = true;
+        result = settle(run, HTTP_DONE, error);
+    } else if (status != 200 && status != 206)
         result = refused(run, status, error);
     else if ((run->verdict = begin_once(run, status)) != HTTP_GO)
         result = settle(run, run->verdict, error);

@@ -15,7 +15,8 @@
 
 typedef struct HttpOptions {
     const char *token;        /* NULL: none */
-    const char *token_origin; /* any URL of the only scheme, host and port that may see the token */
+    const char *token_origin; /* any URL of the only scheme, host and port that may see the token; NULL: the
+                                 server is no hub */
     int parallel, stall_s, retry_delay_ms;
     int64_t bytes_per_second; /* of all connections together; 0: as fast as it goes */
     const volatile sig_atomic_t *stop;
@@ -25,6 +26,7 @@ typedef struct HttpOptions {
  * the token's host, since the hub sends them with its redirect. */
 typedef struct HttpHeaders {
     char etag[128], content_range[96], error_code[64], repo_commit[64], linked_etag[128], linked_size[32];
+    char length[32], type[96]; /* Content-Length, Content-Type */
     char next_link[2048];
 } HttpHeaders;
 
@@ -57,6 +59,9 @@ typedef struct HttpTask {
     int (*broken)(void *context, Error *error);
     /* The whole answer has come. May be NULL. */
     HttpVerdict (*finish)(void *context, Error *error);
+    bool head;            /* only the head of the answer is wanted (HEAD): nothing is received */
+    bool optional;        /* an answer of 403, 404 or 410 says that there is none: `missing`, no error */
+    bool missing;         /* set by http_run */
     bool progressed;      /* set by callbacks when new bytes were kept: the count of attempts starts over */
     HttpHeaders *headers; /* receives those of the answer; NULL: nobody wants them */
 } HttpTask;

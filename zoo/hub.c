@@ -78,18 +78,19 @@ const char *zoo_hub_address(void) {
     return environment("HF_ENDPOINT") ? environment("HF_ENDPOINT") : "https://huggingface.co";
 }
 
-int hub_open(Hub *out, const PullOptions *options, Error *error) {
-    *out = (Hub){.endpoint = mem_strdup(zoo_hub_address())};
+int hub_open(Hub *out, const HubName *name, const PullOptions *options, Error *error) {
+    bool web = is_web(name->repository);
+    *out = (Hub){.endpoint = mem_strdup(web ? name->repository : zoo_hub_address())};
     size_t length = strlen(out->endpoint);
     while (length > 0 && out->endpoint[length - 1] == '/')
         out->endpoint[--length] = 0;
     if (!text_starts_with(out->endpoint, "https://") && !text_starts_with(out->endpoint, "http://"))
         return error_set_kind(error, ERROR_USAGE,
                               "HF_ENDPOINT is \"%s\", expected https://HOST or http://HOST", out->endpoint);
-    if (read_token(&out->token, error))
+    if (!web && read_token(&out->token, error))
         return -1;
     out->http = (HttpOptions){.token = out->token,
-                              .token_origin = out->endpoint,
+                              .token_origin = web ? NULL : out->endpoint,
                               .parallel = options->parallel > 0 ? options->parallel : 4,
                               .stall_s = options->stall_s > 0 ? options->stall_s : 30,
                               .retry_delay_ms = options->retry_delay_ms > 0 ? options->retry_delay_ms : 500,
@@ -117,14 +118,19 @@ static void append_quoted(Buffer *out, const char *text, const char *keep) {
 
 char *hub_file_url(const Hub *hub, const HubName *name, const char *commit, const char *path) {
     Buffer url = {0};
-    buffer_printf(&url, "%s/%s%s/resolve/%s/", hub->endpoint, name->dataset ? "datasets/" : "",
-                  name->repository, commit);
+    if (is_web(name->repository))
+        buffer_printf(&url, "%s/", name->repository);
+    else
+        buffer_printf(&url, "%s/%s%s/resolve/%s/", hub->endpoint, name->dataset ? "datasets/" : "",
+                      name->repository, commit);
     append_quoted(&url, path, "/");
     return buffer_take(&url);
 }
 
 char *hub_page(const Hub *hub, const HubName *name) {
     Buffer url = {0};
+    if (is_web(name->repository))
+        return mem_strdup(name->repository);
     buffer_printf(&url, "%s/%s%s", hub->endpoint, name->dataset ? "datasets/" : "", name->repository);
     return buffer_take(&url);
 }
@@ -174,7 +180,7 @@ static int ask_commit(HubListing *out, const Hub *hub, const HubName *name, cons
     return result;
 }
 
-static bool name_is_storable(const char *path) {
+bool hub_name_is_storable(const char *path) {
     if (strlen(path) > MOST_PATH_BYTES || !path_is_inside(path) || !utf8_valid(path, strlen(path)))
         return false;
     for (const char *at = path; *at; at += at[strcspn(at, "/")] ? strcspn(at, "/") + 1 : strcspn(at, "/"))
@@ -196,7 +202,7 @@ static int read_file(HubFile *file, const cJSON *item, const char *where, Error 
     const cJSON *large = cJSON_GetObjectItemCaseSensitive(item, "lfs");
     if (json_get_string(item, "path", &path, where, error))
         return -1;
-    if (!name_is_storable(path))
+    if (!hub_name_is_storable(path))
         return error_set(error,
                          "%s: a file is named \"%.200s\", which leads outside its folder or cannot be stored",
                          where, path);
@@ -244,7 +250,7 @@ static int compare_paths(const void *a, const void *b) {
 }
 
 /* Two names that differ in case only are one file on some disks. */
-static int check_clashes(HubListing *listing, Error *error) {
+int hub_check_clashes(HubListing *listing, Error *error) {
     qsort(listing->files, listing->n, sizeof *listing->files, compare_paths);
     for (size_t i = 0; i + 1 < listing->n; i++) {
         const char *a = listing->files[i].path, *b = listing->files[i + 1].path;
@@ -290,7 +296,7 @@ int hub_list(HubListing *out, const Hub *hub, const HubName *name, Error *error)
         result = fetch_pages(out, hub, buffer_take(&url), what.data, page, error);
     }
     if (result == 0)
-        result = check_clashes(out, error);
+        result = hub_check_clashes(out, error);
     if (result)
         hub_listing_free(out);
     buffer_free(&url);

@@ -12,6 +12,10 @@ typedef struct HubFile {
     char git_id[41]; /* the git blob id: of the file, or of its pointer where the file is large */
     char hash[65];   /* what names the bytes: SHA-256 of a large file, the git blob id of a small one */
     int64_t bytes;
+    /* The server names no hash (a folder on the web): the hash of the bytes that come is believed, and `hash`
+     * is until then a name for the address, the ETag and the size. */
+    bool unhashed;
+    char etag[128]; /* of an unhashed file, as it was first seen; "" if the server has no strong one */
 } HubFile;
 
 typedef struct HubListing {
@@ -26,10 +30,14 @@ typedef struct Hub {
     HttpOptions http;
 } Hub;
 
-int hub_open(Hub *out, const PullOptions *options, Error *error);
+/* For the repository `name`; one that is a folder on the web has its server for a hub, and gets no token. */
+int hub_open(Hub *out, const HubName *name, const PullOptions *options, Error *error);
 void hub_close(Hub *hub);
 
 /* Asks which commit a revision is and lists its files. At most 100,000 files, each below 64 TiB. */
+bool hub_name_is_storable(const char *path);
+/* Refuses names that differ in case only, and sorts by path. */
+int hub_check_clashes(HubListing *listing, Error *error);
 int hub_list(HubListing *out, const Hub *hub, const HubName *name, Error *error);
 void hub_listing_free(HubListing *listing);
 

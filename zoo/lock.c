@@ -42,12 +42,13 @@ static int read_lock_entry(LockEntry *out, const cJSON *item, Arena *arena, cons
         json_get_string(item, "commit", &commit, where, error) ||
         json_get_object(item, "files", &files, where, error))
         return -1;
-    if (!repository_is_valid(repository) || !is_commit(commit) ||
+    bool web = strcmp(kind, "model") == 0 && web_is_valid(repository);
+    if ((!repository_is_valid(repository) && !web) || !is_commit(commit) ||
         (strcmp(kind, "model") != 0 && strcmp(kind, "dataset") != 0))
         return error_set(
             error,
-            "%s: found a %.20s \"%.100s\" at \"%.60s\", expected a model or dataset ORG/NAME at a "
-            "commit of 40 hexadecimal digits",
+            "%s: found a %.20s \"%.100s\" at \"%.60s\", expected a model or dataset ORG/NAME or a model "
+            "https://HOST/PATH at a commit of 40 hexadecimal digits",
             where, kind, repository, commit);
     size_t n = (size_t)cJSON_GetArraySize(files);
     *out = (LockEntry){.repository = arena_strdup(arena, repository),

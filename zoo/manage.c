@@ -9,6 +9,7 @@
 #include "zoo/digest.h"
 #include "zoo/store.h"
 #include "zoo/walk.h"
+#include "zoo/web.h"
 
 /* ---- listing */
 
@@ -241,6 +242,7 @@ static int remove_from_shelf(const Shelf *shelf, const ZooSnapshot *snapshot, in
         unlink(tree.data);
         walk_files(snapshots, note_use, &used);
         result = each_name(blobs, sweep_blob, &sweep);
+        web_forget(shelf);
         each_name(shelf->folder, remove_empty, NULL);
         if (!file_exists(blobs))
             unlink(note);

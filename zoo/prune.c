@@ -11,6 +11,7 @@
 #include "zoo/digest.h"
 #include "zoo/store.h"
 #include "zoo/walk.h"
+#include "zoo/web.h"
 
 /* Names of blobs, sorted before they are asked for. */
 typedef struct NameSet {
@@ -104,6 +105,7 @@ static int prune_shelf(void *context, const char *store, const char *folder) {
         if (pruner->used.n > 0)
             qsort(pruner->used.names, pruner->used.n, sizeof *pruner->used.names, compare_hashes);
         result = each_name(blobs, prune_blob, pruner);
+        web_forget(&shelf);
     }
     if (lock >= 0)
         close(lock);

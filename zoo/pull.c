@@ -11,6 +11,7 @@
 #include "zoo/download.h"
 #include "zoo/index.h"
 #include "zoo/meter.h"
+#include "zoo/web.h"
 
 /* What a runtime reads. */
 static const char *const runtime_files[] = {"*.json",     "*.safetensors", "tokenizer.model", "*.tiktoken",
@@ -56,6 +57,8 @@ static bool is_locked(const LockEntry *entry, const char *path) {
 static bool is_wanted(const Pull *pull, const char *path, bool safetensors, bool only) {
     const PullOptions *options = pull->options;
     bool top = !strchr(path, '/');
+    if (is_web(pull->name.repository))
+        return true;
     if (options->locked)
         return is_locked(options->locked, path);
     if (options->all || matches(path, options->include, options->n_include))
@@ -132,13 +135,19 @@ static void show_progress(void *context) {
     meter_show(&pull->meter);
 }
 
+/* Parts of a file are joined where a hash or an ETag says that they belong together. */
+static int64_t part_bytes_of(const Pull *pull, const HubFile *file) {
+    return file->unhashed && !file->etag[0] ? INT64_MAX : pull->options->part_bytes;
+}
+
 /* Lays out a download for each wanted file, in as many tasks as it has parts. */
 static void prepare_downloads(Pull *pull, const char *second_store) {
     const HubListing *listing = &pull->listing;
-    int64_t part_bytes = pull->options->part_bytes;
     pull->downloads = mem_alloc_zero(listing->n + 1, sizeof *pull->downloads);
     for (size_t i = 0; i < listing->n; i++)
-        pull->n_tasks += pull->want[i] ? download_n_parts(listing->files[i].bytes, part_bytes) : 0;
+        if (pull->want[i])
+            pull->n_tasks +=
+                download_n_parts(listing->files[i].bytes, part_bytes_of(pull, &listing->files[i]));
     pull->tasks = mem_alloc_zero(pull->n_tasks + 1, sizeof *pull->tasks);
     HttpTask *task = pull->tasks;
     for (size_t i = 0; i < listing->n; i++) {
@@ -146,7 +155,7 @@ static void prepare_downloads(Pull *pull, const char *second_store) {
             continue;
         Download *download = &pull->downloads[pull->n++];
         download_begin(download, task, &pull->hub, &pull->name, &pull->shelf, listing->commit,
-                       &listing->files[i], pull->page, part_bytes);
+                       &listing->files[i], pull->page, part_bytes_of(pull, &listing->files[i]));
         download->second_store = second_store;
         task += download->n_parts;
     }
@@ -175,13 +184,17 @@ static int transfer(Pull *pull, Error *error) {
     }
     if (result == 0)
         note_in_index(pull);
+    for (size_t i = 0; i < pull->n && result && pull->options->locked; i++)
+        if (pull->downloads[i].mismatches > 0)
+            error->kind = ERROR_CHECK;
     free(stores[0]);
     free(stores[1]);
     return result;
 }
 
 static int link_files(Pull *pull, Error *error) {
-    int result = shelf_keep_listing(&pull->shelf, &pull->listing, error);
+    bool web = is_web(pull->name.repository);
+    int result = web ? 0 : shelf_keep_listing(&pull->shelf, &pull->listing, error);
     for (int last = 0; last < 2; last++)
         for (size_t i = 0; i < pull->n && result == 0; i++)
             if ((strcmp(pull->downloads[i].file->path, "config.json") == 0) == last)
@@ -206,6 +219,13 @@ static void report(const Pull *pull, PullResult *out) {
 
 /* A data set without a conversion to Parquet is taken as its main branch has it. */
 static int list_files(Pull *pull, Error *error) {
+    const PullOptions *options = pull->options;
+    if (is_web(pull->name.repository) && (options->all || options->n_include > 0))
+        return error_set_kind(error, ERROR_USAGE,
+                              "%s: a folder on the web has no list of its files to take more from",
+                              pull->name.repository);
+    if (is_web(pull->name.repository))
+        return web_list(&pull->listing, &pull->hub, &pull->name, &pull->shelf, options->locked, error);
     int result = hub_list(&pull->listing, &pull->hub, &pull->name, error);
     if (result == 0 || error->kind != ERROR_USAGE || !pull->name.dataset || !pull->name.unnamed)
         return result;
@@ -214,8 +234,19 @@ static int list_files(Pull *pull, Error *error) {
     return hub_list(&pull->listing, &pull->hub, &pull->name, error);
 }
 
+/* What a folder on the web holds has a name only when all of it is here. */
+static int name_web(Pull *pull, Error *error) {
+    if (!is_web(pull->name.repository))
+        return 0;
+    web_commit(&pull->listing);
+    if (pull->name.unnamed || strcmp(pull->listing.commit, pull->name.revision) == 0)
+        return 0;
+    return error_set_kind(error, ERROR_CHECK, "%s: its files are those of %s now, asked was %s",
+                          pull->name.repository, pull->listing.commit, pull->name.revision);
+}
+
 static int pull_online(Pull *pull, PullResult *out, Error *error) {
-    if (hub_open(&pull->hub, pull->options, error))
+    if (hub_open(&pull->hub, &pull->name, pull->options, error))
         return -1;
     pull->page = hub_page(&pull->hub, &pull->name);
     if (list_files(pull, error) || check_lock(pull, error))
@@ -227,7 +258,7 @@ static int pull_online(Pull *pull, PullResult *out, Error *error) {
         (shelf_settle(&pull->shelf, error) && error->kind != ERROR_CHECK))
         return -1;
     if (shelf_begin_writing(&pull->shelf, &pull->lock, error) || transfer(pull, error) ||
-        link_files(pull, error))
+        name_web(pull, error) || link_files(pull, error))
         return -1;
     report(pull, out);
     out->folder = shelf_snapshot(&pull->shelf, pull->listing.commit);

@@ -169,7 +169,11 @@ int shelf_keep_listing(const Shelf *shelf, const HubListing *listing, Error *err
 }
 
 bool shelf_parse(const char *folder, HubName *out) {
-    *out = (HubName){.dataset = text_starts_with(folder, "datasets--")};
+    *out = (HubName){.dataset = text_starts_with(folder, "datasets--"), .repository = web_of_folder(folder)};
+    if (out->repository) {
+        out->revision = mem_strdup("main");
+        return true;
+    }
     const char *at = strstr(folder, "--");
     const char *middle = at ? strstr(at + 2, "--") : NULL;
     if (!middle || (!out->dataset && !text_starts_with(folder, "models--")))

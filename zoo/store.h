@@ -5,6 +5,7 @@
  *     models--ORG--NAME/snapshots/COMMIT/PATH  a link to a blob
  *     models--ORG--NAME/refs/REVISION          a commit
  *     models--ORG--NAME/trees/COMMIT.json      the hub's list of files, sizes and hashes
+ *     web--ADDRESS/seen/KEY                    of a folder on the web: the hash of what came (web.h)
  *     models--ORG--NAME/unsettled              files were added that the disk may not have yet (settle.c)
  *     .locks/models--ORG--NAME/HASH.lock       held while a blob is fetched
  *

@@ -74,8 +74,7 @@ static int resolve_stored(const char *name, char **folder, Error *error) {
         error_set_kind(error, ERROR_USAGE, "model %s: there is no such folder, and %s", name, reason.message);
     else if (n == 0)
         result = error_set_kind(error, ERROR_USAGE,
-                                "model %s is not on this machine; `zeval pull %s` fetches it from the hub",
-                                name, name);
+                                "model %s is not on this machine; `zeval pull %s` fetches it", name, name);
     else if ((result = snapshot_settle(&snapshots[0], error)) == 0)
         *folder = mem_strdup(snapshots[0].folder);
     arena_free(&arena);

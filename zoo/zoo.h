@@ -31,9 +31,9 @@ typedef struct ZooModel {
 
 /* Finds a checkpoint by name: a folder's path, also as file: URL; "demo" for the checkpoint that ships inside
  * the program (written to the cache folder on first use, and verified against the shipped bytes on every use;
- * a folder of that name is "./demo"); or a registry name or ORG/NAME, with @REVISION or without, that was
- * pulled before or lies in the cache of the hub's Python client. Never touches the network. *folder is a new
- * string. ERROR_USAGE if there is no such model, or it is not on this machine. */
+ * a folder of that name is "./demo"); or a registry name, ORG/NAME or https://HOST/PATH, with @REVISION or
+ * without, that was pulled before or lies in the cache of the hub's Python client. Never touches the network.
+ * *folder is a new string. ERROR_USAGE if there is no such model, or it is not on this machine. */
 int zoo_resolve(const char *name, char **folder, Error *error);
 
 /* Hashes the files that determine a model's numbers: `paths` inside `folder`. Hashes of large files are
@@ -115,12 +115,15 @@ typedef struct PullResult {
 } PullResult;
 
 /* Fetches NAME[@REVISION] (a registry name, ORG/NAME or datasets/ORG/NAME) into the store: every file is
- * verified by size and hash before it gets its name. Interrupted work goes on where it was. The hub is
- * $HF_ENDPOINT, else the public one; the token $HF_TOKEN, else the file of the hub's Python client. Of a data
- * set without a named revision the hub's own conversion to Parquet is taken, and where it has none, main. */
+ * verified by size and hash before it gets its name. A folder on the web, https://HOST/PATH, is a repository
+ * too: its hashes are those of the bytes that came first, and its commit is a hash over them. Interrupted
+ * work goes on where it was. The hub is $HF_ENDPOINT, else the public one; the token $HF_TOKEN, else the file
+ * of the hub's Python client. Of a data set without a named revision the hub's own conversion to Parquet is
+ * taken, and where it has none, main. */
 int zoo_pull(PullResult *out, const char *name, const PullOptions *options, Error *error);
 void pull_result_free(PullResult *result);
-/* True if zoo_pull would ask the hub for a name: one of the registry, or ORG/NAME. */
+/* True if zoo_pull would ask the hub for a name: one of the registry, or ORG/NAME; or a server for the
+ * files of https://HOST/PATH. */
 bool zoo_can_pull(const char *name);
 /* The hub's address. */
 const char *zoo_hub_address(void);

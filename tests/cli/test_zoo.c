@@ -91,6 +91,8 @@ static void test_wrong_names_are_wrong_usage(void **state) {
     expect(2, "export me/mine", "where to?");
     expect(2, "import /nonexistent", "expected a folder that can be read");
     expect(2, "run --model llamba-1b --tasks demo", "zeval pull llamba-1b");
+    expect(2, "run --model https://host.invalid/mine --tasks demo", "zeval pull https://host.invalid/mine");
+    expect(2, "pull http://host.invalid/mine", "http:// only for localhost");
 }
 
 static void test_export_remove_import(void **state) {
@@ -114,7 +116,10 @@ static void test_an_archive_goes_round(void **state) {
     snprintf(arguments, sizeof arguments, "import %s/mine.tar", test_folder);
     expect(0, arguments, "imported ");
     expect(0, "verify me/mine --sample 50", "all good");
+    write_in_store("blobs/" BLOB ".mismatch", "test c0ntent\n");
     expect(0, "prune --dry-run", "would go");
+    expect(0, "prune --json",
+           "{\"repository\": \"me/mine\", \"what\": \"wrong bytes\", \"name\": \"" BLOB ".mismatch\"");
     expect(0, "prune", "removed: 0 files and revisions");
 }
 

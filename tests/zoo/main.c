@@ -26,5 +26,6 @@ int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "serve") == 0 && text_to_int(argv[2], &port))
         serve((int)port, argv[3]);
     return run_find_tests() + run_registry_tests() + run_pull_tests() + run_fault_tests() +
-           run_listing_tests() + run_store_tests() + run_carry_tests() + run_outside_tests();
+           run_listing_tests() + run_store_tests() + run_carry_tests() + run_outside_tests() +
+           run_web_tests();
 }

@@ -354,6 +354,23 @@ static size_t count_lines(const char *text, const char *words) {
     return n;
 }
 
+/* The same files without the hub's documents: an address with what the server says about files is enough. */
+static void pull_plain_folder(World *world) {
+    Buffer name = {0};
+    PullResult result;
+    Error error = {0};
+    buffer_printf(&name, "%s/test/model/resolve/" COMMIT "/", getenv("HF_ENDPOINT"));
+    if (zoo_pull(&result, name.data, &world->options, &error))
+        fail_msg("%s", error.message);
+    char *weights = path_join(result.folder, "model.safetensors"), hex[SHA256_HEX];
+    assert_int_equal(result.n_files, 3);
+    assert_int_equal(sha256_file(weights, hex, NULL), 0);
+    assert_string_equal(hex, hub_server_hash(world->hub, "model.safetensors"));
+    free(weights);
+    pull_result_free(&result);
+    buffer_free(&name);
+}
+
 /* A server that others wrote, over TLS with HTTP/2: files, ranges, ETags and If-Range mean there what they
  * mean here. */
 static void test_nginx(void **state) {
@@ -386,6 +403,10 @@ static void test_nginx(void **state) {
     assert_int_equal(count_lines(text.data, "HTTP/2.0 206 bytes="), 8);
     assert_true(count_lines(text.data, " \"") > 0); /* If-Range with an ETag of nginx's making */
     assert_int_equal(count_lines(text.data, "HTTP/1"), 0);
+    buffer_clear(&text);
+    pull_plain_folder(world);
+    assert_int_equal(file_read(&text, log, 1 << 20, NULL), 0);
+    assert_int_equal(count_lines(text.data, "HTTP/2.0 206 bytes="), 8 + 8);
     kill(server, SIGTERM);
     waitpid(server, NULL, 0);
     unsetenv("SSL_CERT_FILE");

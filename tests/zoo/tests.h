@@ -25,6 +25,7 @@ int run_listing_tests(void);
 int run_store_tests(void);
 int run_carry_tests(void);
 int run_outside_tests(void);
+int run_web_tests(void);
 
 /* A hub with a small model and a folder of its own for everything that a pull reads and writes; the
  * environment points at both. */

@@ -33,7 +33,7 @@ struct HubServer {
     pthread_mutex_t lock;
     pthread_cond_t idle;
     int listener, port, connections;
-    bool stopping, no_parquet;
+    bool stopping, no_parquet, no_etags;
     char last_revision[256];
     char endpoint[64], commit[41];
     ServedFile files[MOST_FILES];
@@ -166,6 +166,8 @@ static void send_file(Exchange *exchange, const ServedFile *file, const char *he
     char etag[DIGEST_HEX + 2];
     Buffer head = {0};
     snprintf(etag, sizeof etag, "\"%s\"", file->hash);
+    if (exchange->server->no_etags)
+        etag[0] = 0;
     if (fault == FAULT_CHANGED)
         etag[1] = etag[1] == '0' ? '1' : '0';
     bool part = asked_range(exchange, etag, &from, &to);
@@ -310,12 +312,23 @@ static void answer_content(Exchange *exchange) {
     send_text(exchange, "404 Not Found", "", "none");
 }
 
+/* A folder of plain files, without any protocol: /files/PATH. */
+static void answer_plain(Exchange *exchange) {
+    const ServedFile *file = find_file(exchange->server, exchange->target + strlen("/files/"));
+    if (file)
+        send_file(exchange, file, "");
+    else
+        send_text(exchange, "404 Not Found", "Content-Type: text/html\r\n", "none");
+}
+
 /* Counts the request and takes the fault that is due for its part. */
 static void account(Exchange *exchange) {
     HubServer *server = exchange->server;
-    exchange->part = strstr(exchange->target, "/content/") == exchange->target ? PART_CONTENT
-                     : strstr(exchange->target, "/api/") == exchange->target   ? PART_API
-                                                                               : PART_RESOLVE;
+    bool get_plain = text_starts_with(exchange->target, "/files/") && strcmp(exchange->method, "HEAD") != 0;
+    exchange->part = get_plain                                                   ? PART_CONTENT
+                     : strstr(exchange->target, "/content/") == exchange->target ? PART_CONTENT
+                     : strstr(exchange->target, "/api/") == exchange->target     ? PART_API
+                                                                                 : PART_RESOLVE;
     pthread_mutex_lock(&server->lock);
     Fault *fault = &server->faults[exchange->part];
     server->counts.requests[exchange->part]++;
@@ -340,7 +353,9 @@ static void answer(Exchange *exchange) {
     account(exchange);
     if (answer_fault(exchange))
         return;
-    if (exchange->part == PART_CONTENT)
+    if (text_starts_with(exchange->target, "/files/"))
+        answer_plain(exchange);
+    else if (exchange->part == PART_CONTENT)
         answer_content(exchange);
     else if (exchange->part == PART_RESOLVE && strstr(exchange->target, "/resolve/"))
         answer_resolve(exchange);
@@ -454,6 +469,12 @@ void hub_server_add(HubServer *server, const char *path, const void *data, size_
     digest_text(large ? sha256 : git, data, bytes, file->hash);
 }
 
+void hub_server_remove(HubServer *server, const char *path) {
+    for (size_t i = 0; i < server->n_files; i++)
+        if (strcmp(server->files[i].path, path) == 0)
+            server->files[i--] = server->files[--server->n_files];
+}
+
 const char *hub_server_hash(const HubServer *server, const char *path) {
     return find_file(server, path)->hash;
 }
@@ -464,6 +485,10 @@ const char *hub_server_last_revision(const HubServer *server) {
 
 void hub_server_no_parquet(HubServer *server, bool none) {
     server->no_parquet = none;
+}
+
+void hub_server_no_etags(HubServer *server, bool none) {
+    server->no_etags = none;
 }
 
 void hub_server_commit(HubServer *server, const char *commit) {

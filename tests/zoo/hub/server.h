@@ -1,6 +1,7 @@
 /* A hub for tests: it speaks the public hub's protocol on loopback over files that it is given, and can be
  * told to fail in every way a real one does. The hub itself answers as 127.0.0.1, its content server as
- * localhost: another host, which must never see the token. */
+ * localhost: another host, which must never see the token. Below /files/ lie the same files without any
+ * protocol: requests for their heads count as PART_RESOLVE, for their bytes as PART_CONTENT. */
 #ifndef ZEVAL_TESTS_HUB_SERVER_H
 #define ZEVAL_TESTS_HUB_SERVER_H
 
@@ -42,12 +43,15 @@ const char *hub_server_endpoint(const HubServer *server);
 /* Adds a file to the one repository (any name is answered with it); large files have a SHA-256 and go over
  * the content server. The data is not copied. */
 void hub_server_add(HubServer *server, const char *path, const void *data, size_t bytes, bool large);
+void hub_server_remove(HubServer *server, const char *path);
 /* The name of a file's blob: SHA-256 or git blob id. */
 const char *hub_server_hash(const HubServer *server, const char *path);
 /* The target of the last request for a revision. */
 const char *hub_server_last_revision(const HubServer *server);
 /* True: there is no conversion to Parquet, the branch does not exist. */
 void hub_server_no_parquet(HubServer *server, bool none);
+/* True: files have no ETag (the header is empty). */
+void hub_server_no_etags(HubServer *server, bool none);
 void hub_server_commit(HubServer *server, const char *commit);
 /* Files to a page of the listing (0: all on one). */
 void hub_server_pages(HubServer *server, size_t files_per_page);
