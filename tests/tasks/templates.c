@@ -139,6 +139,45 @@ static void test_runaway_templates_end(void **state) {
     arena_free(&arena);
 }
 
+/* A chat template is a stranger's program. */
+static void test_runaway_chat_templates_end(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", "deep"},
+        {"{% macro f(x) %}{{ g(x) }}{% endmacro %}{% macro g(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
+         "deep"},
+        {"{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}", "deep"},
+        {"{% for i in range(1000000000) %}{% endfor %}", "more than 100000 numbers"},
+        {"{{ range(0, 1000000000)|length }}", "more than 100000 numbers"},
+        {"{{ 'x' * 1000000000 }}", "more than 64 MiB"},
+        {"{{ ([1] * 1000000000)|length }}", "more than 64 MiB"},
+        {"{{ '%1000000000d' % 3 }}", "a width or precision over 1000"},
+        {"{{ '%.1000000000f' % 3.0 }}", "a width or precision over 1000"},
+        {"{{ 'x'.ljust(1000000000) }}", "line 1"},
+        {"{{ 'x'|indent(1000000000) ~ ('a\\n' * 9999)|indent(1000000) }}", "indent: 0 to 1000"},
+        {"{% set ns = namespace(s='x') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+         "more than 64 MiB"},
+        {"{% set ns = namespace(s='x') %}{% for i in range(60) %}{% set ns.s = ns.s.replace('x', 'xx') %}"
+         "{% endfor %}",
+         "more than 64 MiB"},
+        {"{{ ('x' * 60000)|replace('', 'y' * 60000) }}", "more than 64 MiB"},
+        {"{{ [1] | batch(1000000000, 0) | list }}", "line 1"},
+        {"{{ 10 ** 400 }}", "line 1"},
+    };
+    const Value variables = {.kind = VALUE_DICT};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Arena arena = {0};
+        Error error = {0};
+        const Template *template;
+        Value out;
+        if (!template_compile_chat(&template, &arena, cases[i][0], NULL, "chat", &error) &&
+            !template_render(template, &variables, &arena, &out, &error))
+            fail_msg("%s: an error was expected", cases[i][0]);
+        assert_message(&error, "chat: line ", cases[i][1], NULL);
+        arena_free(&arena);
+    }
+}
+
 static void test_a_lone_expression_gives_its_value(void **state) {
     (void)state;
     Arena arena = {0};
@@ -160,5 +199,6 @@ static void test_a_lone_expression_gives_its_value(void **state) {
 const struct CMUnitTest template_tests[] = {cmocka_unit_test(test_templates_render_as_in_jinja),
                                             cmocka_unit_test(test_errors_name_file_line_and_column),
                                             cmocka_unit_test(test_runaway_templates_end),
+                                            cmocka_unit_test(test_runaway_chat_templates_end),
                                             cmocka_unit_test(test_a_lone_expression_gives_its_value)};
 const size_t n_template_tests = sizeof template_tests / sizeof *template_tests;
