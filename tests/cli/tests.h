@@ -25,6 +25,7 @@ int run_report_tests(void);
 int run_profile_tests(void);
 int run_lm_eval_files_tests(void);
 int run_rescore_tests(void);
+int run_chat_tests(void);
 
 typedef struct Output {
     int status; /* exit code; 128 + n when signal n ended it */
