@@ -152,8 +152,7 @@ static void make_settings(Trees *trees) {
     static const char *const json[N_SETTINGS] = {
         "{\"until\": [\"e\", \"th\"], \"max_gen_toks\": 12}", "{\"until\": [], \"max_gen_toks\": 5}",
         "{\"until\": [\"a\"], \"max_gen_toks\": 9, \"do_sample\": true, \"temperature\": 2.5}",
-        "{\"until\": [\"Q:\", \"!\"], \"max_gen_toks\": 20, \"temperature\": 1, \"top_k\": 20, \"top_p\": "
-        "0.9}"};
+        "{\"until\": [\"Q:\", \"!\"], \"max_gen_toks\": 20, \"temperature\":1, \"top_k\":20, \"top_p\":0.9}"};
     Error error = {0};
     if (tokenizer_open(&trees->tokenizer, "zoo/demo/model", &error) ||
         generation_rules_init(&trees->rules, trees->tokenizer, "zoo/demo/model", COMPAT_MAIN, &error))
