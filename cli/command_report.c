@@ -42,7 +42,7 @@ enum { MAX_RUNS = 64 };
 typedef struct Wanted {
     const char *db, *format, *output, *paper, *table;
     OptionList runs;
-    bool json, published_only;
+    bool json, published_only, no_cost;
 } Wanted;
 
 static int check(const Wanted *wanted, Error *error) {
@@ -75,7 +75,8 @@ static int make_report(const Wanted *wanted, Db *db, Buffer *text, Error *error)
                 wanted->runs.items[i]);
     const ReportOptions options = {.run_id = wanted->runs.n == 1 ? ids[0] : 0,
                                    .run_ids = wanted->runs.n > 1 ? ids : NULL,
-                                   .n_run_ids = wanted->runs.n > 1 ? wanted->runs.n : 0};
+                                   .n_run_ids = wanted->runs.n > 1 ? wanted->runs.n : 0,
+                                   .without_cost = wanted->no_cost};
     return function(db, &options, text, error);
 }
 
@@ -111,12 +112,14 @@ int command_report(int argc, char **argv, Error *error) {
         {"table", "NAME", OPTION_TEXT, &wanted.table, 0, 0, false, "which table, by its number or title"},
         {"published-only", NULL, OPTION_FLAG, &wanted.published_only, 0, 0, false,
          "the paper's table alone, checked against itself; no database is read"},
+        {"no-cost", NULL, OPTION_FLAG, &wanted.no_cost, 0, 0, false,
+         "leave out time, threads, memory and tokens fed: equal results then give equal bytes"},
         {0}};
     const Usage usage = {
         .command = "report",
         .synopsis = "[--db FILE] [options]",
         .about = "Shows the results in a database: the tables that lm-evaluation-harness prints, then\n"
-                 "what was run, down to the hash of each file. The same results give the same bytes.\n"
+                 "what was run, down to the hash of each file, and what that took.\n"
                  "With --paper and --table: a table as printed, with ours, difference and verdict.",
         .examples = "  zeval report --db results.db\n"
                     "  zeval report --db results.db --format html --output results.html\n"

@@ -1,5 +1,6 @@
 /* reports: SQL in, documents out. Knows nothing of models. A report is a function of stored results alone: no
- * clock, no path of this machine, so the same results give the same bytes. */
+ * clock, no path of this machine. Without what the run cost the same results give the same bytes, however the
+ * run was cut, batched or spread over threads. */
 #ifndef ZEVAL_REPORTS_REPORTS_H
 #define ZEVAL_REPORTS_REPORTS_H
 
@@ -16,6 +17,7 @@ typedef struct ReportOptions {
     int64_t run_id;         /* 0: every complete run, one column of models each */
     const int64_t *run_ids; /* or these; NULL: run_id counts */
     size_t n_run_ids;
+    bool without_cost; /* leaves out what a run took: time, threads, memory, tokens that were fed */
 } ReportOptions;
 
 /* Appends the report: lm-eval's table of tasks and groups for each run, then what was run (model, files with

@@ -292,6 +292,11 @@ static void read_run(sqlite3_stmt *statement, Arena *arena, ReportRun *run) {
                        .fewshot_as_multiturn = sqlite3_column_int(statement, 31) != 0};
 }
 
+static void forget_cost(ReportRun *run) {
+    run->tokens_computed = run->tokens_generated = run->memory_bytes = run->n_threads = -1;
+    run->planning_seconds = run->scoring_seconds = NAN;
+}
+
 static int no_run(Db *db, int64_t run_id, Error *error) {
     if (run_id == 0)
         return error_set(
@@ -356,6 +361,8 @@ static int load_runs(Db *db, const ReportOptions *options, Arena *arena, ReportS
     while ((result = report_step(db, statement, error)) == 1 && out->n_runs < n)
         read_run(statement, arena, &out->runs[out->n_runs++]);
     sqlite3_finalize(statement);
+    for (size_t i = 0; options->without_cost && i < out->n_runs; i++)
+        forget_cost(&out->runs[i]);
     if (result < 0)
         return -1;
     if (out->n_runs == 0)

@@ -1,4 +1,3 @@
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,21 +66,6 @@ void test_run_expecting(int status, Output *output, const char *format, ...) {
 void test_output_free(Output *output) {
     buffer_free(&output->out);
     buffer_free(&output->error);
-}
-
-void test_forget_cost(const char *db) {
-    char *path = path_join(test_folder, db);
-    sqlite3 *handle = NULL;
-    assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
-    assert_int_equal(
-        sqlite3_exec(handle,
-                     "UPDATE runs SET threads = NULL, memory_bytes = NULL, state_budget_bytes = NULL,"
-                     " tokens_again = NULL, tokens_computed = NULL, tokens_generated = NULL,"
-                     " planning_seconds = NULL, scoring_seconds = NULL",
-                     NULL, NULL, NULL),
-        SQLITE_OK);
-    sqlite3_close(handle);
-    free(path);
 }
 
 char *test_shared(const char *name) {

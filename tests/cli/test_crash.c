@@ -50,8 +50,8 @@ static bool run_and_kill(const char *db, int after_ms) {
 
 static void compare_reports(const char *format) {
     Output whole, killed;
-    test_run_expecting(0, &whole, "report --db %s/whole.db --format %s", test_folder, format);
-    test_run_expecting(0, &killed, "report --db %s/killed.db --format %s", test_folder, format);
+    test_run_expecting(0, &whole, "report --db %s/whole.db --format %s --no-cost", test_folder, format);
+    test_run_expecting(0, &killed, "report --db %s/killed.db --format %s --no-cost", test_folder, format);
     assert_true(whole.out.size > 100);
     assert_string_equal(killed.out.data, whole.out.data);
     test_output_free(&whole);
@@ -78,8 +78,6 @@ static void test_killed_runs_lose_nothing_and_score_nothing_twice(void **state) 
     assert_int_equal(count("killed.db", "SELECT count(*) FROM responses"),
                      count("whole.db", "SELECT count(*) FROM responses"));
     assert_int_equal(count("killed.db", "SELECT count(*) FROM runs"), 1);
-    test_forget_cost("whole.db");
-    test_forget_cost("killed.db");
     compare_reports("markdown");
     compare_reports("html");
     compare_reports("json");
@@ -191,11 +189,9 @@ static void test_processes_share_a_database(void **state) {
     assert_int_equal(count("shared.db", "SELECT count(*) FROM claims"), 0);
     assert_int_equal(count("shared.db", "SELECT count(*) FROM responses"),
                      count("alone.db", "SELECT count(*) FROM responses"));
-    test_forget_cost("alone.db");
-    test_forget_cost("shared.db");
     int64_t run = count("shared.db", "SELECT run_id FROM v_runs WHERE n_tasks = 3");
-    test_run_expecting(0, &alone, "report --db %s/alone.db --format json", test_folder);
-    test_run_expecting(0, &shared, "report --db %s/shared.db --run %lld --format json", test_folder,
+    test_run_expecting(0, &alone, "report --db %s/alone.db --format json --no-cost", test_folder);
+    test_run_expecting(0, &shared, "report --db %s/shared.db --run %lld --format json --no-cost", test_folder,
                        (long long)run);
     const char *from = strstr(alone.out.data, "\"results\""), *to = strstr(shared.out.data, "\"results\"");
     assert_non_null(from);

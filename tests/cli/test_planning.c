@@ -43,10 +43,7 @@ static void test_the_walk_does_not_show_in_the_report(void **state) {
         if (strstr(walks[i], "0.001"))
             assert_non_null(strstr(output.error.data, "tokens are computed again"));
         test_output_free(&output);
-        char db[32];
-        snprintf(db, sizeof db, "walk%zu.db", i);
-        test_forget_cost(db);
-        test_run_expecting(0, &report, "report --db %s/walk%zu.db --format html", test_folder, i);
+        test_run_expecting(0, &report, "report --db %s/walk%zu.db --format html --no-cost", test_folder, i);
         if (i == 0) {
             first = report;
             continue;

@@ -43,9 +43,6 @@ void test_output_free(Output *output);
 /* Fails the test, showing both outputs, unless the program ended with `status`. */
 void test_run_expecting(int status, Output *output, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Takes out of a database what its runs cost (time, threads, memory, tokens fed), which no two runs have in
- * common: the reports of the rest can be compared to the byte. */
-void test_forget_cost(const char *db);
 /* Path of a file in the folder of optional shared data, NULL (after saying so) if it is absent. New string.
  */
 char *test_shared(const char *name);
