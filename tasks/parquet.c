@@ -162,8 +162,6 @@ static int read_dictionary(ParquetReader *reader, ParquetColumn *column, const P
 /* Levels of a version 1 page: behind their length, or in the old form without one. Moves body behind them. */
 static int read_v1_levels(uint8_t *out, size_t n, int max, int64_t encoding, PageBody *body, Error *error) {
     size_t used;
-    if (max == 0)
-        return 0;
     if (encoding == ENCODING_BIT_PACKED) {
         if (parquet_read_packed_levels(out, n, max, body->data, body->bytes, &used, error))
             return -1;
@@ -191,11 +189,11 @@ static int open_v1(ParquetReader *reader, ParquetColumn *column, const ParquetCh
                            error))
         return -1;
     *values = (PageBody){(const uint8_t *)reader->page.data, reader->page.size};
-    if (read_v1_levels(column->repetitions + at, n, leaf->max_repetition, page->repetition_encoding, values,
-                       error))
+    if (leaf->max_repetition && read_v1_levels(column->repetitions + at, n, leaf->max_repetition,
+                                               page->repetition_encoding, values, error))
         return error_prefix(error, "repetition levels");
-    if (read_v1_levels(column->definitions + at, n, leaf->max_definition, page->definition_encoding, values,
-                       error))
+    if (leaf->max_definition && read_v1_levels(column->definitions + at, n, leaf->max_definition,
+                                               page->definition_encoding, values, error))
         return error_prefix(error, "definition levels");
     return 0;
 }
