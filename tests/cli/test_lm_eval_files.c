@@ -117,7 +117,7 @@ static void test_results_have_the_keys_and_values_that_lm_eval_wrote(void **stat
     (void)state;
     Output output;
     Buffer text = {0};
-    cJSON *found, *expected;
+    cJSON *found = NULL, *expected = NULL;
     Error error = {0};
     replay(&output, "--log-samples");
     char *folder = output_folder();
