@@ -10,8 +10,8 @@ static void test_show_says_what_a_checkpoint_is(void **state) {
                                         "layers        2 mla (L), 2 mamba2 (M)\n              LMLM\n",
                                         "parameters    59",
                                         "stored as bfloat16",
-                                        "state         304 bytes a token and 7.88 KiB a sequence, computing "
-                                        "in float32\n              512 tokens 160 KiB\n",
+                                        ("state         304 bytes a token and 7.88 KiB a sequence, computing "
+                                         "in float32\n              512 tokens 160 KiB\n"),
                                         "files         model.safetensors, 120 KiB"};
     Output output;
     test_run_expecting(0, &output, "show --model tests/fixtures/models/zebra_tiny");
