@@ -245,7 +245,7 @@ static int read_data_page(ParquetReader *reader, ParquetColumn *column, const Pa
     if (n > (size_t)chunk->n_values - column->n_entries)
         return error_set(error, "%zu values where the column has %zu left", n,
                          (size_t)chunk->n_values - column->n_entries);
-    reserve_entries(column, n);
+    reserve_entries(column, n + 1); /* never NULL, not even for a page of no values */
     int status = page->type == PAGE_DATA ? open_v1(reader, column, chunk, page, data, &body, error)
                                          : open_v2(reader, column, chunk, page, data, &body, error);
     if (status)
