@@ -70,13 +70,10 @@ END
 reports() { # reports DB NAME
     python3 - "$1" <<'END'
 import sqlite3, sys
-with sqlite3.connect(sys.argv[1]) as db:
-    db.execute("UPDATE runs SET threads = NULL, memory_bytes = NULL, state_budget_bytes = NULL, tokens_again = NULL,"
-               " tokens_computed = NULL, tokens_generated = NULL, planning_seconds = NULL, scoring_seconds = NULL")
-    assert db.execute("SELECT count(*) FROM runs").fetchone() == (1,), "more than one run"
+assert sqlite3.connect(sys.argv[1]).execute("SELECT count(*) FROM runs").fetchone() == (1,), "more than one run"
 END
     for format in markdown html json; do
-        "$zeval" report --db "$1" --format $format >"$folder/$2.$format"
+        "$zeval" report --db "$1" --no-cost --format $format >"$folder/$2.$format"
     done
     responses "$1" >"$folder/$2.responses"
 }
@@ -91,8 +88,15 @@ compare() { # the database of a run that got through
     through=$((through + 1))
 }
 
+milliseconds() {
+    echo $(($(date +%s%N) / 1000000))
+}
+
+began=$(milliseconds)
 (run "$folder/whole.db")
+length=$(($(milliseconds) - began))
 reports "$folder/whole.db" whole
+echo "a whole run takes $length ms"
 
 killed=0 through=0 said=0
 : >"$folder/before"
@@ -103,8 +107,9 @@ while [ $killed -lt "$kills" ]; do
         (run "$folder/killed.db") &
         second=$!
     fi
-    # From the first milliseconds to about as long as a whole run takes.
-    sleep "0.$(printf '%03d' $((RANDOM % 700)))"
+    # From the first milliseconds to as long as a whole run takes.
+    after=$((RANDOM * length / 32768))
+    sleep "$((after / 1000)).$(printf '%03d' $((after % 1000)))"
     kill -KILL $child $second 2>/dev/null || true
     status=0
     wait $child 2>/dev/null || status=$?
