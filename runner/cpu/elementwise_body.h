@@ -158,6 +158,13 @@ static void multiply_add(float *out, const float *a, const float *b, size_t n) {
                          n - i);
 }
 
+static void interleave(float *out, const uint16_t *a, const uint16_t *b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t word = (uint32_t)a[i] | (uint32_t)b[i] << 16;
+        memcpy(out + i, &word, sizeof word);
+    }
+}
+
 /* ---- log-softmax over a tile of the vocabulary */
 
 static TileSummary summarise(const float *logits, size_t n) {

@@ -59,11 +59,19 @@ ALWAYS_INLINE Vec input_words(const float *x, size_t n) {
     return n <= VEC_FLOATS ? vec_pairs(vec_load_part(x, n), vec_set1(0.0f))
                            : vec_pairs(vec_load(x), vec_load_part(x + VEC_FLOATS, n - VEC_FLOATS));
 }
+/* The words that hold two inputs of each lane. */
+ALWAYS_INLINE Vec weight_word(const Vec a[2], bool round) {
+    (void)round;
+    return vec_pair_lanes(a[0], a[1]);
+}
 enum { INPUTS_PER_WORD = 2 };
 #define vec_step vec_dot
 #else
 ALWAYS_INLINE Vec input_words(const float *x, size_t n) {
     return n >= VEC_FLOATS ? vec_load(x) : vec_load_part(x, n);
+}
+ALWAYS_INLINE Vec weight_word(const Vec a[1], bool round) {
+    return round ? vec_round(a[0]) : a[0];
 }
 enum { INPUTS_PER_WORD = 1 };
 #define vec_step(sum, a, b) vec_fma(a, b, sum)
@@ -331,6 +339,8 @@ static void gemm_unpack(float *y, size_t y_stride, const float *tile, size_t til
         }
 }
 
+#include "runner/cpu/attention_body.h"
+
 const GemmKernels *GEMM_FUNCTION(void) {
     static const GemmKernels table = {.lanes = VEC_FLOATS,
                                       .rows = GEMM_STRIPS * VEC_FLOATS,
@@ -341,6 +351,8 @@ const GemmKernels *GEMM_FUNCTION(void) {
                                       .pack_row = gemm_pack_row,
                                       .wide = gemm_wide,
                                       .narrow = gemm_narrow,
-                                      .unpack = gemm_unpack};
+                                      .unpack = gemm_unpack,
+                                      .attend_weigh = attend_weigh,
+                                      .attend_share = attend_share};
     return &table;
 }

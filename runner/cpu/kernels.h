@@ -29,6 +29,23 @@ typedef struct TileSummary {
     double sum;     /* of exp(logit - max) */
 } TileSummary;
 
+/* A tile of softmax attention: queries in the lanes, `width` of them, a multiple of GemmKernels.lanes; n
+ * keys, a multiple of BLOCK_TOKENS. */
+typedef struct AttendTile {
+    const float *scores; /* [n][width] */
+    float *weights;      /* out: [n / inputs_per_word][width] words, as packed inputs of linear layers; may be
+                          * `scores` where a word is a float */
+    float *max, *sum;    /* [width], carried from tile to tile: the largest scaled score, the weights' sum */
+    float *sums;         /* [n_sums][width]: weighted sums so far */
+    const uint32_t *first, *end; /* [width]: the keys from first to end - 1 count */
+    size_t width, n, n_sums;
+    float scale;    /* positive */
+    bool all_count; /* every key does for every lane */
+    bool round;     /* weights to bfloat16 where a word is a float */
+} AttendTile;
+
+static const float ATTEND_NO_MAX = -1e30f; /* AttendTile.max before the first key */
+
 /* Linear layers. The unit of inputs and weights is a word of four bytes: a float, or with inputs_per_word 2 a
  * pair of bfloat16, first k in the lower half. Weights are rows of `depth` numbers, row_bytes apart, of the
  * given dtype: float32 or bfloat16 with an even depth; with inputs_per_word 2, bfloat16, zeros behind an odd
@@ -52,6 +69,10 @@ typedef struct GemmKernels {
      * tile has whole strips of rows */
     void (*unpack)(float *y, size_t y_stride, const float *tile, size_t tile_stride, size_t rows,
                    size_t columns, const float *bias, bool round);
+    /* Weights 2^(scale * score - max), 0 for keys that do not count; max and sum move on, and what was summed
+     * so far shrinks with them. A lane's result depends on nothing of the other lanes. */
+    void (*attend_weigh)(const AttendTile *tile);
+    void (*attend_share)(const AttendTile *tile); /* sums /= sum */
 } GemmKernels;
 
 /* Consecutive tokens of one state-space head; a token's numbers lie the strides behind the former one's. */
@@ -109,13 +130,6 @@ typedef struct Kernels {
     /* x = ln(1 + e^(x + bias)), and x + bias itself where that is above 20 */
     void (*softplus)(float *x, const float *bias, size_t n);
 
-    /* One query's scores of n keys, n a multiple of LANES, of which [first, end) count, not none. They become
-     * exp(scale * score - max), 0 for those that do not count; *max, the largest of earlier keys (or minus
-     * infinity), and *sum, of their weights, move on. Returns what earlier weights are to be multiplied by.
-     */
-    float (*attend_weights)(float *scores, size_t first, size_t end, size_t n, float scale, float *max,
-                            float *sum);
-    void (*scale)(float *x, float factor, size_t n); /* x *= factor; n is a multiple of LANES */
     /* out[i] = the pair (a[i], b[i]) of bfloat16, which are counted in halves of words */
     void (*interleave)(float *out, const uint16_t *a, const uint16_t *b, size_t n);
 

@@ -3,7 +3,6 @@
  * kernels. */
 #include "runner/cpu/lanes.h"
 
-#include "runner/cpu/attention_body.h"
 #include "runner/cpu/elementwise_body.h"
 #include "runner/cpu/scan_body.h"
 
@@ -26,8 +25,6 @@ const Kernels *KERNELS_FUNCTION(void) {
                                   .scan_channels = scan_channels,
                                   .convolve = convolve,
                                   .softplus = softplus,
-                                  .attend_weights = attend_weights,
-                                  .scale = scale,
                                   .interleave = interleave,
                                   .summarise = summarise};
     return &table;

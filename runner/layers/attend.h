@@ -1,13 +1,18 @@
 /* Softmax attention of some queries over the cached keys of their sequence, in tiles of ATTEND_KEYS keys at
  * absolute positions: per tile the scores and the weighted sums are small matrix products, and maximum, sum
  * and result are carried from tile to tile. What a query gets depends on its own keys alone: others in its
- * tiles have the weight 0. */
+ * tiles have the weight 0.
+ *
+ * Keys and values take the part of a linear layer's weights, queries and softmax weights that of its packed
+ * inputs, a query in each lane: so keys are read from where the cache has them, and neither maxima nor sums
+ * go across lanes. */
 #ifndef ZEVAL_RUNNER_LAYERS_ATTEND_H
 #define ZEVAL_RUNNER_LAYERS_ATTEND_H
 
 #include "runner/layers/layer.h"
 
-enum { ATTEND_KEYS = 64, ATTEND_ROWS = 64 };
+/* ATTEND_GROUP queries, the most that any kernel takes at once, share the scores' memory. */
+enum { ATTEND_KEYS = 64, ATTEND_ROWS = 128, ATTEND_GROUP = 64, ATTEND_BLOCKS = ATTEND_KEYS / BLOCK_TOKENS };
 _Static_assert((int)ATTEND_KEYS % (int)BLOCK_TOKENS == 0, "whole blocks make a tile");
 
 /* Numbers that a four-byte word of the cache holds: one float32, or two bfloat16. */
@@ -24,14 +29,23 @@ typedef struct QueryRows {
     size_t first_key[ATTEND_ROWS], n_keys[ATTEND_ROWS];
 } QueryRows;
 
+/* A tile's keys and values, of which n exist, in the cache's dtype. */
+typedef struct KeyTile {
+    const uint8_t *keys[ATTEND_BLOCKS]; /* rows of key_width numbers, a block's from each address on */
+    size_t key_bytes;                   /* from row to row; zeros behind an odd width */
+    /* out: [value_width][ATTEND_KEYS] numbers; zeros for keys from n up to the next multiple of BLOCK_TOKENS,
+     * whatever it is for those behind */
+    float *values;
+} KeyTile;
+
 typedef struct Attend {
     const Cpu *cpu;
+    Dtype dtype; /* of the cache */
     size_t key_width, value_width;
     float scale; /* of the scores */
-    /* Lays out the n keys from first_key on, a multiple of ATTEND_KEYS, for the kernels (cpu->gemm): the keys
-     * as packed inputs, in parts of gemm->rows keys; the values, a row of round_up(value_width, LANES) words
-     * for each inputs_per_word keys, zeros for keys from n up to the next multiple of BLOCK_TOKENS. */
-    void (*gather)(const void *source, size_t first_key, size_t n, float *keys, float *values);
+    /* Fills in the tile of the n keys from first_key on, a multiple of ATTEND_KEYS. `words` is memory for
+     * value_width * ATTEND_KEYS floats. */
+    void (*gather)(const void *source, size_t first_key, size_t n, KeyTile *tile, float *words);
     const void *source;
 } Attend;
 
@@ -41,12 +55,12 @@ size_t attend_scratch(size_t key_width, size_t value_width);
 void attend_rows(const Attend *attend, const QueryRows *rows, float *scratch);
 
 /* Number i of an array in a cache of this dtype becomes x, which is rounded already. */
-static inline void cache_put(float *array, Dtype dtype, size_t i, float x) {
+static inline void cache_put(void *array, Dtype dtype, size_t i, float x) {
     if (dtype == DTYPE_BFLOAT16) {
         uint16_t half = float_to_bfloat16(x);
         memcpy((uint8_t *)array + 2 * i, &half, sizeof half);
     } else {
-        array[i] = x;
+        memcpy((uint8_t *)array + 4 * i, &x, sizeof x);
     }
 }
 

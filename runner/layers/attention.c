@@ -2,9 +2,9 @@
  * channels or all of them, a sliding window where the layer has one. The state-spaces library keeps the three
  * projections in one matrix and convolves what comes out of it as a Mamba layer does its inputs.
  *
- * A cache block holds, per key/value head, the keys transposed, [words of head_dim][BLOCK_TOKENS], so that
- * one vector load gives one word of 16 keys; behind all heads' keys the values, [words of BLOCK_TOKENS]
- * [value_stride]. A word is a float, or the bfloat16 of two channels of a key, of two tokens of a value. */
+ * A cache block holds, per key/value head, the keys, [BLOCK_TOKENS][words of head_dim], and behind all heads'
+ * keys the values, [head_dim][words of BLOCK_TOKENS]: both as a linear layer has its weights. A word is a
+ * float, or the bfloat16 of two channels of a key, of two tokens of a value. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +21,8 @@ typedef struct Attention {
     float norm_eps;
     size_t window; /* keys that a query sees, 0: all */
     size_t n_heads, n_kv_heads, head_dim;
-    size_t value_stride; /* head_dim rounded up to LANES */
-    size_t key_words;    /* that hold head_dim numbers */
-    Dtype dtype;         /* of the cache */
+    size_t key_words; /* that hold head_dim numbers */
+    Dtype dtype;      /* of the cache */
     float scale;
 } Attention;
 
@@ -84,7 +83,6 @@ static int attention_load(void **out, const ModelConfig *config, size_t layer, C
     attention->n_heads = (size_t)c->n_heads;
     attention->n_kv_heads = (size_t)c->n_kv_heads;
     attention->head_dim = (size_t)c->head_dim;
-    attention->value_stride = round_up(attention->head_dim, LANES);
     attention->dtype = config->dtype;
     attention->key_words = round_up(attention->head_dim, per_word(config->dtype)) / per_word(config->dtype);
     attention->scale = (float)(1.0 / sqrt((double)c->head_dim));
@@ -99,10 +97,15 @@ static int attention_load(void **out, const ModelConfig *config, size_t layer, C
     return 0;
 }
 
+/* Of one head in a block. */
+static size_t value_words(const Attention *layer) {
+    return layer->head_dim * (BLOCK_TOKENS / per_word(layer->dtype));
+}
+
 static size_t attention_cache_floats(const void *layer) {
     const Attention *attention = layer;
-    return attention->n_kv_heads *
-           (attention->key_words + attention->value_stride / per_word(attention->dtype));
+    return attention->n_kv_heads * (attention->key_words * BLOCK_TOKENS + value_words(attention)) /
+           BLOCK_TOKENS;
 }
 
 static size_t attention_recurrent_floats(const void *layer) {
@@ -138,9 +141,8 @@ static float *keys_of(const AttentionRun *run, const CacheBlock *block, size_t k
 
 static float *values_of(const AttentionRun *run, const CacheBlock *block, size_t kv_head) {
     const Attention *layer = run->layer;
-    size_t value_words = BLOCK_TOKENS / per_word(layer->dtype) * layer->value_stride;
     return block->data + run->cache + layer->n_kv_heads * layer->key_words * BLOCK_TOKENS +
-           kv_head * value_words;
+           kv_head * value_words(layer);
 }
 
 /* A head's query or key: normed where the model does that, then rotated. */
@@ -169,14 +171,13 @@ static void store_span(void *context, size_t i, int thread) {
             float *k = run->k + row * run->kv_stride + h * dim;
             const float *v = run->v + row * run->kv_stride + h * dim;
             prepare_head(run, k, layer->k_norm, position);
-            float *keys = keys_of(run, block, h), *values = values_of(run, block, h);
-            size_t n = per_word(layer->dtype);
+            float *key = keys_of(run, block, h) + slot * layer->key_words, *values = values_of(run, block, h);
             for (size_t d = 0; d < dim; d++) {
-                cache_put(keys, layer->dtype, (d / n * BLOCK_TOKENS + slot) * n + d % n, k[d]);
-                cache_put(values, layer->dtype, (slot / n * layer->value_stride + d) * n + slot % n, v[d]);
+                cache_put(key, layer->dtype, d, k[d]);
+                cache_put(values, layer->dtype, d * BLOCK_TOKENS + slot, v[d]);
             }
-            for (size_t d = dim; d < layer->value_stride; d++)
-                cache_put(values, layer->dtype, (slot / n * layer->value_stride + d) * n + slot % n, 0.0f);
+            if (dim < layer->key_words * per_word(layer->dtype))
+                cache_put(key, layer->dtype, dim, 0.0f);
         }
     }
 }
@@ -189,61 +190,28 @@ typedef struct HeadCache {
     size_t kv_head;
 } HeadCache;
 
-static float bfloat16_of(const float *words, size_t i) {
-    uint16_t half;
-    memcpy(&half, (const uint8_t *)words + 2 * i, sizeof half);
-    return bfloat16_to_float(half);
+/* A block's values beside those of the tile's other blocks; zeros for tokens from `count` on. */
+static void put_values(const Attention *layer, const float *block, size_t count, float *values) {
+    size_t n = per_word(layer->dtype), bytes = dtype_bytes(layer->dtype);
+    for (size_t d = 0; n == 2 && d < layer->head_dim; d++) /* sizes that are known are copied in place */
+        memcpy(values + d * (ATTEND_KEYS / 2), block + d * (BLOCK_TOKENS / 2), BLOCK_TOKENS * 2);
+    for (size_t d = 0; n == 1 && d < layer->head_dim; d++)
+        memcpy(values + d * ATTEND_KEYS, block + d * BLOCK_TOKENS, BLOCK_TOKENS * 4);
+    for (size_t d = 0; count < BLOCK_TOKENS && d < layer->head_dim; d++)
+        memset((uint8_t *)(values + d * (ATTEND_KEYS / n)) + count * bytes, 0,
+               (BLOCK_TOKENS - count) * bytes);
 }
 
-/* Word k of the block's keys, BLOCK_TOKENS of them, to where the kernels want them; two words of floats if
- * the cache holds bfloat16 and the kernels take floats. */
-static void put_keys(const AttentionRun *run, const float *block, size_t token, size_t n, float *keys) {
-    const Attention *layer = run->layer;
-    const GemmKernels *gemm = run->tile->cpu->gemm;
-    bool widen = per_word(layer->dtype) > gemm->inputs_per_word;
-    size_t words = widen ? layer->head_dim : layer->key_words;
-    for (size_t j = 0; j < BLOCK_TOKENS;) {
-        size_t part = (token + j) / gemm->rows * gemm->rows,
-               width = n - part < gemm->rows ? n - part : gemm->rows;
-        size_t at = token + j - part,
-               run_length = width - at < BLOCK_TOKENS - j ? width - at : BLOCK_TOKENS - j;
-        float *out = keys + part * words + at;
-        for (size_t k = 0; k < words && !widen; k++)
-            memcpy(out + k * width, block + k * BLOCK_TOKENS + j, run_length * sizeof *out);
-        for (size_t k = 0; k < words && widen; k++)
-            for (size_t i = 0; i < run_length; i++)
-                out[k * width + i] = bfloat16_of(block, (k / 2 * BLOCK_TOKENS + j + i) * 2 + k % 2);
-        j += run_length;
-    }
-}
-
-/* A block's values, of which `count` tokens exist; zeros for the others. */
-static void put_values(const AttentionRun *run, const float *block, size_t count, float *values) {
-    const Attention *layer = run->layer;
-    size_t stride = layer->value_stride, n = per_word(layer->dtype);
-    if (n > run->tile->cpu->gemm->inputs_per_word) {
-        for (size_t t = 0; t < BLOCK_TOKENS; t++)
-            for (size_t d = 0; d < stride; d++)
-                values[t * stride + d] =
-                    t < count ? bfloat16_of(block, (t / n * stride + d) * n + t % n) : 0.0f;
-        return;
-    }
-    memcpy(values, block, BLOCK_TOKENS / n * stride * sizeof *values);
-    for (size_t t = count; t < BLOCK_TOKENS; t++)
-        for (size_t d = 0; d < stride; d++)
-            cache_put(values, layer->dtype, (t / n * stride + d) * n + t % n, 0.0f);
-}
-
-static void gather_head(const void *source, size_t first_key, size_t n, float *keys, float *values) {
+static void gather_head(const void *source, size_t first_key, size_t n, KeyTile *tile, float *words) {
     const HeadCache *head = source;
-    const AttentionRun *run = head->run;
-    size_t padded = round_up(n, BLOCK_TOKENS),
-           value_words = BLOCK_TOKENS / run->tile->cpu->gemm->inputs_per_word * run->layer->value_stride;
-    for (size_t t = 0; t < padded; t += BLOCK_TOKENS) {
+    const Attention *layer = head->run->layer;
+    (void)words;
+    tile->key_bytes = layer->key_words * sizeof(float);
+    for (size_t t = 0; t < n; t += BLOCK_TOKENS) {
         const CacheBlock *block = head->state->blocks[(first_key + t) / BLOCK_TOKENS];
-        put_keys(run, keys_of(run, block, head->kv_head), t, padded, keys);
-        put_values(run, values_of(run, block, head->kv_head), n - t < BLOCK_TOKENS ? n - t : BLOCK_TOKENS,
-                   values + t / BLOCK_TOKENS * value_words);
+        tile->keys[t / BLOCK_TOKENS] = (const uint8_t *)keys_of(head->run, block, head->kv_head);
+        put_values(layer, values_of(head->run, block, head->kv_head),
+                   n - t < BLOCK_TOKENS ? n - t : BLOCK_TOKENS, tile->values + t / per_word(layer->dtype));
     }
 }
 
@@ -254,8 +222,8 @@ static void attend_span(void *context, size_t i, int thread) {
     const Span *span = &run->tile->spans[i / layer->n_kv_heads];
     size_t kv_head = i % layer->n_kv_heads, per_kv = layer->n_heads / layer->n_kv_heads;
     HeadCache head_cache = {run, span->piece->state, kv_head};
-    Attend attend = {run->tile->cpu, layer->head_dim, layer->head_dim,
-                     layer->scale,   gather_head,     &head_cache};
+    Attend attend = {run->tile->cpu, layer->dtype, layer->head_dim, layer->head_dim,
+                     layer->scale,   gather_head,  &head_cache};
     QueryRows rows = {.n = 0};
     for (size_t t = 0; t < span->n_rows; t++)
         for (size_t h = 0; h < per_kv; h++) {

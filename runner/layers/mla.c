@@ -220,45 +220,40 @@ static void store_latents(void *context, size_t i, int thread) {
 typedef struct LatentCache {
     const MlaRun *run;
     const State *state;
-    float *tokens; /* memory for ATTEND_KEYS keys */
 } LatentCache;
 
-/* The latents of the tokens [n][stride] as values; words of floats, or pairs of tokens. */
-static void put_values(const MlaRun *run, const float *tokens, size_t stride, size_t n, float *values) {
-    const Kernels *kernels = run->tile->cpu->kernels;
-    size_t width = run->layer->latent_width;
-    if (run->tile->cpu->gemm->inputs_per_word == 1) {
-        for (size_t t = 0; t < n; t++)
-            memcpy(values + t * width, tokens + t * stride, width * sizeof *values);
-        return;
-    }
-    for (size_t t = 0; t < n; t += 2) {
-        const void *first = tokens + t * stride, *second = tokens + (t + 1) * stride;
-        kernels->interleave(values + t / 2 * width, first, second, width);
+/* The latents of a block's first `count` tokens, zeros for its others, as rows of words: of tokens, or of
+ * pairs of tokens, whose bfloat16 meet in a word. */
+static void put_words(const MlaRun *run, const float *block, size_t count, float *words) {
+    const Mla *mla = run->layer;
+    size_t n = per_word(mla->dtype), stride = mla->key_width / n;
+    for (size_t t = 0; t < BLOCK_TOKENS; t += n, words += mla->rank) {
+        const float *tokens = block + t * stride;
+        if (t >= count)
+            memset(words, 0, mla->rank * sizeof *words);
+        else if (n == 1)
+            memcpy(words, tokens, mla->rank * sizeof *words);
+        else
+            run->tile->cpu->kernels->interleave(words, (const void *)tokens, (const void *)(tokens + stride),
+                                                mla->rank);
+        for (size_t d = 0; n == 2 && t + 1 == count && d < mla->rank; d++)
+            cache_put(words, mla->dtype, 2 * d + 1, 0.0f);
     }
 }
 
-static void gather_latents(const void *source, size_t first_key, size_t n, float *keys, float *values) {
+static void gather_latents(const void *source, size_t first_key, size_t n, KeyTile *tile, float *words) {
     const LatentCache *cache = source;
     const MlaRun *run = cache->run;
     const Mla *mla = run->layer;
-    const Cpu *cpu = run->tile->cpu;
-    bool widen = per_word(mla->dtype) > cpu->gemm->inputs_per_word;
-    size_t stride = mla->key_width / cpu->gemm->inputs_per_word, padded = round_up(n, BLOCK_TOKENS);
+    size_t tokens_per_row = per_word(mla->dtype), rows = ATTEND_KEYS / tokens_per_row;
+    tile->key_bytes = mla->key_width * dtype_bytes(mla->dtype);
     for (size_t t = 0; t < n; t += BLOCK_TOKENS) {
-        const float *tokens = cached_token(run, cache->state->blocks[(first_key + t) / BLOCK_TOKENS], 0);
-        size_t some = n - t < BLOCK_TOKENS ? n - t : BLOCK_TOKENS;
-        if (widen)
-            cpu->kernels->widen(cache->tokens + t * stride, (const uint8_t *)tokens, mla->dtype,
-                                some * stride);
-        else
-            memcpy(cache->tokens + t * stride, tokens, some * stride * sizeof *tokens);
+        const float *block = cached_token(run, cache->state->blocks[(first_key + t) / BLOCK_TOKENS], 0);
+        tile->keys[t / BLOCK_TOKENS] = (const uint8_t *)block;
+        put_words(run, block, n - t < BLOCK_TOKENS ? n - t : BLOCK_TOKENS,
+                  words + t / tokens_per_row * mla->rank);
     }
-    memset(cache->tokens + n * stride, 0, (padded - n) * stride * sizeof *cache->tokens);
-    for (size_t t = 0; t < padded; t += cpu->gemm->rows)
-        cpu->gemm->pack_words(keys + t * stride, cache->tokens + t * stride, stride,
-                              padded - t < cpu->gemm->rows ? padded - t : cpu->gemm->rows, stride);
-    put_values(run, cache->tokens, stride, padded, values);
+    run->tile->cpu->gemm->pack_words(tile->values, words, mla->rank, rows, mla->rank);
 }
 
 static size_t head_tasks(const Mla *mla) {
@@ -273,8 +268,9 @@ static void attend_span(void *context, size_t i, int thread) {
     size_t first = i % head_tasks(mla) * HEADS_PER_TASK;
     size_t end = first + HEADS_PER_TASK < mla->n_heads ? first + HEADS_PER_TASK : mla->n_heads;
     float *scratch = run->tile->cpu->scratch[thread];
-    LatentCache cache = {run, span->piece->state, scratch + attend_scratch(mla->key_width, mla->rank)};
-    Attend attend = {run->tile->cpu, mla->key_width, mla->rank, mla->scale, gather_latents, &cache};
+    LatentCache cache = {run, span->piece->state};
+    Attend attend = {run->tile->cpu, mla->dtype,     mla->key_width, mla->rank,
+                     mla->scale,     gather_latents, &cache};
     QueryRows rows = {.n = 0};
     for (size_t t = 0; t < span->n_rows; t++)
         for (size_t h = first; h < end; h++) {
@@ -335,7 +331,7 @@ static void mla_forward(const void *opaque, Place place, const Tile *tile, const
     run.values = run.latents + rows * mla->n_heads * mla->rank;
     project_inputs(&run, x);
     project_heads(&run, true);
-    cpu_reserve(tile->cpu, attend_scratch(mla->key_width, mla->rank) + ATTEND_KEYS * mla->key_width);
+    cpu_reserve(tile->cpu, attend_scratch(mla->key_width, mla->rank));
     cpu_parallel(tile->cpu, tile->n_spans, rows * mla->key_width * 4, store_latents, &run);
     cpu_parallel(tile->cpu, tile->n_spans * head_tasks(mla), rows * mla->n_heads * mla->rank * tile->max_keys,
                  attend_span, &run);

@@ -414,38 +414,103 @@ static void test_silu_is_accurate_everywhere(void **unused) {
     }
 }
 
-/* Two tiles of scores of which some keys count, against sums in double. */
-static void check_weights(const Kernels *kernels, size_t first, size_t end) {
-    enum { N = 48 };
-    float tiles[2][N], max = -INFINITY, sum = 0, factor = 1;
-    double expected = 0, largest = -INFINITY;
-    for (size_t i = 0; i < 2 * N; i++) {
-        tiles[i / N][i % N] = i % N >= first && i % N < end ? (float)(i * 37 % 11) - 50.0f : NAN;
-        if (i % N >= first && i % N < end)
-            largest = fmax(largest, 0.5 * (double)tiles[i / N][i % N]);
+enum { TILE_KEYS = 48, TILES = 2, TILE_LANES = 32, TILE_SUMS = 3 };
+
+/* Lane l's keys: those of each tile from first[l] to end[l] - 1, none at all for some; others' scores are
+ * NaN. */
+typedef struct SoftmaxCase {
+    uint32_t first[TILE_LANES], end[TILE_LANES];
+    float scores[TILES][TILE_KEYS * TILE_LANES];
+    double largest[TILE_LANES], sum[TILE_LANES];
+} SoftmaxCase;
+
+static void make_softmax_case(SoftmaxCase *c, uint32_t first_lane, float scale) {
+    for (uint32_t lane = 0; lane < TILE_LANES; lane++) {
+        c->first[lane] = (lane + first_lane) * 5 % TILE_KEYS;
+        c->end[lane] = c->first[lane] + (lane + first_lane) * 7 % (TILE_KEYS + 1 - c->first[lane]);
+        c->largest[lane] = (double)ATTEND_NO_MAX;
+        c->sum[lane] = 0;
+        for (uint32_t i = 0; i < TILES * TILE_KEYS; i++) {
+            uint32_t key = i % TILE_KEYS;
+            bool counts = key >= c->first[lane] && key < c->end[lane];
+            float score = counts ? (float)((i * 37 + lane) % 11) - 50.0f : NAN;
+            c->scores[i / TILE_KEYS][key * TILE_LANES + lane] = score;
+            if (counts)
+                c->largest[lane] = fmax(c->largest[lane], (double)scale * (double)score);
+        }
+        for (uint32_t i = 0; i < TILES * TILE_KEYS; i++) {
+            double score = (double)c->scores[i / TILE_KEYS][i % TILE_KEYS * TILE_LANES + lane];
+            if (!isnan(score))
+                c->sum[lane] += exp2((double)scale * score - c->largest[lane]);
+        }
     }
-    for (size_t i = 0; i < 2 * N; i++)
-        if (i % N >= first && i % N < end)
-            expected += exp(0.5 * (double)tiles[i / N][i % N] - largest);
-    float before = 0.5f * tiles[1][first];
-    for (size_t t = 0; t < 2; t++)
-        factor = kernels->attend_weights(tiles[t], first, end, N, 0.5f, &max, &sum);
-    expect_close(max, largest, 0, kernels->name, first);
-    expect_close(sum, expected, 1e-6 * expected, "sum from", first);
-    expect_close(tiles[1][first], exp((double)before - largest), 1e-6, "weight", first);
-    assert_true(factor > 0 && factor <= 1);
-    for (size_t i = 0; i < N; i++)
-        assert_true((i >= first && i < end) || tiles[1][i] == 0.0f);
+}
+
+static float weight_of(const GemmKernels *gemm, const float *words, size_t key, size_t lane) {
+    if (gemm->inputs_per_word == 1)
+        return words[key * TILE_LANES + lane];
+    uint16_t half;
+    memcpy(&half, (const uint8_t *)(words + key / 2 * TILE_LANES + lane) + key % 2 * 2, sizeof half);
+    return bfloat16_to_float(half);
+}
+
+/* Tiles of scores of which some keys count, against sums in double. `sums` count the first tile's weights. */
+static void check_softmax(const Cpu *cpu, const SoftmaxCase *c, float scale) {
+    float max[TILE_LANES], sum[TILE_LANES] = {0}, words[TILE_KEYS * TILE_LANES],
+                           sums[TILE_SUMS * TILE_LANES] = {0};
+    for (size_t lane = 0; lane < TILE_LANES; lane++)
+        max[lane] = ATTEND_NO_MAX;
+    for (size_t t = 0; t < TILES; t++) {
+        AttendTile tile = {c->scores[t],
+                           words,
+                           max,
+                           sum,
+                           sums,
+                           c->first,
+                           c->end,
+                           TILE_LANES,
+                           TILE_KEYS,
+                           TILE_SUMS,
+                           scale,
+                           false,
+                           cpu->dtype == DTYPE_BFLOAT16};
+        cpu->gemm->attend_weigh(&tile);
+        for (size_t i = 0; t == 0 && i < TILE_SUMS * TILE_LANES; i++)
+            sums[i] = sum[i % TILE_LANES];
+    }
+    cpu->gemm->attend_share(
+        &(AttendTile){.sum = sum, .sums = sums, .width = TILE_LANES, .n_sums = TILE_SUMS});
+    for (size_t lane = 0; lane < TILE_LANES; lane++) {
+        if (c->sum[lane] == 0)
+            continue;
+        double last = 0, rounding = cpu->dtype == DTYPE_BFLOAT16 ? 0x1p-8 : 4e-6;
+        for (size_t key = 0; key < TILE_KEYS; key++) {
+            double score = (double)c->scores[TILES - 1][key * TILE_LANES + lane],
+                   weight = isnan(score) ? 0 : exp2((double)scale * score - c->largest[lane]);
+            expect_close(weight_of(cpu->gemm, words, key, lane), weight, rounding * weight, cpu->name, key);
+            last += weight;
+        }
+        expect_close(max[lane], c->largest[lane], 1e-6 * fabs(c->largest[lane]), cpu->name, lane);
+        expect_close(sum[lane], c->sum[lane], 4e-6 * c->sum[lane], cpu->name, lane);
+        expect_close(sums[lane], 1 - last / c->sum[lane], 4e-6, cpu->name, lane);
+    }
 }
 
 static void test_softmax_ignores_keys_that_do_not_count(void **unused) {
     (void)unused;
-    const Kernels *sets[3];
-    size_t n_sets = runnable(sets);
-    for (size_t k = 0; k < n_sets; k++)
-        for (size_t first = 0; first < 48; first += 5)
-            for (size_t end = first + 1; end <= 48; end++)
-                check_weights(sets[k], first, end);
+    SoftmaxCase *c = mem_alloc(sizeof *c);
+    for (const char *const *set = cpu_instruction_sets; *set; set++)
+        for (Dtype dtype = DTYPE_FLOAT32; dtype <= DTYPE_BFLOAT16 && cpu_runs(*set); dtype++) {
+            Cpu cpu;
+            Error error = {0};
+            assert_int_equal(cpu_open(&cpu, *set, dtype, 1, &error), 0);
+            for (uint32_t first_lane = 0; first_lane < 400; first_lane += TILE_LANES) {
+                make_softmax_case(c, first_lane, 0.72f);
+                check_softmax(&cpu, c, 0.72f);
+            }
+            cpu_close(&cpu);
+        }
+    free(c);
 }
 
 /* ---- linear layers */
