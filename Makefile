@@ -1,6 +1,7 @@
 # zeval: one non-recursive Makefile. `make help` lists the targets.
 #   CC=clang      another compiler          BUILD=dir     another output folder
 #   WERROR=       warnings stay warnings    SANITIZE=address,undefined   instrumented build
+#   ONEDNN=1      bench/gemm takes turns with oneDNN (docs/PERFORMANCE.md)
 
 ifeq ($(origin CC),default)
 CC      := gcc
@@ -129,6 +130,10 @@ $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/%.o $(call archives,$(filter-out cli,$(
 # The short set: what runs by itself; the others want a checkpoint (docs/PERFORMANCE.md).
 bench: $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out bench/make_checkpoint.c bench/profile.c bench/start.c,$(wildcard bench/*.c)))
 	@for program in $^; do $$program || exit 1; done
+ifneq ($(ONEDNN),)
+$(BUILD)/obj/bench/gemm.o: CPPFLAGS += -DBENCH_ONEDNN
+$(BUILD)/bench/gemm: LIBS += -ldnnl
+endif
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call archives,$(filter-out cli,$(ROOMS)))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)

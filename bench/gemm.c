@@ -1,12 +1,20 @@
 /* How fast linear layers are alone, beside what the processor's multiply-adds or dot products allow.
  *
  *     build/bench/gemm [--json] [--threads N] [--dtype NAME] [--isa NAME] [--rows N]
+ *                      [--inputs N] [--outputs N] [--warm]
  *
  * Shapes are those of Llama-3.2-1B and SmolLM2-135M; weights are stored in bfloat16. The ceiling of the dtype
  * is measured between the runs of each shape; ratios are medians over the rounds. Packing the inputs and
  * rounding the outputs count as the linear layer's time. One row is judged by the rate at which weights are
- * read. */
+ * read. Each call takes other weights, as a model's layers do; with --warm all take the same.
+ *
+ * Built with ONEDNN=1, oneDNN's product takes turns with ours, with weights in an order of its own (packed
+ * beforehand, which is not in its time) and with weights as they are in files. Its inputs are bfloat16
+ * already. */
+#include <time.h>
+
 #include "bench/ceiling.h"
+#include "bench/onednn.h"
 #include "runner/cpu/cpu.h"
 
 enum { ROUNDS = 7, READ_BYTES = 1 << 28 };
@@ -16,59 +24,128 @@ typedef struct Bench {
     CeilingMemory *memory;
     uint8_t *weights;
     size_t weight_bytes;
-    bool json;
+    bool json, warm;
 } Bench;
 
 static const struct {
     size_t outputs, inputs;
-} shapes[] = {{2048, 2048}, {8192, 2048}, {2048, 8192}, {128256, 2048}, {576, 576}, {1536, 576}, {576, 1536}};
+} shapes[] = {{2048, 2048}, {8192, 2048}, {2048, 8192}, {128256, 2048},
+              {576, 576},   {1536, 576},  {576, 1536},  {49152, 576}};
 static const size_t row_counts[] = {1, 8, 16, 64, 128, 512};
 
-static double run_seconds(Bench *bench, const Weight *weight, const float *x, float *y, size_t rows,
-                          int times) {
-    Linear job = {.weight = weight, .x = x, .y = y, .x_stride = weight->cols, .y_stride = weight->rows};
-    double start = clock_seconds();
-    for (int i = 0; i < times; i++) {
-        /* other weights each time, as a model's layers are */
-        Weight moved = *weight;
-        size_t bytes = weight->rows * weight->cols * 2, places = bench->weight_bytes / bytes;
-        moved.data = bench->weights + (size_t)i % places * bytes;
-        job.weight = &moved;
-        cpu_linear(&bench->cpu, &job, 1, rows);
+/* One shape with so many rows, computed by us or by somebody else. */
+typedef struct Product {
+    Bench *bench;
+    const char *name; /* NULL: ours */
+    size_t outputs, inputs, rows, n_places;
+    float *x, *y;
+#ifdef BENCH_ONEDNN
+    OneDnn onednn;
+#endif
+} Product;
+
+static void run_once(Product *p, size_t place) {
+#ifdef BENCH_ONEDNN
+    if (p->name) {
+        onednn_run(&p->onednn, p->bench->weights, place);
+        return;
     }
+#endif
+    Weight weight = {p->bench->weights + place * p->outputs * p->inputs * 2,
+                     DTYPE_BFLOAT16,
+                     p->outputs,
+                     p->inputs,
+                     p->inputs,
+                     1};
+    Linear job = {.weight = &weight, .x = p->x, .y = p->y, .x_stride = p->inputs, .y_stride = p->outputs};
+    cpu_linear(&p->bench->cpu, &job, 1, p->rows);
+}
+
+static double run_seconds(Product *p, int times) {
+    double start = clock_seconds();
+    for (int i = 0; i < times; i++)
+        run_once(p, p->bench->warm ? 0 : (size_t)i % p->n_places);
     return (clock_seconds() - start) / times;
 }
 
-static void measure(Bench *bench, size_t outputs, size_t inputs, size_t rows) {
-    Weight weight = {bench->weights, DTYPE_BFLOAT16, outputs, inputs, inputs, 1};
-    float *x = floats_alloc(rows * inputs), *y = floats_alloc(rows * outputs);
-    double rates[ROUNDS], ratios[ROUNDS], work = 2.0 * (double)(outputs * inputs * rows);
-    bool reads = rows == 1;
-    for (size_t i = 0; i < rows * inputs; i++)
-        x[i] = (float)(i % 255) / 128.0f - 1.0f;
-    double once = run_seconds(bench, &weight, x, y, rows, 1);
-    int times = once > 0.05 ? 1 : (int)(0.05 / once) + 1;
-    for (int i = 0; i < ROUNDS; i++) {
-        double before = reads                                ? ceiling_read(bench->memory, 1)
-                        : bench->cpu.dtype == DTYPE_BFLOAT16 ? ceiling_bf16(bench->cpu.pool, 0.02)
-                                                             : ceiling_f32(bench->cpu.pool, 0.02);
-        double seconds = run_seconds(bench, &weight, x, y, rows, times);
-        rates[i] = (reads ? (double)(outputs * inputs * 2) : work) / seconds;
-        ratios[i] = rates[i] / before;
+static double ceiling(Bench *bench, size_t rows) {
+    if (rows == 1)
+        return ceiling_read(bench->memory, 1);
+    return bench->cpu.dtype == DTYPE_BFLOAT16 ? ceiling_bf16(bench->cpu.pool, 0.02)
+                                              : ceiling_f32(bench->cpu.pool, 0.02);
+}
+
+/* Rounds in turns: the ceiling, then each product for about 50 ms, with a pause in which threads go to sleep.
+ */
+static void compare(Bench *bench, Product *products, size_t n) {
+    enum { MOST = 3 };
+    double rates[MOST][ROUNDS], ratios[MOST][ROUNDS];
+    int times[MOST];
+    bool reads = products->rows == 1;
+    double work =
+        (reads ? 2.0 : 2.0 * (double)products->rows) * (double)products->outputs * (double)products->inputs;
+    for (size_t i = 0; i < n; i++) {
+        run_seconds(&products[i], 1);
+        double once = run_seconds(&products[i], 1);
+        times[i] = once > 0.05 ? 1 : (int)(0.05 / once) + 1;
     }
-    char what[96];
-    snprintf(what, sizeof what, "%zu x %zu -> %zu, %s", rows, inputs, outputs, dtype_name(bench->cpu.dtype));
-    double rate = bench_median(rates, ROUNDS), ratio = bench_median(ratios, ROUNDS);
-    bench_print(bench->json, what, rate, rate / ratio, 1e9, reads ? "GB/s" : "Gop/s");
+    for (int round = 0; round < ROUNDS; round++) {
+        double top = ceiling(bench, products->rows);
+        for (size_t i = 0; i < n; i++) {
+            if (n > 1)
+                nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+            rates[i][round] = work / run_seconds(&products[i], times[i]);
+            ratios[i][round] = rates[i][round] / top;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        char what[96];
+        const Product *p = &products[i];
+        snprintf(what, sizeof what, "%zu x %zu -> %zu, %s", p->rows, p->inputs, p->outputs,
+                 p->name ? p->name : dtype_name(bench->cpu.dtype));
+        double rate = bench_median(rates[i], ROUNDS), ratio = bench_median(ratios[i], ROUNDS);
+        bench_print(bench->json, what, rate, rate / ratio, 1e9, reads ? "GB/s" : "Gop/s");
+    }
+}
+
+static void measure(Bench *bench, size_t outputs, size_t inputs, size_t rows) {
+    Product products[3] = {{.bench = bench, .outputs = outputs, .inputs = inputs, .rows = rows}};
+    size_t n = 1;
+    products->x = floats_alloc(rows * inputs);
+    products->y = floats_alloc(rows * outputs);
+    products->n_places = bench->weight_bytes / (outputs * inputs * 2);
+    for (size_t i = 0; i < rows * inputs; i++)
+        products->x[i] = (float)(i % 255) / 128.0f - 1.0f;
+#ifdef BENCH_ONEDNN
+    uint16_t *x = mem_alloc(rows * inputs * sizeof *x);
+    for (size_t i = 0; i < rows * inputs; i++)
+        x[i] = float_to_bfloat16(products->x[i]);
+    for (n = 1; n < 3; n++) {
+        products[n] = *products;
+        products[n].name = n == 1 ? "oneDNN, packed weights" : "oneDNN, plain weights";
+        onednn_open(&products[n].onednn, outputs, inputs, rows, x, bench->weights, products->n_places,
+                    products->y, n == 1);
+    }
+#endif
+    compare(bench, products, n);
+#ifdef BENCH_ONEDNN
+    for (n = 1; n < 3; n++)
+        onednn_close(&products[n].onednn);
     free(x);
-    free(y);
+#endif
+    free(products->x);
+    free(products->y);
 }
 
 int main(int argc, char **argv) {
     Error error = {0};
-    Bench bench = {.json = bench_flag(&argc, argv, "--json"), .weight_bytes = (size_t)128256 * 2048 * 2};
+    Bench bench = {.json = bench_flag(&argc, argv, "--json"),
+                   .warm = bench_flag(&argc, argv, "--warm"),
+                   .weight_bytes = (size_t)128256 * 2048 * 2};
     const char *threads = bench_value(&argc, argv, "--threads"), *name = bench_value(&argc, argv, "--dtype"),
-               *isa = bench_value(&argc, argv, "--isa"), *rows = bench_value(&argc, argv, "--rows");
+               *isa = bench_value(&argc, argv, "--isa"), *rows = bench_value(&argc, argv, "--rows"),
+               *inputs = bench_value(&argc, argv, "--inputs"),
+               *outputs = bench_value(&argc, argv, "--outputs");
     Dtype dtype = DTYPE_BFLOAT16;
     bench_check(name && dtype_parse(name, &dtype, &error), &error);
     bench_check(cpu_open(&bench.cpu, isa, dtype, threads ? atoi(threads) : 0, &error), &error);
@@ -79,7 +156,9 @@ int main(int argc, char **argv) {
     printf("linear layers, %s, %d threads\n", bench.cpu.name, bench.cpu.n_threads);
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (size_t r = 0; r < sizeof row_counts / sizeof *row_counts; r++)
-            if (!rows || (size_t)atoll(rows) == row_counts[r])
+            if ((!rows || (size_t)atoll(rows) == row_counts[r]) &&
+                (!inputs || (size_t)atoll(inputs) == shapes[s].inputs) &&
+                (!outputs || (size_t)atoll(outputs) == shapes[s].outputs))
                 measure(&bench, shapes[s].outputs, shapes[s].inputs, row_counts[r]);
     free(bench.weights);
     ceiling_memory_close(bench.memory);
