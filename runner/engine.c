@@ -77,6 +77,7 @@ static int allocate_tile(Engine *engine, Error *error) {
     engine->head_rows = mem_alloc(rows * sizeof *engine->head_rows);
     engine->pieces = mem_alloc(rows * sizeof *engine->pieces);
     engine->spans = mem_alloc(rows * sizeof *engine->spans);
+    engine->outputs = mem_alloc(rows * sizeof *engine->outputs);
     engine->tokens = mem_alloc(rows * sizeof *engine->tokens);
     engine->summaries = mem_alloc(HEAD_ROWS * vocab_tiles * sizeof *engine->summaries);
     return 0;
@@ -128,6 +129,7 @@ void engine_close(Engine *engine) {
     free(engine->head_rows);
     free(engine->pieces);
     free(engine->spans);
+    free(engine->outputs);
     free(engine->tokens);
     free(engine->summaries);
     free(engine->weight_files);

@@ -18,6 +18,7 @@ struct Engine {
     TileSummary *summaries;         /* [HEAD_ROWS, vocabulary tiles] */
     Piece *pieces;                  /* [tile_rows] */
     Span *spans;                    /* [tile_rows] */
+    size_t *outputs;                /* [tile_rows] */
     int32_t *tokens;                /* [tile_rows] */
 };
 

@@ -92,13 +92,19 @@ static void run_rows(RowRun run, ThreadBody *body) {
                  body, &run);
 }
 
-/* Moves the rows that somebody wants to the front. Their numbers ascend, so none is overwritten before it
- * moves. */
-static void keep_head_rows(Engine *engine, size_t n_head_rows) {
-    size_t d = engine->model.embedding.cols;
+/* From the last mixer on nothing but the rows that somebody wants matters any more. */
+static void want_head_rows(Engine *engine, Tile *tile, size_t n_head_rows) {
+    size_t row = 0;
     for (size_t i = 0; i < n_head_rows; i++)
-        if (engine->head_rows[i].row != i)
-            memcpy(engine->hidden + i * d, engine->hidden + engine->head_rows[i].row * d, d * sizeof(float));
+        engine->outputs[i] = engine->head_rows[i].row;
+    tile->n_outputs = n_head_rows;
+    for (size_t i = 0; i < tile->n_spans; i++) {
+        Span *span = &engine->spans[i];
+        span->first_output = row;
+        while (row < n_head_rows && engine->outputs[row] < span->row + span->n_rows)
+            row++;
+        span->n_outputs = row - span->first_output;
+    }
 }
 
 /* What a mixer does besides its linear layers and its convolution. */
@@ -106,8 +112,8 @@ static EnginePhase mixer_phase(MixerKind kind) {
     return kind == MIXER_ATTENTION || kind == MIXER_MLA ? PHASE_ATTENTION : PHASE_SCAN;
 }
 
-/* Afterwards `normed` holds the head rows, ready for the output projection. Behind the last mixer nothing but
- * those rows matters any more, so the last MLP runs on them alone. */
+/* Afterwards `normed` holds the head rows, ready for the output projection. The last layer computes only what
+ * those rows need: of the others their tokens become part of their sequences. */
 static void run_layers(Engine *engine, Tile *tile, size_t n_head_rows) {
     RowRun run = {.engine = engine, .n_rows = tile->n_rows};
     run_rows(run, embed_rows);
@@ -115,14 +121,17 @@ static void run_layers(Engine *engine, Tile *tile, size_t n_head_rows) {
         const Layer *layer = &engine->model.layers[i];
         run.norm = &layer->input_norm;
         run_rows(run, norm_rows);
+        if (i + 1 == engine->model.n_layers)
+            want_head_rows(engine, tile, n_head_rows);
         EnginePhase before = profile_enter(&engine->cpu.profile, mixer_phase(layer->type->kind));
         layer->type->forward(layer->mixer, layer->place, tile, engine->normed, engine->mixed);
         profile_enter(&engine->cpu.profile, before);
-        run_rows(run, add_rows);
         if (i + 1 == engine->model.n_layers) {
-            keep_head_rows(engine, n_head_rows);
+            size_t d = engine->model.embedding.cols;
+            rows_of_outputs(tile, engine->hidden, engine->hidden, d, d);
             tile->n_rows = run.n_rows = n_head_rows;
         }
+        run_rows(run, add_rows);
         if (!layer->mlp_type)
             continue;
         run.norm = &layer->post_norm;
@@ -190,6 +199,7 @@ static int next_tile(Batch *batch, Tile *tile, size_t *n_head_rows, Error *error
                    .rope = &engine->rope,
                    .pieces = engine->pieces,
                    .spans = engine->spans,
+                   .outputs = engine->outputs,
                    .workspace = engine->workspace};
     *n_head_rows = 0;
     while (batch->segment < batch->n_segments && tile->n_rows < engine->tile_rows) {
@@ -202,12 +212,16 @@ static int next_tile(Batch *batch, Tile *tile, size_t *n_head_rows, Error *error
         Piece *piece = &engine->pieces[tile->n_pieces++];
         *piece = (Piece){state, state->position, tile->n_rows, n};
         memcpy(engine->tokens + tile->n_rows, segment->tokens + batch->offset, n * sizeof *segment->tokens);
-        for (size_t i = 0; i < n; i += SPAN_ROWS)
-            engine->spans[tile->n_spans++] = (Span){piece, piece->position + (int64_t)i, tile->n_rows + i,
-                                                    n - i < SPAN_ROWS ? n - i : SPAN_ROWS};
+        for (size_t i = 0; i < n; i += SPAN_ROWS) {
+            size_t row = tile->n_rows + i, some = n - i < SPAN_ROWS ? n - i : SPAN_ROWS;
+            engine->spans[tile->n_spans++] =
+                (Span){piece, piece->position + (int64_t)i, row, some, row, some};
+        }
         *n_head_rows += collect_head_rows(batch, tile->n_rows, n, engine->head_rows + *n_head_rows);
         size_t keys = (size_t)piece->position + n;
         tile->max_keys = keys > tile->max_keys ? keys : tile->max_keys;
+        for (size_t i = 0; i < n; i++, tile->n_outputs++)
+            engine->outputs[tile->n_outputs] = tile->n_outputs;
         tile->n_rows += n;
         batch->offset += n;
         if (batch->offset == segment->n_tokens) {

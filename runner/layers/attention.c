@@ -130,9 +130,9 @@ typedef struct AttentionRun {
     const Attention *layer;
     const Tile *tile;
     size_t cache;     /* where this layer's part of a block begins */
-    float *q, *k, *v; /* a row's lie q_stride, kv_stride and kv_stride from the last row's */
+    float *q, *k, *v; /* an output's lie q_stride, a row's kv_stride and kv_stride from the last one's */
     size_t q_stride, kv_stride;
-    float *out; /* [n_rows, n_heads, head_dim] */
+    float *out; /* [n_outputs, n_heads, head_dim] */
 } AttentionRun;
 
 static float *keys_of(const AttentionRun *run, const CacheBlock *block, size_t kv_head) {
@@ -155,18 +155,20 @@ static void prepare_head(const AttentionRun *run, float *head, const float *norm
                rope->half);
 }
 
-/* Prepares a span's queries and keys and puts its keys and values into the cache. */
-static void store_span(void *context, size_t i, int thread) {
+/* Prepares the queries of a span's outputs and its keys, and puts its keys and values into the cache. */
+static void store_span(void *context, size_t index, int thread) {
     (void)thread;
     const AttentionRun *run = context;
     const Attention *layer = run->layer;
-    const Span *span = &run->tile->spans[i];
+    const Span *span = &run->tile->spans[index];
     size_t dim = layer->head_dim;
+    for (size_t i = span->first_output; i < span->first_output + span->n_outputs; i++)
+        for (size_t h = 0; h < layer->n_heads; h++)
+            prepare_head(run, run->q + i * run->q_stride + h * dim, layer->q_norm,
+                         output_position(run->tile, span, i));
     for (size_t t = 0; t < span->n_rows; t++) {
         size_t row = span->row + t, position = (size_t)span->position + t, slot = position % BLOCK_TOKENS;
         const CacheBlock *block = span->piece->state->blocks[position / BLOCK_TOKENS];
-        for (size_t h = 0; h < layer->n_heads; h++)
-            prepare_head(run, run->q + row * run->q_stride + h * dim, layer->q_norm, position);
         for (size_t h = 0; h < layer->n_kv_heads; h++) {
             float *k = run->k + row * run->kv_stride + h * dim;
             const float *v = run->v + row * run->kv_stride + h * dim;
@@ -215,25 +217,26 @@ static void gather_head(const void *source, size_t first_key, size_t n, KeyTile 
     }
 }
 
-/* One span's queries of one key/value head's group of heads. */
-static void attend_span(void *context, size_t i, int thread) {
+/* The queries of a span's outputs, of one key/value head's group of heads. */
+static void attend_span(void *context, size_t index, int thread) {
     const AttentionRun *run = context;
     const Attention *layer = run->layer;
-    const Span *span = &run->tile->spans[i / layer->n_kv_heads];
-    size_t kv_head = i % layer->n_kv_heads, per_kv = layer->n_heads / layer->n_kv_heads;
+    const Span *span = &run->tile->spans[index / layer->n_kv_heads];
+    size_t kv_head = index % layer->n_kv_heads, per_kv = layer->n_heads / layer->n_kv_heads;
     HeadCache head_cache = {run, span->piece->state, kv_head};
     Attend attend = {run->tile->cpu, layer->dtype, layer->head_dim, layer->head_dim,
                      layer->scale,   gather_head,  &head_cache};
     QueryRows rows = {.n = 0};
-    for (size_t t = 0; t < span->n_rows; t++)
+    size_t end = span->first_output + span->n_outputs;
+    for (size_t i = span->first_output; i < end; i++)
         for (size_t h = 0; h < per_kv; h++) {
-            size_t row = span->row + t, head = (kv_head * per_kv + h) * layer->head_dim;
-            rows.q[rows.n] = run->q + row * run->q_stride + head;
-            rows.out[rows.n] = run->out + row * query_width(layer) + head;
-            size_t n_keys = (size_t)span->position + t + 1;
+            size_t head = (kv_head * per_kv + h) * layer->head_dim;
+            rows.q[rows.n] = run->q + i * run->q_stride + head;
+            rows.out[rows.n] = run->out + i * query_width(layer) + head;
+            size_t n_keys = output_position(run->tile, span, i) + 1;
             rows.first_key[rows.n] = layer->window && n_keys > layer->window ? n_keys - layer->window : 0;
             rows.n_keys[rows.n++] = n_keys;
-            if (rows.n == ATTEND_ROWS || (t + 1 == span->n_rows && h + 1 == per_kv)) {
+            if (rows.n == ATTEND_ROWS || (i + 1 == end && h + 1 == per_kv)) {
                 attend_rows(&attend, &rows, run->tile->cpu->scratch[thread]);
                 rows.n = 0;
             }
@@ -241,18 +244,18 @@ static void attend_span(void *context, size_t i, int thread) {
 }
 
 /* Operations of the products of queries and keys, of weights and values, `width` numbers each, over the keys
- * that count for the tile's rows without a window. */
+ * that count for the tile's outputs without a window. */
 static double products_of(const Tile *tile, double width) {
     double keys = 0;
-    for (size_t i = 0; i < tile->n_pieces; i++) {
-        double n = (double)tile->pieces[i].n_rows;
-        keys += n * (double)tile->pieces[i].position + n * (n + 1) / 2;
-    }
+    for (const Span *span = tile->spans; span < tile->spans + tile->n_spans; span++)
+        for (size_t i = span->first_output; i < span->first_output + span->n_outputs; i++)
+            keys += (double)(output_position(tile, span, i) + 1);
     return 4 * width * keys;
 }
 
-/* Queries, keys and values of all rows, in the workspace behind `out`. */
-static void project(AttentionRun *run, Place place, const float *x) {
+/* Keys and values of all rows and queries of the outputs, in the workspace behind `out`. `inputs` is memory
+ * for the outputs' inputs. */
+static void project(AttentionRun *run, Place place, const float *x, float *inputs) {
     const Attention *layer = run->layer;
     const Tile *tile = run->tile;
     size_t rows = tile->n_rows, width = query_width(layer), all = all_width(layer), kv = (all - width) / 2;
@@ -264,11 +267,15 @@ static void project(AttentionRun *run, Place place, const float *x) {
         run->v = run->k + rows * kv;
         run->q_stride = width;
         run->kv_stride = kv;
-        cpu_linear(tile->cpu,
-                   (Linear[]){{&layer->q.weight, layer->q.bias, x, run->q, d, width},
-                              {&layer->k.weight, layer->k.bias, x, run->k, d, kv},
-                              {&layer->v.weight, layer->v.bias, x, run->v, d, kv}},
-                   3, rows);
+        bool all_wanted = tile->n_outputs == rows;
+        if (!all_wanted)
+            rows_of_outputs(tile, inputs, x, d, d);
+        Linear jobs[] = {{&layer->k.weight, layer->k.bias, x, run->k, d, kv},
+                         {&layer->v.weight, layer->v.bias, x, run->v, d, kv},
+                         {&layer->q.weight, layer->q.bias, all_wanted ? x : inputs, run->q, d, width}};
+        cpu_linear(tile->cpu, jobs, all_wanted ? 3 : 2, rows);
+        if (!all_wanted)
+            cpu_linear(tile->cpu, jobs + 2, 1, tile->n_outputs);
         return;
     }
     cpu_linear(tile->cpu, &(Linear){&layer->in.weight, layer->in.bias, x, fused, layer->in.weight.cols, all},
@@ -279,20 +286,22 @@ static void project(AttentionRun *run, Place place, const float *x) {
     run->k = run->q + width;
     run->v = run->k + kv;
     run->q_stride = run->kv_stride = all;
+    if (tile->n_outputs < rows)
+        rows_of_outputs(tile, run->q, run->q, all, width);
 }
 
 static void attention_forward(const void *opaque, Place place, const Tile *tile, const float *x, float *y) {
     const Attention *layer = opaque;
-    size_t rows = tile->n_rows, width = query_width(layer);
+    size_t rows = tile->n_rows, outputs = tile->n_outputs, width = query_width(layer);
     AttentionRun run = {.layer = layer, .tile = tile, .cache = place.cache, .out = tile->workspace};
-    project(&run, place, x);
+    project(&run, place, x, y);
     cpu_parallel(tile->cpu, tile->n_spans, rows * all_width(layer), store_span, &run);
     cpu_reserve(tile->cpu, attend_scratch(layer->head_dim, layer->head_dim));
     profile_count(&tile->cpu->profile, PHASE_ATTENTION, products_of(tile, (double)width));
-    cpu_parallel(tile->cpu, tile->n_spans * layer->n_kv_heads, rows * width * tile->max_keys, attend_span,
+    cpu_parallel(tile->cpu, tile->n_spans * layer->n_kv_heads, outputs * width * tile->max_keys, attend_span,
                  &run);
     cpu_linear(tile->cpu, &(Linear){&layer->o.weight, layer->o.bias, run.out, y, width, layer->o.weight.rows},
-               1, rows);
+               1, outputs);
 }
 
 const MixerType mixer_attention = {.kind = MIXER_ATTENTION,

@@ -25,6 +25,7 @@ typedef struct Span {
     const Piece *piece;
     int64_t position;
     size_t row, n_rows;
+    size_t first_output, n_outputs; /* in Tile.outputs */
 } Span;
 
 typedef struct Tile {
@@ -35,6 +36,9 @@ typedef struct Tile {
     const Span *spans;
     size_t n_spans;
     size_t n_rows;
+    const size_t
+        *outputs; /* [n_outputs] rows whose results are wanted, ascending: in the last layer but few */
+    size_t n_outputs;
     size_t max_keys;  /* the longest sequence's length after this tile */
     float *workspace; /* [n_rows * the layer's workspace_floats] */
 } Tile;
@@ -54,11 +58,21 @@ typedef struct MixerType {
     size_t (*cache_floats)(const void *layer);     /* per token */
     size_t (*recurrent_floats)(const void *layer); /* per sequence */
     size_t (*workspace_floats)(const void *layer); /* per row of a tile */
-    /* y[row] = mixer(x[row]) for every row; both [n_rows, hidden_size]. */
+    /* y[i] = mixer(x[outputs[i]]) for every output; x is [n_rows, hidden_size]. Every row's token becomes
+     * part of its sequence. */
     void (*forward)(const void *layer, Place place, const Tile *tile, const float *x, float *y);
 } MixerType;
 
 extern const MixerType mixer_attention, mixer_mla, mixer_mamba2, mixer_mamba1, mixer_llamba;
+
+/* The position of output i, which is one of the span's. */
+static inline size_t output_position(const Tile *tile, const Span *span, size_t i) {
+    return (size_t)span->position + tile->outputs[i] - span->row;
+}
+
+/* The first `width` numbers of each output's row of x, rows stride apart, to row i of `out`, which may be x
+ * itself. */
+void rows_of_outputs(const Tile *tile, float *out, const float *x, size_t stride, size_t width);
 
 /* What follows the mixer; it keeps nothing of a sequence. */
 typedef struct MlpType {

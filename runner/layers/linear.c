@@ -1,6 +1,7 @@
 /* Linear layers: loading. The arithmetic is the backend's. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runner/layers/layer.h"
 
@@ -38,6 +39,13 @@ int linear_load(LinearLayer *out, const ModelConfig *config, Checkpoint *checkpo
         return -1;
     snprintf(text, sizeof text, "%s%s.bias", prefix, name);
     return with_bias ? vector_load(&out->bias, config, checkpoint, text, outputs, error) : 0;
+}
+
+/* Rows ascend, so none is overwritten before it moves. */
+void rows_of_outputs(const Tile *tile, float *out, const float *x, size_t stride, size_t width) {
+    for (size_t i = 0; i < tile->n_outputs; i++)
+        if (out != x || tile->outputs[i] != i)
+            memcpy(out + i * stride, x + tile->outputs[i] * stride, width * sizeof *out);
 }
 
 void linear_free(LinearLayer *layer) {

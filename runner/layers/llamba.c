@@ -178,8 +178,9 @@ static void llamba_forward(const void *opaque, Place place, const Tile *tile, co
     profile_enter(&tile->cpu->profile, before);
     cpu_parallel(tile->cpu, tile->n_pieces * llamba->n_heads, rows * llamba->inner * llamba->state_width,
                  scan_head, &run);
+    rows_of_outputs(tile, run.y, run.y, llamba->inner, llamba->inner);
     cpu_linear(tile->cpu, &(Linear){&llamba->out.weight, llamba->out.bias, run.y, y, llamba->inner, d}, 1,
-               rows);
+               tile->n_outputs);
 }
 
 const MixerType mixer_llamba = {.kind = MIXER_LLAMBA,

@@ -167,7 +167,8 @@ static void mamba1_forward(const void *opaque, Place place, const Tile *tile, co
     convolution_run(
         &(ConvolutionRun){&mamba->convolution, tile, place.recurrent, run.repeated, inner, run.conv});
     cpu_parallel(tile->cpu, tile->n_pieces * mamba->groups, rows * inner * STATES * 4, scan_group, &run);
-    cpu_linear(tile->cpu, &(Linear){&mamba->out.weight, NULL, run.z, y, inner, d}, 1, rows);
+    rows_of_outputs(tile, run.z, run.z, inner, inner);
+    cpu_linear(tile->cpu, &(Linear){&mamba->out.weight, NULL, run.z, y, inner, d}, 1, tile->n_outputs);
 }
 
 const MixerType mixer_mamba1 = {.kind = MIXER_MAMBA1,

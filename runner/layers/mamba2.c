@@ -228,7 +228,8 @@ static void mamba2_forward(const void *opaque, Place place, const Tile *tile, co
                  scan_head, &run);
     if (mamba->norm_groups != mamba->n_heads)
         cpu_parallel(tile->cpu, tile->n_spans, rows * mamba->inner * 16, gate_span, &run);
-    cpu_linear(tile->cpu, &(Linear){&mamba->out.weight, NULL, run.y, y, mamba->inner, d}, 1, rows);
+    rows_of_outputs(tile, run.y, run.y, mamba->inner, mamba->inner);
+    cpu_linear(tile->cpu, &(Linear){&mamba->out.weight, NULL, run.y, y, mamba->inner, d}, 1, tile->n_outputs);
 }
 
 const MixerType mixer_mamba2 = {.kind = MIXER_MAMBA2,

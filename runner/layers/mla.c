@@ -180,9 +180,22 @@ static void norm_queries(void *context, size_t i, int thread) {
     const MlaRun *run = context;
     const Span *span = &run->tile->spans[i];
     size_t rank = run->layer->q_rank;
-    for (size_t row = span->row; row < span->row + span->n_rows; row++)
+    for (size_t row = span->first_output; row < span->first_output + span->n_outputs; row++)
         cpu_rms_norm(run->tile->cpu, run->q_low + row * rank, run->q_low + row * rank, run->layer->q_norm,
                      rank, rank_norm_eps, true);
+}
+
+/* Rotates the queries of a span's outputs. */
+static void rotate_queries(const MlaRun *run, const Span *span) {
+    const Mla *mla = run->layer;
+    for (size_t i = span->first_output; i < span->first_output + span->n_outputs; i++)
+        for (size_t h = 0; h < mla->n_heads; h++) {
+            float *absorbed = run->absorbed + (i * mla->n_heads + h) * mla->key_width;
+            memset(absorbed + mla->rank, 0, (mla->latent_width - mla->rank) * sizeof *absorbed);
+            rotate_interleaved(run, absorbed + mla->latent_width,
+                               run->q + (i * mla->n_heads + h) * (mla->nope + mla->rope) + mla->nope,
+                               output_position(run->tile, span, i));
+        }
 }
 
 /* Rotates a span's queries; norms its latents, rotates its keys and puts both into the cache. `token` has
@@ -192,15 +205,9 @@ static void store_latents(void *context, size_t i, int thread) {
     const Mla *mla = run->layer;
     const Span *span = &run->tile->spans[i];
     float *token = run->tile->cpu->scratch[thread];
+    rotate_queries(run, span);
     for (size_t t = 0; t < span->n_rows; t++) {
         size_t row = span->row + t, position = (size_t)span->position + t;
-        for (size_t h = 0; h < mla->n_heads; h++) {
-            float *absorbed = run->absorbed + (row * mla->n_heads + h) * mla->key_width;
-            memset(absorbed + mla->rank, 0, (mla->latent_width - mla->rank) * sizeof *absorbed);
-            rotate_interleaved(run, absorbed + mla->latent_width,
-                               run->q + (row * mla->n_heads + h) * (mla->nope + mla->rope) + mla->nope,
-                               position);
-        }
         const float *kv = run->kv + row * (mla->rank + mla->rope);
         if (mla->kv_norm)
             cpu_rms_norm(run->tile->cpu, token, kv, mla->kv_norm, mla->rank, rank_norm_eps, true);
@@ -272,15 +279,16 @@ static void attend_span(void *context, size_t i, int thread) {
     Attend attend = {run->tile->cpu, mla->dtype,     mla->key_width, mla->rank,
                      mla->scale,     gather_latents, &cache};
     QueryRows rows = {.n = 0};
-    for (size_t t = 0; t < span->n_rows; t++)
+    for (size_t o = span->first_output; o < span->first_output + span->n_outputs; o++)
         for (size_t h = first; h < end; h++) {
-            size_t head = (span->row + t) * mla->n_heads + h;
+            size_t head = o * mla->n_heads + h;
             rows.q[rows.n] = run->absorbed + head * mla->key_width;
             rows.out[rows.n] = run->latents + head * mla->rank;
             rows.first_key[rows.n] = 0;
-            rows.n_keys[rows.n++] = (size_t)span->position + t + 1;
+            rows.n_keys[rows.n++] = output_position(run->tile, span, o) + 1;
         }
-    attend_rows(&attend, &rows, scratch);
+    if (rows.n > 0)
+        attend_rows(&attend, &rows, scratch);
 }
 
 /* Both per-head halves of kv_b_proj: nope part of q -> absorbed, and latents -> values. */
@@ -300,24 +308,31 @@ static void project_heads(const MlaRun *run, bool queries) {
                                   : (Linear){&mla->value_up[h / per_group], NULL,
                                              run->latents + h * mla->rank,  run->values + h * mla->v_width,
                                              mla->n_heads * mla->rank,      mla->n_heads * mla->v_width};
-        cpu_linear(run->tile->cpu, jobs, n, run->tile->n_rows);
+        cpu_linear(run->tile->cpu, jobs, n, run->tile->n_outputs);
     }
 }
 
-static void project_inputs(const MlaRun *run, const float *x) {
+/* Keys and values of all rows, queries of the outputs, whose inputs go to `inputs` if they are not all. */
+static void project_inputs(const MlaRun *run, const float *x, float *inputs) {
     const Mla *mla = run->layer;
-    Cpu *cpu = run->tile->cpu;
-    size_t rows = run->tile->n_rows, d = mla->kv_a.weight.cols, q_width = mla->q_b.weight.rows;
-    Linear kv = {&mla->kv_a.weight, mla->kv_a.bias, x, run->kv, d, mla->rank + mla->rope};
-    if (mla->q_rank == 0) {
-        cpu_linear(cpu, (Linear[]){kv, {&mla->q_b.weight, NULL, x, run->q, d, q_width}}, 2, rows);
+    const Tile *tile = run->tile;
+    const LinearLayer *query = mla->q_rank ? &mla->q_a : &mla->q_b;
+    bool all_wanted = tile->n_outputs == tile->n_rows;
+    size_t outputs = tile->n_outputs, d = mla->kv_a.weight.cols, q_width = mla->q_b.weight.rows;
+    if (!all_wanted)
+        rows_of_outputs(tile, inputs, x, d, d);
+    Linear jobs[] = {{&mla->kv_a.weight, mla->kv_a.bias, x, run->kv, d, mla->rank + mla->rope},
+                     {&query->weight, query->bias, all_wanted ? x : inputs, mla->q_rank ? run->q_low : run->q,
+                      d, query->weight.rows}};
+    cpu_linear(tile->cpu, jobs, all_wanted ? 2 : 1, tile->n_rows);
+    if (!all_wanted)
+        cpu_linear(tile->cpu, jobs + 1, 1, outputs);
+    if (mla->q_rank == 0)
         return;
-    }
-    cpu_linear(cpu, (Linear[]){kv, {&mla->q_a.weight, mla->q_a.bias, x, run->q_low, d, mla->q_rank}}, 2,
-               rows);
     if (mla->q_norm)
-        cpu_parallel(cpu, run->tile->n_spans, rows * mla->q_rank * 4, norm_queries, (void *)run);
-    cpu_linear(cpu, &(Linear){&mla->q_b.weight, NULL, run->q_low, run->q, mla->q_rank, q_width}, 1, rows);
+        cpu_parallel(tile->cpu, tile->n_spans, outputs * mla->q_rank * 4, norm_queries, (void *)run);
+    cpu_linear(tile->cpu, &(Linear){&mla->q_b.weight, NULL, run->q_low, run->q, mla->q_rank, q_width}, 1,
+               outputs);
 }
 
 static void mla_forward(const void *opaque, Place place, const Tile *tile, const float *x, float *y) {
@@ -329,14 +344,15 @@ static void mla_forward(const void *opaque, Place place, const Tile *tile, const
     run.absorbed = run.kv + rows * (mla->rank + mla->rope);
     run.latents = run.absorbed + rows * mla->n_heads * mla->key_width;
     run.values = run.latents + rows * mla->n_heads * mla->rank;
-    project_inputs(&run, x);
+    project_inputs(&run, x, y);
     project_heads(&run, true);
     cpu_reserve(tile->cpu, attend_scratch(mla->key_width, mla->rank));
     cpu_parallel(tile->cpu, tile->n_spans, rows * mla->key_width * 4, store_latents, &run);
-    cpu_parallel(tile->cpu, tile->n_spans * head_tasks(mla), rows * mla->n_heads * mla->rank * tile->max_keys,
-                 attend_span, &run);
+    cpu_parallel(tile->cpu, tile->n_spans * head_tasks(mla),
+                 tile->n_outputs * mla->n_heads * mla->rank * tile->max_keys, attend_span, &run);
     project_heads(&run, false);
-    cpu_linear(tile->cpu, &(Linear){&mla->out.weight, mla->out.bias, run.values, y, value_width, d}, 1, rows);
+    cpu_linear(tile->cpu, &(Linear){&mla->out.weight, mla->out.bias, run.values, y, value_width, d}, 1,
+               tile->n_outputs);
 }
 
 const MixerType mixer_mla = {.kind = MIXER_MLA,
