@@ -36,7 +36,8 @@ void progress_format(const Progress *progress, double now_s, Buffer *out) {
     double rate = (double)worked / elapsed;
     buffer_printf(out, rate < 10 ? ", %.2f/s" : ", %.0f/s", rate);
     buffer_append_text(out, left > 0 ? ", ETA " : ", took ");
-    progress_format_duration(left > 0 ? (double)left / rate : elapsed, out);
+    double left_s = progress->left_s >= 0 ? progress->left_s : (double)left / rate;
+    progress_format_duration(left > 0 ? left_s : elapsed, out);
 }
 
 static void print(Progress *progress, bool last) {
@@ -62,6 +63,7 @@ void progress_begin(Progress *progress, FILE *stream, const char *label, const c
                            .total = total,
                            .start_s = now,
                            .last_print_s = now,
+                           .left_s = -1,
                            .live = stream && isatty(fileno(stream))};
 }
 

@@ -13,6 +13,7 @@ typedef struct Progress {
     int64_t start_done;  /* what was already done when the work began: not counted in the rate */
     double start_s;      /* clock when the work began */
     double last_print_s; /* clock of the last line */
+    double left_s;       /* what is left takes by the caller's reckoning; negative: by the mean rate so far */
     bool live;           /* a terminal: rewrite the line */
 } Progress;
 

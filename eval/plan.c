@@ -1,5 +1,6 @@
 /* Adding requests to a plan and settling it; see plan.h. Everything is done by passes over the nodes in
  * preorder, so that no tree is too deep. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,13 +186,23 @@ static void choose_kept(Plan *plan) {
     free(longest);
 }
 
-/* How many targets a node has, as often as they are wanted. */
-static size_t count_targets(const Plan *plan, uint32_t i) {
+/* Positions of a node that requests have targets at: from some position on, all to the node's end. */
+static size_t count_rows(const Plan *plan, uint32_t i) {
     const PlanNode *node = &plan->nodes[i];
-    size_t n = 0;
-    for (size_t w = node[0].wants; w < node[1].wants; w++)
-        n += node_end(node) - first_target(plan, node, &plan->wants[w]);
-    return n;
+    uint32_t end = node_end(node), first = end;
+    for (size_t w = node[0].wants; w < node[1].wants; w++) {
+        uint32_t target = first_target(plan, node, &plan->wants[w]);
+        first = target < first ? target : first;
+    }
+    return end - first;
+}
+
+/* How long prompts are, on average. */
+static double prompt_length(const Plan *plan) {
+    double sum = 0;
+    for (size_t i = 0; i < plan->n_prompts; i++)
+        sum += node_end(&plan->nodes[plan->prompts[i].node]);
+    return plan->n_prompts ? sum / (double)plan->n_prompts : 0;
 }
 
 static void weigh(Plan *plan, const ModelInfo *model) {
@@ -202,9 +213,11 @@ static void weigh(Plan *plan, const ModelInfo *model) {
         n_attention += model->mixers[i] == MIXER_ATTENTION || model->mixers[i] == MIXER_MLA;
     plan->cost_per_token = weights > 0 ? 2 * weights : 1;
     plan->cost_per_key = 4 * (double)model->hidden_size * (double)n_attention;
-    plan->cost_per_target = 2 * embedding;
+    plan->cost_per_row = 2 * embedding;
+    plan->cost_per_made =
+        plan->cost_per_token + plan->cost_per_row + plan->cost_per_key * prompt_length(plan);
     for (uint32_t i = 0; i < plan->n_nodes; i++)
-        plan->cost_all += (double)count_targets(plan, i) * plan->cost_per_target;
+        plan->work_all.operations[WORK_HEAD] += (double)count_rows(plan, i) * plan->cost_per_row;
 }
 
 static void count_units(Plan *plan) {
@@ -219,7 +232,7 @@ static void count_units(Plan *plan) {
         base->open++;
         base->below = base->below > bytes ? base->below : bytes;
         fed += segment_tokens(nodes, i);
-        plan->cost_all += segment_cost(plan, i);
+        plan->work_all = eta_work_sum(plan->work_all, segment_work(plan, i, 0));
         plan->counts.n_states += nodes[i].is_kept;
     }
     plan->counts.tokens_again = fed - plan->counts.tokens_distinct;
@@ -268,25 +281,30 @@ size_t plan_prompts_done(const Plan *plan) {
     return plan->prompts_done;
 }
 
-double plan_seconds(const Plan *plan) {
-    return plan->fed_seconds + plan->made_seconds;
+EtaWork plan_work_done(const Plan *plan) {
+    EtaWork work = plan->work_done;
+    work.operations[WORK_GENERATING] = (double)plan->tokens_made * plan->cost_per_made;
+    return work;
 }
 
-double plan_seconds_left(const Plan *plan) {
-    if (plan->cost_done <= 0)
+/* Whenever a text is about to go on, it has as long to go as any other on average: all tokens so far by the
+ * texts that ended. That counts what the unfinished ones have so far, as the mean length of the finished
+ * ones, which at first are the short ones, does not. And none becomes longer than it may. */
+static double tokens_to_make(const Plan *plan) {
+    double prompts = (double)(plan->counts.n_prompts - plan->prompts_done);
+    if (prompts <= 0)
         return 0;
-    double cost_per_second = plan->cost_done / plan->fed_seconds;
-    double left = (plan->cost_all - plan->cost_done) / cost_per_second;
-    size_t prompts = plan->counts.n_prompts - plan->prompts_done;
-    if (prompts == 0)
-        return left;
-    /* Before any text is finished, the longest is assumed, and a token to cost what one that is fed costs. */
-    double each = plan->prompts_done ? (double)plan->tokens_of_done / (double)plan->prompts_done
-                                     : (double)plan->counts.tokens_to_make / (double)plan->counts.n_prompts;
-    double second = plan->tokens_made ? plan->made_seconds / (double)plan->tokens_made
-                                      : plan->cost_per_token / cost_per_second;
-    double tokens = (double)prompts * each - (double)(plan->tokens_made - plan->tokens_of_done);
-    return left + (tokens > 0 ? tokens * second : 0);
+    double unfinished = (double)(plan->tokens_made - plan->tokens_of_done);
+    double longest = (double)plan->counts.tokens_to_make / (double)plan->counts.n_prompts;
+    double most = fmax(prompts * longest - unfinished, 0);
+    return plan->prompts_done ? fmin(prompts * (double)plan->tokens_made / (double)plan->prompts_done, most)
+                              : most;
+}
+
+EtaWork plan_work_left(const Plan *plan) {
+    EtaWork left = eta_work_difference(plan->work_all, plan->work_done);
+    left.operations[WORK_GENERATING] = tokens_to_make(plan) * plan->cost_per_made;
+    return left;
 }
 
 size_t plan_peak_bytes(const Plan *plan) {

@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "eval/encode.h"
+#include "eval/eta.h"
 #include "eval/generation.h"
 #include "eval/metrics.h"
 #include "runner/runner.h"
@@ -67,12 +68,10 @@ size_t plan_tokens_fed(const Plan *plan);
 /* Tokens generated so far, and prompts whose texts are finished. */
 size_t plan_tokens_made(const Plan *plan);
 size_t plan_prompts_done(const Plan *plan);
-/* Seconds that what is left will take, judged by what the steps so far took: tokens weighed by their
- * positions and targets, prompts by how long the finished texts became. 0 before there is anything to judge
- * by. */
-double plan_seconds_left(const Plan *plan);
-/* Seconds spent in the engine so far. */
-double plan_seconds(const Plan *plan);
+/* EtaWork done so far, and what is left: that of prompts is reckoned from how many tokens it took so far
+ * until one was finished. */
+EtaWork plan_work_done(const Plan *plan);
+EtaWork plan_work_left(const Plan *plan);
 /* The most bytes that states were reckoned to take at once so far. */
 size_t plan_peak_bytes(const Plan *plan);
 

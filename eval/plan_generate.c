@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/progress.h"
 #include "eval/plan_tree.h"
 
 typedef struct Job {
@@ -177,11 +176,9 @@ int prompts_grow(Plan *plan, Error *error) {
     enum { MOST_STEPS = 16 };
     size_t n_ended = 0;
     for (int step = 0; step < MOST_STEPS && n_ended == 0; step++) {
-        double start = clock_seconds();
         plan->tokens_made += generator_count(plan->generator);
         if (generator_step(plan->generator, error))
             return -1;
-        plan->made_seconds += clock_seconds() - start;
         void *const *ended = generator_ended(plan->generator, &n_ended);
         for (size_t i = 0; i < n_ended; i++)
             if (finish_job(plan, (Job *)ended[i], error)) /* its first member is the writer */

@@ -71,11 +71,11 @@ struct Plan {
     Arena texts; /* of the last step */
     bool is_begun;
 
-    /* What the segments cost, in operations of the engine: each token its share of the weights, each earlier
-     * token that it looks back at, each target its row of the output. */
-    double cost_per_token, cost_per_key, cost_per_target;
-    double cost_all, cost_done;
-    double fed_seconds, made_seconds; /* the segments took, and the generated tokens */
+    /* What the walk costs, in operations of the engine: each token its share of the weights, each earlier
+     * token that it looks back at, each position with targets its row of the output; and all three of a
+     * generated token. */
+    double cost_per_token, cost_per_key, cost_per_row, cost_per_made;
+    EtaWork work_all, work_done; /* of segments */
 
     uint32_t *stack; /* nodes to be fed, the next one on top */
     size_t n_stack, stack_capacity;
@@ -126,10 +126,12 @@ static inline uint32_t first_target(const Plan *plan, const PlanNode *node, cons
     return first > node->depth ? first : node->depth;
 }
 
-/* What a unit's segment costs, targets left out. */
-static inline double segment_cost(const Plan *plan, uint32_t unit) {
+/* What a unit's segment with n_rows positions that have targets costs. */
+static inline EtaWork segment_work(const Plan *plan, uint32_t unit, size_t n_rows) {
     double begin = node_end(&plan->nodes[plan->nodes[unit].base]), end = node_end(&plan->nodes[unit]);
-    return (end - begin) * plan->cost_per_token + (end * end - begin * begin) / 2 * plan->cost_per_key;
+    return (EtaWork){{[WORK_LINEAR] = (end - begin) * plan->cost_per_token,
+                      [WORK_ATTENTION] = (end * end - begin * begin) / 2 * plan->cost_per_key,
+                      [WORK_HEAD] = (double)n_rows * plan->cost_per_row}};
 }
 
 /* One more element on a growing array. */

@@ -16,11 +16,24 @@
 
 enum { DEFAULT_BATCH_TOKENS = 4096, DOCUMENTS_PER_COMMIT = 1024, WAIT_MS = 100 };
 
+/* What the first seconds of a walk say about the rest is said, if the rest is long. */
+static const double FIRST_SECONDS = 2, LONG_SECONDS = 10;
+
 /* What of the run's cost is stored. */
-typedef struct Work {
+typedef struct Cost {
     int64_t tokens, made;
     double since;
-} Work;
+} Cost;
+
+/* The walk of a round. */
+typedef struct Walk {
+    double began_s;
+    Eta eta;
+    EtaWork noted; /* what the eta knows of, and up to when */
+    double noted_s;
+    bool is_announced; /* how long it will take */
+    Progress progress;
+} Walk;
 
 typedef struct Run {
     RunParts *parts;
@@ -29,7 +42,8 @@ typedef struct Run {
     RunScores scores;
     RunRequests all;
     EvalSummary *summary;
-    Work work;
+    Cost cost;
+    Walk walk;
     int64_t fed_before, made_before; /* tokens of former rounds */
 } Run;
 
@@ -120,10 +134,10 @@ static int in_transaction(Run *run, int (*store)(Run *, size_t *, Error *), size
 static int store_work(Run *run, Error *error) {
     double now = clock_seconds();
     int64_t fed = run->summary->tokens_computed, made = run->summary->tokens_made;
-    if (db_run_work(run->db, run->id, fed + made - run->work.tokens, made - run->work.made,
-                    now - run->work.since, error))
+    if (db_run_work(run->db, run->id, fed + made - run->cost.tokens, made - run->cost.made,
+                    now - run->cost.since, error))
         return -1;
-    run->work = (Work){.tokens = fed + made, .made = made, .since = now};
+    run->cost = (Cost){.tokens = fed + made, .made = made, .since = now};
     return 0;
 }
 
@@ -168,43 +182,58 @@ static int commit_batch(Run *run, Error *error) {
     return n > 0 ? in_transaction(run, store_answers, &n, error) : 0;
 }
 
-/* The share of the tokens that is as far as the share of the time: some tokens take longer than others. */
-static void show_progress(const Run *run, Progress *progress) {
+/* How long it will take is said once there is something to judge by, and shown from then on. Done is the
+ * share of the tokens that is as far as the share of the time, since some tokens take longer than others. */
+static void show_progress(Run *run) {
     const Plan *plan = run->all.plan;
-    double spent = plan_seconds(plan), left = plan_seconds_left(plan);
-    double share = spent + left > 0 ? spent / (spent + left) : 0;
-    progress_update(progress, (int64_t)(share * (double)progress->total));
+    Walk *walk = &run->walk;
+    Progress *progress = &walk->progress;
+    EtaWork done = plan_work_done(plan);
+    double now = clock_seconds(), spent = now - walk->began_s;
+    eta_note(&walk->eta, eta_work_difference(done, walk->noted), now - walk->noted_s);
+    walk->noted = done;
+    walk->noted_s = now;
+    if (spent < FIRST_SECONDS)
+        return;
+    progress->left_s = eta_left(&walk->eta, plan_work_left(plan));
+    if (!walk->is_announced && progress->left_s > LONG_SECONDS)
+        run_plan_log_eta(run->parts, progress->left_s, (double)plan_tokens_fed(plan) / spent);
+    walk->is_announced = true;
+    progress_update(progress, (int64_t)(spent / (spent + progress->left_s) * (double)progress->total));
 }
 
-static int score_batches(Run *run, Progress *progress, Error *error) {
+static int score_batches(Run *run, Error *error) {
     const EvalOptions *options = run->parts->options;
     size_t batch_tokens = options->batch_tokens ? options->batch_tokens : DEFAULT_BATCH_TOKENS;
     Plan *plan = run->all.plan;
     int more;
-    run->work.since = clock_seconds();
+    run->cost.since = run->walk.began_s = run->walk.noted_s = clock_seconds();
     while ((more = step(run, batch_tokens, error)) > 0) {
         if (commit_batch(run, error))
             return -1;
-        show_progress(run, progress);
+        show_progress(run);
         log_debug(options->log, "%lld tokens computed, %lld requests answered",
                   (long long)run->summary->tokens_computed, (long long)run->summary->n_scored);
         if (parts_stopped(run->parts, error))
             return -1;
     }
+    if (more == 0)
+        run->walk.progress.done = run->walk.progress.total;
     log_debug(options->log, "states took at most %zu of %lld bytes", plan_peak_bytes(plan),
               (long long)run->summary->plan.budget_bytes);
     return more;
 }
 
 static int score_everything(Run *run, const EvalPlan *plan, Error *error) {
-    Progress progress;
+    Progress *progress = &run->walk.progress;
+    run->walk = (Walk){0};
     for (size_t next = 0; next < run->all.n_documents;)
         if (in_transaction(run, store_found, &next, error) || parts_stopped(run->parts, error))
             return -1;
-    progress_begin(&progress, run->parts->options->progress, "scoring", "tokens", 0,
+    progress_begin(progress, run->parts->options->progress, "scoring", "tokens", 0,
                    plan->tokens_distinct + plan->tokens_again);
-    int result = score_batches(run, &progress, error);
-    progress_end(&progress);
+    int result = score_batches(run, error);
+    progress_end(progress);
     return result;
 }
 

@@ -72,6 +72,14 @@ void run_plan_log(const RunParts *parts, const EvalPlan *plan) {
                                    : "--bos none or --compat v0.4.0 leaves it out");
 }
 
+void run_plan_log_eta(const RunParts *parts, double seconds, double tokens_per_second) {
+    Buffer text = {0};
+    progress_format_duration(seconds, &text);
+    log_info(parts->options->log, "about %s more, judging by %.0f tokens a second in the first ones",
+             text.data, tokens_per_second);
+    buffer_free(&text);
+}
+
 /* ---- planning only */
 
 static const double MEASURE_SECONDS = 2;
@@ -91,17 +99,24 @@ static int measure(RunRequests *all, Engine *engine, EvalPlan *plan, Error *erro
         (double)(plan->tokens_distinct + plan->tokens_again + plan->tokens_to_make) / plan->tokens_per_second;
     if (took > MEASURE_SECONDS)
         return 0;
-    start = clock_seconds();
-    int more;
-    while ((more = plan_step(all->plan, engine, BATCH_TOKENS, error)) > 0 &&
-           clock_seconds() - start < MEASURE_SECONDS)
-        continue;
-    took = clock_seconds() - start;
+    Eta eta = {0};
+    EtaWork all_done = {0};
+    int more = 1;
+    for (took = 0; took < MEASURE_SECONDS && more > 0;) {
+        start = clock_seconds();
+        if ((more = plan_step(all->plan, engine, BATCH_TOKENS, error)) < 0)
+            return -1;
+        double seconds = clock_seconds() - start;
+        EtaWork done = plan_work_done(all->plan);
+        eta_note(&eta, eta_work_difference(done, all_done), seconds);
+        all_done = done;
+        took += seconds;
+    }
     if (plan_tokens_fed(all->plan) > 0) {
         plan->tokens_per_second = (double)plan_tokens_fed(all->plan) / took;
-        plan->eta_seconds = plan_seconds(all->plan) + plan_seconds_left(all->plan);
+        plan->eta_seconds = took + eta_left(&eta, plan_work_left(all->plan));
     }
-    return more < 0 ? -1 : 0;
+    return 0;
 }
 
 static int plan_and_measure(RunParts *parts, Db *db, EvalPlan *plan, Error *error) {

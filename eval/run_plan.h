@@ -9,5 +9,7 @@
 int run_plan_make(const RunParts *parts, Db *db, bool claims, RunRequests *all, EvalPlan *plan, Error *error);
 /* The plan, and warnings about requests that are not what a user may think they are. */
 void run_plan_log(const RunParts *parts, const EvalPlan *plan);
+/* How long the rest takes, once its beginning was measured. */
+void run_plan_log_eta(const RunParts *parts, double seconds, double tokens_per_second);
 
 #endif

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/progress.h"
 #include "eval/plan_tree.h"
 
 /* A target of the batch with the request that wants it. */
@@ -19,8 +18,8 @@ typedef struct Wanted {
 /* A unit in the batch. */
 typedef struct Unit {
     uint32_t node, base;
-    Wanted *wanted; /* [n_wanted] by position, then token */
-    size_t n_wanted;
+    Wanted *wanted;          /* [n_wanted] by position, then token */
+    size_t n_wanted, n_rows; /* distinct positions of these */
 } Unit;
 
 typedef struct Batch {
@@ -164,9 +163,13 @@ static void make_segment(Plan *plan, Unit *unit, Segment *segment) {
     collect_wanted(plan, unit);
     Target *targets = arena_alloc(&plan->arena, unit->n_wanted * sizeof *targets);
     size_t n = 0;
-    for (size_t i = 0; i < unit->n_wanted; i++)
-        if (i == 0 || compare_wanted(&unit->wanted[i], &unit->wanted[i - 1]) != 0)
-            targets[n++] = unit->wanted[i].target;
+    for (size_t i = 0; i < unit->n_wanted; i++) {
+        const Wanted *wanted = &unit->wanted[i];
+        if (i > 0 && compare_wanted(wanted, wanted - 1) == 0)
+            continue;
+        unit->n_rows += n == 0 || targets[n - 1].position != wanted->target.position;
+        targets[n++] = wanted->target;
+    }
     *segment = (Segment){.tokens = tokens_of(plan, unit),
                          .n_tokens = segment_tokens(plan->nodes, unit->node),
                          .targets = targets,
@@ -219,7 +222,7 @@ static void take_unit(Plan *plan, Engine *engine, const Unit *unit, const Segmen
     bool is_kept = plan->nodes[node].is_kept, generates = plan->nodes[node].generates;
     take_results(plan, unit, segment);
     plan->tokens_fed += segment->n_tokens;
-    plan->cost_done += segment_cost(plan, node) + (double)unit->n_wanted * plan->cost_per_target;
+    plan->work_done = eta_work_sum(plan->work_done, segment_work(plan, node, unit->n_rows));
     if (is_kept || generates)
         plan->used += unit_bytes(plan, node);
     if (generates)
@@ -260,10 +263,8 @@ int plan_step(Plan *plan, Engine *engine, size_t batch_tokens, Error *error) {
         return plan->n_jobs == 0 ? 0 : prompts_grow(plan, error) ? -1 : 1;
     for (size_t i = 0; i < batch.n; i++)
         make_segment(plan, &batch.units[i], &batch.segments[i]);
-    double start = clock_seconds();
     if (engine_score(engine, batch.segments, batch.n, error))
         return -1;
-    plan->fed_seconds += clock_seconds() - start;
     take_batch(plan, engine, &batch);
     return 1;
 }

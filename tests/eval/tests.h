@@ -19,5 +19,6 @@ int run_rolling_tests(void);
 int run_generate_tests(void);
 int run_truncation_tests(void);
 int run_mix_tests(void);
+int run_eta_tests(void);
 
 #endif
