@@ -18,18 +18,23 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* What the tile at `first` means for one row: its summary, the logits the caller asked for, its targets'
- * logits (kept in their results' logprob until the sum is known). */
-static void take_tile(const HeadRun *run, size_t row, size_t tile, size_t first, size_t n,
-                      const float *logits) {
-    const HeadRow *wanted = &run->rows[row];
-    run->engine->summaries[row * run->n_tiles + tile] = run->engine->cpu.kernels->summarise(logits, n);
-    if (wanted->logits)
-        memcpy(wanted->logits + first, logits, n * sizeof *logits);
+/* A tile of logits: column c of row r is logits[c * column_stride + r * row_stride]. */
+typedef struct LogitTile {
+    const float *logits;
+    size_t column_stride, row_stride;
+    size_t first, n; /* of the vocabulary */
+} LogitTile;
+
+/* What the tile means for one row besides its summary: the logits the caller asked for, its targets' logits
+ * (kept in their results' logprob until the sum is known). */
+static void take_tile(const HeadRow *wanted, const LogitTile *tile, size_t row) {
+    const float *logits = tile->logits + row * tile->row_stride;
+    for (size_t i = 0; wanted->logits && i < tile->n; i++)
+        wanted->logits[tile->first + i] = logits[i * tile->column_stride];
     for (size_t i = 0; i < wanted->n_targets; i++) {
         size_t token = (size_t)wanted->targets[i].token;
-        if (token >= first && token < first + n)
-            wanted->results[i].logprob = (double)logits[token - first];
+        if (token >= tile->first && token < tile->first + tile->n)
+            wanted->results[i].logprob = (double)logits[(token - tile->first) * tile->column_stride];
     }
 }
 
@@ -38,12 +43,25 @@ static void head_task(void *context, size_t i, int thread) {
     const Cpu *cpu = &run->engine->cpu;
     const Weight *head = &run->engine->model.head;
     size_t chunks = (run->n_rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK;
-    size_t tile = i / chunks, first = tile * VOCAB_TILE, n = smaller(head->rows - first, VOCAB_TILE);
+    size_t number = i / chunks, first = number * VOCAB_TILE, n = smaller(head->rows - first, VOCAB_TILE);
     size_t row = i % chunks * ROWS_PER_TASK, rows = smaller(run->n_rows - row, ROWS_PER_TASK);
-    float *scratch = cpu->scratch[thread], *logits = scratch + cpu_linear_scratch(cpu);
-    cpu_linear_columns(cpu, head, first, n, NULL, run->packed, row, logits, VOCAB_TILE, scratch);
+    float *scratch = cpu->scratch[thread], *logits;
+    TileSummary *summaries = &run->engine->summaries[row * run->n_tiles + number];
+    LogitTile tile;
+    if (run->n_rows <= NARROW_ROWS) {
+        logits = scratch + cpu_linear_scratch(cpu);
+        cpu_linear_columns(cpu, head, first, n, NULL, run->packed, row, logits, VOCAB_TILE, scratch);
+        for (size_t m = 0; m < rows; m++)
+            summaries[m * run->n_tiles] = cpu->kernels->summarise(logits + m * VOCAB_TILE, n);
+        tile = (LogitTile){logits, 1, VOCAB_TILE, first, n};
+    } else {
+        logits = cpu_linear_tile(cpu, head, first, n, run->packed, row, scratch);
+        cpu->gemm->summarise(summaries, run->n_tiles, logits, CPU_LINEAR_ROWS, rows, n,
+                             cpu->dtype == DTYPE_BFLOAT16);
+        tile = (LogitTile){logits, CPU_LINEAR_ROWS, 1, first, n};
+    }
     for (size_t m = 0; m < rows; m++)
-        take_tile(run, row + m, tile, first, n, logits + m * VOCAB_TILE);
+        take_tile(&run->rows[row + m], &tile, m);
 }
 
 static void finish_row(const HeadRun *run, size_t row) {
@@ -69,7 +87,7 @@ void head_run(Engine *engine, const HeadRow *rows, size_t n, const float *normed
     profile_count(&engine->cpu.profile, PHASE_HEAD,
                   2.0 * (double)n * (double)head->rows * (double)head->cols);
     Packed packed;
-    cpu_reserve(&engine->cpu, cpu_linear_scratch(&engine->cpu) + (size_t)ROWS_PER_TASK * VOCAB_TILE);
+    cpu_reserve(&engine->cpu, cpu_linear_scratch(&engine->cpu) + (size_t)NARROW_ROWS * VOCAB_TILE);
     for (size_t done = 0; done < n; done += HEAD_ROWS) {
         HeadRun run = {engine, rows + done, smaller(n - done, HEAD_ROWS),
                        (head->rows + VOCAB_TILE - 1) / VOCAB_TILE, &packed};

@@ -113,5 +113,10 @@ void cpu_pack(Cpu *cpu, Packed *out, const Linear *jobs, size_t n_jobs, size_t r
 enum { CPU_LINEAR_ROWS = 128 };
 void cpu_linear_columns(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const float *bias,
                         const Packed *packed, size_t row, float *y, size_t y_stride, float *scratch);
+/* The same without bias and rounding for more than NARROW_ROWS rows in all; returns [n][CPU_LINEAR_ROWS],
+ * which lies in the scratch memory: a column's rows next to each other, as many as exist rounded up to the
+ * kernels' lanes. */
+float *cpu_linear_tile(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const Packed *packed,
+                       size_t row, float *scratch);
 
 #endif

@@ -182,22 +182,13 @@ static TileSummary summarise(const float *logits, size_t n) {
             summary.argmax = (int32_t)i;
             break;
         }
-    Lanes minus_max = lanes_set1(-summary.max);
-    double sums[LANES] = {0};
-    float terms[LANES];
-    for (i = 0; i + LANES <= n; i += LANES) {
-        lanes_store(terms, lanes_exp(lanes_add(lanes_load(logits + i), minus_max)));
-        for (int j = 0; j < LANES; j++)
-            sums[j] += (double)terms[j];
-    }
+    Lanes minus_max = lanes_set1(-summary.max), sums = lanes_set1(0.0f);
+    for (i = 0; i + LANES <= n; i += LANES)
+        sums = lanes_add(sums, lanes_exp(lanes_add(lanes_load(logits + i), minus_max)));
     if (i < n) {
-        lanes_store(terms, lanes_exp(lanes_add(lanes_load_part(logits + i, n - i), minus_max)));
-        for (size_t j = 0; j < n - i; j++)
-            sums[j] += (double)terms[j];
+        Lanes terms = lanes_exp(lanes_add(lanes_load_part(logits + i, n - i), minus_max));
+        sums = lanes_add(sums, lanes_join(terms, lanes_set1(0.0f), n - i));
     }
-    for (int width = LANES / 2; width > 0; width /= 2)
-        for (int j = 0; j < width; j++)
-            sums[j] += sums[j + width];
-    summary.sum = sums[0];
+    summary.sum = (double)lanes_sum(sums);
     return summary;
 }

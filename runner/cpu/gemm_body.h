@@ -339,6 +339,42 @@ static void gemm_unpack(float *y, size_t y_stride, const float *tile, size_t til
         }
 }
 
+/* One vector of rows. Column c's term goes to the partial sum c mod LANES, and those are joined, as lanes_sum
+ * does it. */
+ALWAYS_INLINE void summarise_rows(Vec *max, BitsVec *argmax, Vec *sum, float *tile, size_t tile_stride,
+                                  size_t columns, bool round) {
+    Vec terms[LANES];
+    *max = vec_set1(-INFINITY);
+    *argmax = (BitsVec){0};
+    for (size_t c = 0; c < columns; c++) {
+        Vec logit = vec_load(tile + c * tile_stride);
+        if (round)
+            *(UnalignedVec *)(tile + c * tile_stride) = logit = vec_round(logit);
+        BitsVec larger = (BitsVec)(logit > *max), here = (uint32_t)c - (BitsVec){0};
+        *argmax = (larger & here) | (~larger & *argmax);
+        *max = vec_max(logit, *max);
+    }
+    for (int i = 0; i < LANES; i++)
+        terms[i] = vec_set1(0.0f);
+    for (size_t c = 0; c < columns; c += LANES)
+        for (size_t i = 0; i < LANES && c + i < columns; i++)
+            terms[i] += vec_exp(vec_load(tile + (c + i) * tile_stride) - *max);
+    for (int i = 0; i < LANES / 4; i++)
+        terms[i] = (terms[i] + terms[i + 8]) + (terms[i + 4] + terms[i + 12]);
+    *sum = (terms[0] + terms[2]) + (terms[1] + terms[3]);
+}
+
+static void gemm_summarise(TileSummary *out, size_t out_stride, float *tile, size_t tile_stride, size_t rows,
+                           size_t columns, bool round) {
+    for (size_t row = 0; row < rows; row += VEC_FLOATS) {
+        Vec max, sum;
+        BitsVec argmax;
+        summarise_rows(&max, &argmax, &sum, tile + row, tile_stride, columns, round);
+        for (size_t r = 0; r < VEC_FLOATS && row + r < rows; r++)
+            out[(row + r) * out_stride] = (TileSummary){max[r], (int32_t)argmax[r], (double)sum[r]};
+    }
+}
+
 #include "runner/cpu/attention_body.h"
 
 const GemmKernels *GEMM_FUNCTION(void) {
@@ -352,6 +388,7 @@ const GemmKernels *GEMM_FUNCTION(void) {
                                       .wide = gemm_wide,
                                       .narrow = gemm_narrow,
                                       .unpack = gemm_unpack,
+                                      .summarise = gemm_summarise,
                                       .attend_weigh = attend_weigh,
                                       .attend_share = attend_share};
     return &table;

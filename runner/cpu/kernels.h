@@ -69,6 +69,10 @@ typedef struct GemmKernels {
      * tile has whole strips of rows */
     void (*unpack)(float *y, size_t y_stride, const float *tile, size_t tile_stride, size_t rows,
                    size_t columns, const float *bias, bool round);
+    /* A tile of logits as `wide` leaves it, rounded in place to bfloat16 if `round`: row r's summary to
+     * out[r * out_stride], the same that Kernels.summarise makes of it. */
+    void (*summarise)(TileSummary *out, size_t out_stride, float *tile, size_t tile_stride, size_t rows,
+                      size_t columns, bool round);
     /* Weights 2^(scale * score - max), 0 for keys that do not count; max and sum move on, and what was summed
      * so far shrinks with them. A lane's result depends on nothing of the other lanes. */
     void (*attend_weigh)(const AttendTile *tile);

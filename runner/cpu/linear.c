@@ -148,13 +148,9 @@ static void narrow_columns(const Cpu *cpu, const Weight *weight, size_t first, s
     }
 }
 
-void cpu_linear_columns(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const float *bias,
-                        const Packed *packed, size_t row, float *y, size_t y_stride, float *scratch) {
+float *cpu_linear_tile(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const Packed *packed,
+                       size_t row, float *scratch) {
     const GemmKernels *gemm = cpu->gemm;
-    if (packed->rows <= NARROW_ROWS) {
-        narrow_columns(cpu, weight, first, n, bias, packed, y, y_stride, scratch);
-        return;
-    }
     float *tile = scratch, *copy = scratch + (size_t)VOCAB_TILE * TASK_ROWS;
     size_t rows = smaller(packed->rows - row, TASK_ROWS);
     size_t step = DEPTH * gemm->inputs_per_word;
@@ -171,7 +167,18 @@ void cpu_linear_columns(const Cpu *cpu, const Weight *weight, size_t first, size
             }
         }
     }
-    gemm->unpack(y, y_stride, tile, TASK_ROWS, rows, n, bias, cpu->dtype == DTYPE_BFLOAT16);
+    return tile;
+}
+
+void cpu_linear_columns(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const float *bias,
+                        const Packed *packed, size_t row, float *y, size_t y_stride, float *scratch) {
+    if (packed->rows <= NARROW_ROWS) {
+        narrow_columns(cpu, weight, first, n, bias, packed, y, y_stride, scratch);
+        return;
+    }
+    const float *tile = cpu_linear_tile(cpu, weight, first, n, packed, row, scratch);
+    cpu->gemm->unpack(y, y_stride, tile, TASK_ROWS, smaller(packed->rows - row, TASK_ROWS), n, bias,
+                      cpu->dtype == DTYPE_BFLOAT16);
 }
 
 /* ---- jobs */

@@ -513,6 +513,58 @@ static void test_softmax_ignores_keys_that_do_not_count(void **unused) {
     free(c);
 }
 
+/* ---- log-softmax */
+
+static void expect_summary(TileSummary found, TileSummary expected, const char *name, size_t n) {
+    expect_close(found.max, (double)expected.max, 0, name, n);
+    assert_int_equal(found.argmax, expected.argmax);
+    expect_close((float)found.sum, expected.sum, 4e-7 * expected.sum, name, n);
+}
+
+/* A column's logits next to each other, some equal; rows one by one give the same bits. */
+static void check_summaries(const Cpu *cpu, Random *random, size_t n) {
+    enum { ROWS = 37, STRIDE = 48 };
+    bool round = cpu->dtype == DTYPE_BFLOAT16;
+    float *tile = mem_alloc(n * STRIDE * sizeof *tile), *row = mem_alloc(n * sizeof *row);
+    TileSummary found[2 * ROWS];
+    for (size_t i = 0; i < n * STRIDE; i++)
+        tile[i] = (float)random_below(random, 50) * 0.37f - 11;
+    cpu->gemm->summarise(found, 2, tile, STRIDE, ROWS, n, round);
+    for (size_t r = 0; r < ROWS; r++) {
+        TileSummary expected = {tile[r], 0, 0};
+        for (size_t c = 0; c < n; c++) {
+            row[c] = tile[c * STRIDE + r];
+            assert_true(!round || bfloat16_to_float(float_to_bfloat16(row[c])) == row[c]);
+            if (row[c] > expected.max)
+                expected = (TileSummary){row[c], (int32_t)c, 0};
+        }
+        for (size_t c = 0; c < n; c++)
+            expected.sum += exp((double)row[c] - (double)expected.max);
+        expect_summary(found[2 * r], expected, cpu->name, n);
+        TileSummary alone = cpu->kernels->summarise(row, n);
+        assert_true(alone.max == found[2 * r].max && alone.argmax == found[2 * r].argmax &&
+                    alone.sum == found[2 * r].sum);
+    }
+    free(tile);
+    free(row);
+}
+
+static void test_summaries_of_logits(void **unused) {
+    (void)unused;
+    static const size_t sizes[] = {1, 3, 15, 16, 17, 100, VOCAB_TILE - 1, VOCAB_TILE};
+    Random random;
+    random_seed(&random, 2);
+    for (const char *const *set = cpu_instruction_sets; *set; set++)
+        for (Dtype dtype = DTYPE_FLOAT32; dtype <= DTYPE_BFLOAT16 && cpu_runs(*set); dtype++) {
+            Cpu cpu;
+            Error error = {0};
+            assert_int_equal(cpu_open(&cpu, *set, dtype, 1, &error), 0);
+            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+                check_summaries(&cpu, &random, sizes[i]);
+            cpu_close(&cpu);
+        }
+}
+
 /* ---- linear layers */
 
 static uint16_t to_bfloat16(float x) {
@@ -646,6 +698,7 @@ int run_engine_layer_tests(void) {
         cmocka_unit_test(test_channel_scans),
         cmocka_unit_test(test_silu_is_accurate_everywhere),
         cmocka_unit_test(test_softmax_ignores_keys_that_do_not_count),
+        cmocka_unit_test(test_summaries_of_logits),
         cmocka_unit_test(test_linear_layers_of_odd_sizes),
         cmocka_unit_test(test_avx2_and_avx512_agree_in_every_bit),
     };
