@@ -26,9 +26,10 @@ typedef struct Work {
     const Filter *filter;
     const TaskDocument *document;
     Arena *arena;
-    const char **texts;
+    const char **texts; /* [n] */
+    bool *missed;       /* [n] some step found nothing that it looked for in this one */
     size_t n;
-    bool is_list, unextracted;
+    bool is_list;
     Error *error;
 } Work;
 
@@ -165,7 +166,7 @@ static int regex_step(const Step *step, Work *work) {
                 : find(step->pattern, text, step->config->group_select, work->arena, &found, work->error);
         if (failed)
             return -1;
-        work->unextracted |= !found;
+        work->missed[i] |= !found;
         work->texts[i] = found ? found : step->config->fallback;
     }
     return 0;
@@ -265,7 +266,7 @@ static int multi_choice_step(const Step *step, Work *work) {
         result = choose(step, work, &letters, work->texts[i] ? work->texts[i] : "", &found);
         if (result)
             break;
-        work->unextracted |= !found || !*found;
+        work->missed[i] |= !found || !*found;
         work->texts[i] = found && *found ? found : step->config->fallback;
     }
     regex_free(letters.by_text);
@@ -305,6 +306,7 @@ static int majority_vote(const Step *step, Work *work) {
         }
     }
     work->texts[0] = work->texts[best];
+    work->missed[0] = work->missed[best];
     work->n = 1;
     return 0;
 }
@@ -341,7 +343,7 @@ static int map(const Step *step, Work *work) {
         size_t k = 0;
         while (k < config->n_pairs && !text_equal(config->from[k], work->texts[i]))
             k++;
-        work->unextracted |= k == config->n_pairs;
+        work->missed[i] |= k == config->n_pairs;
         work->texts[i] = k < config->n_pairs ? config->to[k] : config->fallback;
     }
     return 0;
@@ -409,13 +411,17 @@ int filter_apply(const Filter *filter, const TaskDocument *document, const char 
                  .document = document,
                  .arena = arena,
                  .texts = arena_alloc(arena, n * sizeof *work.texts),
+                 .missed = arena_alloc(arena, n * sizeof *work.missed),
                  .n = n,
                  .is_list = true,
                  .error = error};
     memcpy(work.texts, texts, n * sizeof *texts);
+    memset(work.missed, 0, n * sizeof *work.missed);
     for (size_t i = 0; i < filter->config->n_steps; i++)
         if (step_functions[filter->steps[i].config->function](&filter->steps[i], &work))
             return error_prefix(error, "filter %s, step %zu", filter->config->name, i + 1);
-    *out = (Filtered){work.texts, work.n, work.is_list, work.unextracted};
+    *out = (Filtered){.texts = work.texts, .n = work.n, .is_list = work.is_list};
+    for (size_t i = 0; i < work.n; i++)
+        out->unextracted |= work.missed[i];
     return 0;
 }

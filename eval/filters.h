@@ -18,7 +18,7 @@ typedef struct Filtered {
     const char *const *texts; /* [n], in arena; NULL for one that a `map` has no answer for */
     size_t n;
     bool is_list;     /* no step has chosen among the responses yet */
-    bool unextracted; /* some step found nothing it looked for */
+    bool unextracted; /* in one of these texts some step found nothing it looked for */
 } Filtered;
 
 /* Applies the pipeline to the responses of one document: texts[n], n > 0. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CONFIG_BYTES = 64 << 20, DEFAULT_NEW_TOKENS = 256 };
+enum { MAX_CONFIG_BYTES = 64 << 20, DEFAULT_NEW_TOKENS = 256, DEFAULT_TOP_K = 50 };
 
 /* ---- rules */
 
@@ -21,6 +21,19 @@ static void add_eos_ids(GenerationRules *rules, const cJSON *config) {
     if (cJSON_IsArray(eos))
         cJSON_ArrayForEach(item, eos) if (json_to_int(item, 0, INT32_MAX, &id))
             token_ids_append(&rules->stop_ids, (int32_t)id);
+}
+
+/* What texts are drawn from where a task does not say; null stands for everything. */
+static void read_drawing(GenerationRules *rules, const cJSON *config) {
+    const cJSON *top_k = cJSON_GetObjectItemCaseSensitive(config, "top_k"),
+                *top_p = cJSON_GetObjectItemCaseSensitive(config, "top_p");
+    int64_t k;
+    if (cJSON_IsNull(top_k))
+        rules->top_k = 0;
+    else if (json_to_int(top_k, 0, INT32_MAX, &k))
+        rules->top_k = k;
+    if (cJSON_IsNumber(top_p) && top_p->valuedouble > 0 && top_p->valuedouble <= 1)
+        rules->top_p = top_p->valuedouble;
 }
 
 /* NULL if there is no such file. */
@@ -36,14 +49,19 @@ int generation_rules_init(GenerationRules *rules, const Tokenizer *tokenizer, co
                           Compat compat, Error *error) {
     bool main_profile = compat == COMPAT_MAIN;
     cJSON *config, *text;
-    *rules =
-        (GenerationRules){.tokenizer = tokenizer, .eos_always = main_profile, .keep_special = !main_profile};
+    *rules = (GenerationRules){.tokenizer = tokenizer,
+                               .eos_always = main_profile,
+                               .keep_special = !main_profile,
+                               .ask_to_draw = !main_profile,
+                               .top_k = DEFAULT_TOP_K,
+                               .top_p = 1};
     if (read_config(folder, "generation_config.json", &config, error))
         return -1;
     if (!config && read_config(folder, "config.json", &config, error))
         return -1;
     if (config)
         add_eos_ids(rules, config);
+    read_drawing(rules, config);
     cJSON_Delete(config);
     if (main_profile && tokenizer_eos_id(tokenizer) >= 0)
         token_ids_append(&rules->stop_ids, tokenizer_eos_id(tokenizer));
@@ -99,11 +117,12 @@ static int read_token_count(Generation *out, const cJSON *settings, Error *error
 }
 
 /* A temperature of 0, or none, is greedy unless sampling is asked for. */
-static int read_sampling(Generation *out, const cJSON *settings, Error *error) {
+static int read_sampling(Generation *out, const GenerationRules *rules, const cJSON *settings, Error *error) {
     static const char where[] = "generation_kwargs";
     const cJSON *asked = cJSON_GetObjectItemCaseSensitive(settings, "do_sample");
     bool sample = false;
-    out->top_p = 1;
+    out->top_k = rules->top_k;
+    out->top_p = rules->top_p;
     if (json_opt_bool(settings, "do_sample", &sample, where, error) ||
         json_opt_double(settings, "temperature", &out->temperature, where, error) ||
         json_opt_double(settings, "top_p", &out->top_p, where, error) ||
@@ -118,7 +137,7 @@ static int read_sampling(Generation *out, const cJSON *settings, Error *error) {
     if (sample && out->temperature <= 0)
         return error_set(error,
                          "generation_kwargs: do_sample is true, expected a temperature above 0 with it");
-    if (cJSON_IsBool(asked) && !sample)
+    if ((cJSON_IsBool(asked) || rules->ask_to_draw) && !sample)
         out->temperature = 0;
     return 0;
 }
@@ -151,7 +170,7 @@ int generation_parse(Generation *out, const GenerationRules *rules, const char *
     *out = (Generation){.json = mem_strdup(json)};
     if (json_parse(&out->parsed, json, strlen(json), "generation_kwargs", error) ||
         check_keys(out->parsed, error) || read_token_count(out, out->parsed, error) ||
-        read_sampling(out, out->parsed, error) || read_stops(out, rules, out->parsed, error)) {
+        read_sampling(out, rules, out->parsed, error) || read_stops(out, rules, out->parsed, error)) {
         generation_free(out);
         return -1;
     }

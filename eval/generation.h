@@ -20,6 +20,10 @@ typedef struct GenerationRules {
     bool eos_always;   /* the EOS string is a stop string even if a task has others (profile main) */
     bool keep_special; /* texts keep special tokens (profile v0.4.0) */
     bool clean_up;     /* the tokenizer's clean_up_tokenization_spaces: " ." becomes "." and so on */
+    bool ask_to_draw;  /* a temperature alone draws nothing, do_sample must be there too (profile v0.4.0) */
+    int64_t
+        top_k;    /* of drawn texts whose task does not say: the model's generation_config.json, else 50 as */
+    double top_p; /* transformers has it; likewise, else 1 */
 } GenerationRules;
 
 /* Reads the model's and tokenizer's files in `folder`. Free also after a failure. */
@@ -42,7 +46,7 @@ typedef struct Generation {
 
 /* From generation_kwargs: until, max_gen_toks (max_new_tokens, max_tokens, max_completion_tokens), do_sample,
  * temperature, top_k, top_p. Any other key is an error, for it would change the text. The defaults are
- * upstream's: greedy, 256 tokens. */
+ * upstream's: greedy, 256 tokens, and of drawn texts the rules' top_k and top_p. */
 int generation_parse(Generation *out, const GenerationRules *rules, const char *json, Error *error);
 void generation_free(Generation *generation);
 

@@ -81,7 +81,7 @@ static void add_double(Sha256 *hash, double value) {
 }
 
 void identity_generation_key(const RunParts *parts, const EncodedRequest *prompt, const Generation *settings,
-                             char hex[SHA256_HEX]) {
+                             size_t repeat, char hex[SHA256_HEX]) {
     const GenerationRules *rules = &parts->generation;
     Sha256 *hash = sha256_begin();
     add_text(hash, "zeval generation 1");
@@ -102,6 +102,8 @@ void identity_generation_key(const RunParts *parts, const EncodedRequest *prompt
     for (size_t i = 0; i < settings->n_stops; i++)
         add_text(hash, settings->stops[i]);
     sha256_update_field(hash, prompt->tokens.ids, prompt->tokens.n * sizeof *prompt->tokens.ids);
+    if (settings->temperature > 0 && repeat > 0)
+        add_int(hash, (int64_t)repeat);
     sha256_end(hash, hex);
 }
 

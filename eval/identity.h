@@ -32,9 +32,10 @@ void identity_fingerprint(const RunParts *parts, char hex[SHA256_HEX]);
 void identity_response_key(const RunParts *parts, const EncodedRequest *request, char hex[SHA256_HEX]);
 /* The same of a text scored in windows, whose keys these are. */
 void identity_rolling_key(const char (*windows)[SHA256_HEX], size_t n, char hex[SHA256_HEX]);
-/* The same of a generated text: also the tokenizer, the settings and the rules. */
+/* The same of a generated text: also the tokenizer, the settings and the rules, and where it is drawn, which
+ * of a prompt's repeats it is, from 0 on. */
 void identity_generation_key(const RunParts *parts, const EncodedRequest *prompt, const Generation *settings,
-                             char hex[SHA256_HEX]);
+                             size_t repeat, char hex[SHA256_HEX]);
 /* A seed of its own for each key. */
 uint64_t identity_seed(const char hex[SHA256_HEX]);
 /* The settings as one JSON object, for people. New string. */

@@ -19,7 +19,7 @@ typedef struct Answer {
 typedef struct Scored {
     const TaskDocument *document;
     const Answer *answers; /* [document->n_requests] */
-    const char *text;      /* generate_until: what the filter made of the generated text; NULL: nothing */
+    const char *text;      /* generate_until: what the filter made of the generated texts; NULL: nothing */
     bool v0_4_0;           /* in the profile v0.4.0 */
     Arena *arena;
 } Scored;

@@ -109,7 +109,8 @@ static bool looks_generated(const cJSON *line) {
     return first && cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(first, "arg_1"));
 }
 
-/* A line of lm-eval's samples: resps holds a list of repeats for each request. */
+/* A line of lm-eval's samples: resps holds a list of repeats for each request. Repeats of a generated text
+ * count on; of other answers, which are the same, the first is taken. */
 static int read_sample(Line *line, const cJSON *responses) {
     const cJSON *prompt = cJSON_GetObjectItemCaseSensitive(line->json, "prompt_hash"), *repeats;
     bool generated = looks_generated(line->json);
@@ -123,11 +124,15 @@ static int read_sample(Line *line, const cJSON *responses) {
     cJSON_ArrayForEach(repeats, responses) {
         if (cJSON_GetArraySize(repeats) < 1)
             return fail(line, "resps: a list of responses was expected for each request");
-        if (read_response(line, repeats->child, generated, &record))
-            return -1;
-        add(line, &record);
-        record.idx++;
-        record.prompt_sha256 = NULL;
+        const cJSON *one = repeats->child;
+        do {
+            if (read_response(line, one, generated, &record))
+                return -1;
+            add(line, &record);
+            record.idx++;
+            record.prompt_sha256 = NULL;
+            one = one->next;
+        } while (one && generated && record.idx < MOST_REQUESTS);
     }
     return 0;
 }

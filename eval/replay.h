@@ -13,8 +13,9 @@ const char *replay_path(const char *model);
  *
  *   {"task": NAME, "doc_id": N, "idx": N, "response": TEXT | [LOGLIKELIHOOD, IS_GREEDY] | LOGLIKELIHOOD}
  *
- * where idx may be left out for 0, or a line of lm-evaluation-harness's samples_TASK_TIME.jsonl, whose name
- * then says which task. The same answer twice is fine, two different ones to one request are an error. */
+ * where idx, which counts a document's requests and the repeats of a generated text, may be left out for 0,
+ * or a line of lm-evaluation-harness's samples_TASK_TIME.jsonl, whose name then says which task. The same
+ * answer twice is fine, two different ones to one request are an error. */
 int replay_open(Replay **out, const char *path, Error *error);
 void replay_close(Replay *replay);
 /* The files it was read from. */

@@ -70,16 +70,25 @@ static void make_room(Prepared *prepared, size_t n) {
     prepared->capacity = n;
 }
 
+/* A repeat has the tokens of the request before it. */
 static int encode_generation(const RunParts *parts, Prepared *prepared, PreparedRequest *to,
-                             const TaskRequest *request, Error *error) {
+                             const TaskRequest *request, bool same, Error *error) {
     Generation *generation = mem_alloc_zero(1, sizeof *generation);
     if (generation_parse(generation, &parts->generation, request->generation, error)) {
         free(generation);
         return -1;
     }
     to->generation = generation;
-    return encode_prompt(&parts->encoder, request->context, generation->max_new_tokens,
-                         encoded_list_add(&prepared->encoded), error);
+    EncodedRequest *out = encoded_list_add(&prepared->encoded);
+    if (!same)
+        return encode_prompt(&parts->encoder, request->context, generation->max_new_tokens, out, error);
+    const EncodedRequest *former = out - 1;
+    out->tokens.n = 0;
+    for (size_t i = 0; i < former->tokens.n; i++)
+        token_ids_append(&out->tokens, former->tokens.ids[i]);
+    out->n_context = former->n_context;
+    out->n_truncated = former->n_truncated;
+    return 0;
 }
 
 /* Appends the sequences of one request. `same` tells that its context is that of the former one. */
@@ -90,7 +99,7 @@ static int encode_request(const RunParts *parts, Prepared *prepared, PreparedReq
     if (request->type == OUTPUT_LOGLIKELIHOOD_ROLLING)
         return encode_rolling(encoder, request->context, list, error);
     if (request->type == OUTPUT_GENERATE_UNTIL)
-        return encode_generation(parts, prepared, to, request, error);
+        return encode_generation(parts, prepared, to, request, same, error);
     EncodedRequest *out = encoded_list_add(list);
     return encode_pair_after(encoder, same ? out - 1 : NULL, request->context, request->continuation, out,
                              error);
@@ -104,7 +113,7 @@ static void make_keys(const RunParts *parts, Prepared *prepared, PreparedRequest
     }
     if (request->generation) {
         identity_generation_key(parts, &prepared->encoded.items[request->first], request->generation,
-                                request->key);
+                                (size_t)(request - prepared->requests), request->key);
         return;
     }
     for (size_t i = request->first; i < end; i++)

@@ -80,15 +80,18 @@ typedef struct Place {
     int64_t run_id;
 } Place;
 
-/* What a filter makes of a generated answer goes into the database beside the answer; other answers pass as
- * they are. */
+/* What a filter makes of a document's generated texts goes into the database beside them; other answers pass
+ * as they are. */
 static int filter_answers(TaskScores *scores, size_t f, Scored *scored, const Place *place, Error *error) {
+    size_t n = scored->document->n_requests;
     Filtered filtered;
     Buffer json = {0};
     if (scores->info->output_type != OUTPUT_GENERATE_UNTIL)
         return 0;
-    if (filter_apply(scores->filters[f], scored->document, &scored->answers[0].text, 1, scored->arena,
-                     &filtered, error))
+    const char **texts = arena_alloc(scored->arena, n * sizeof *texts);
+    for (size_t i = 0; i < n; i++)
+        texts[i] = scored->answers[i].text;
+    if (filter_apply(scores->filters[f], scored->document, texts, n, scored->arena, &filtered, error))
         return -1;
     if (filtered.is_list)
         return error_set(error,

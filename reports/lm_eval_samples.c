@@ -101,21 +101,27 @@ static void append_answer(Buffer *out, const LmEntry *task, sqlite3_stmt *row, A
     }
 }
 
+/* The requests of a document that generates text are repeats of one. */
 static int read_requests(Writer *writer, Cursor *cursor, int64_t doc_id, Requests *out) {
+    bool generates = strcmp(writer->task->output_type, "generate_until") == 0;
     if (catch_up(writer, cursor, doc_id))
         return -1;
     for (; cursor->there && cursor->doc_id == doc_id; out->n++) {
         const char *comma = out->n ? ", " : "";
-        buffer_printf(&out->arguments, "%s\"gen_args_%zu\": ", comma, out->n);
-        append_arguments(&out->arguments, cursor->statement, &writer->arena);
-        buffer_printf(&out->responses, "%s[", comma);
+        bool repeat = generates && out->n > 0;
+        if (!repeat) {
+            buffer_printf(&out->arguments, "%s\"gen_args_%zu\": ", comma, out->n);
+            append_arguments(&out->arguments, cursor->statement, &writer->arena);
+        }
+        buffer_printf(&out->responses, "%s%s", comma, repeat ? "" : "[");
         append_answer(&out->responses, writer->task, cursor->statement, &writer->arena);
-        buffer_append_char(&out->responses, ']');
+        buffer_append_text(&out->responses, generates ? "" : "]");
         buffer_append_text(&out->filtered, comma);
         append_answer(&out->filtered, writer->task, cursor->statement, &writer->arena);
         if (advance(writer, cursor))
             return -1;
     }
+    buffer_append_text(&out->responses, generates && out->n ? "]" : "");
     return 0;
 }
 

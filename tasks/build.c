@@ -115,18 +115,22 @@ static int build_loglikelihood(const Turn *turn, const char *const *contexts, Ar
     return 0;
 }
 
-/* A context to go on from; the right answer may be a list of possible ones. */
+/* A context to go on from, as often as the task says; the right answer may be a list of possible ones. */
 static int build_generation(const Task *task, const Turn *turn, const char *const *contexts, Arena *arena,
                             TaskDocument *out, Error *error) {
     if (turn->text.kind != VALUE_STRING)
         return error_set(error, "doc_to_text gave %s; a string was expected",
                          value_kind_name(turn->text.kind));
-    TaskRequest *request = arena_alloc(arena, sizeof *request);
-    *request = (TaskRequest){
-        .type = OUTPUT_GENERATE_UNTIL, .context = contexts[0], .generation = task->config.generation};
+    size_t n = (size_t)task->config.repeats;
+    TaskRequest *requests = arena_alloc(arena, n * sizeof *requests);
+    for (size_t i = 0; i < n; i++)
+        requests[i] = (TaskRequest){.type = OUTPUT_GENERATE_UNTIL,
+                                    .idx = (int)i,
+                                    .context = contexts[0],
+                                    .generation = task->config.generation};
     out->gold = GOLD_NO_CHOICES;
-    out->requests = request;
-    out->n_requests = 1;
+    out->requests = requests;
+    out->n_requests = n;
     return set_targets(turn, arena, out, error);
 }
 

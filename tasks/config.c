@@ -400,12 +400,17 @@ static int read_generation(const Reader *reader, TaskConfig *out) {
     return 0;
 }
 
+static int read_repeats(const Reader *reader, TaskConfig *out) {
+    enum { MOST_REPEATS = 1024 };
+    Key key = config_key(reader, "repeats");
+    if (config_count(reader, "repeats", MOST_REPEATS, &out->repeats))
+        return -1;
+    return out->repeats > 0 ? 0 : config_fail(reader, &key, "an integer of 1 or more was expected");
+}
+
 /* What an output type cannot do without, and what does not belong to it. */
 static int check_prompt(const Reader *reader, const TaskConfig *config) {
-    int repeats = 1;
     bool needs_text = config->output_type != OUTPUT_LOGLIKELIHOOD_ROLLING;
-    if (config_count(reader, "repeats", 1, &repeats))
-        return -1;
     if ((needs_text && config->prompt.text.kind == SOURCE_NONE) || config->prompt.target.kind == SOURCE_NONE)
         return error_set(reader->error, "%s: the key '%s' is missing", config->file,
                          needs_text && config->prompt.text.kind == SOURCE_NONE ? "doc_to_text"
@@ -421,13 +426,14 @@ int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error 
                         .file = entry->file,
                         .name = entry->name,
                         .alias = entry->name,
-                        .num_fewshot = -1};
+                        .num_fewshot = -1,
+                        .repeats = 1};
     if (check_keys(&reader) || config_string(&reader, "task_alias", &out->alias) ||
         read_version(&reader, &out->version) || read_splits(&reader, out) ||
         read_prompt(&reader, &out->prompt) || read_process_docs(&reader, out) || read_fewshot(&reader, out) ||
         config_count(&reader, "num_fewshot", 1000, &out->num_fewshot) || read_output_type(&reader, out) ||
-        read_generation(&reader, out) || config_scoring(&reader, out) || read_description(&reader, out) ||
-        check_prompt(&reader, out))
+        read_generation(&reader, out) || read_repeats(&reader, out) || config_scoring(&reader, out) ||
+        read_description(&reader, out) || check_prompt(&reader, out))
         return -1;
     return 0;
 }

@@ -123,6 +123,10 @@ static int read_step(const Reader *reader, const Key *list, const Value *item, c
             return -1;
     if (out->function == FILTER_TAKE_FIRST_K && out->k == 0)
         return config_fail(reader, &key, "the filter 'take_first_k' needs the option 'k'");
+    if (out->k > config->repeats)
+        return config_fail(reader, &key,
+                           "the filter 'take_first_k' is to take %lld responses, but repeats is %d",
+                           (long long)out->k, config->repeats);
     if (out->function != FILTER_TAKE_FIRST && config->output_type != OUTPUT_GENERATE_UNTIL)
         return config_fail(reader, &key, "filters are for generated text, not for this output type");
     return 0;

@@ -32,9 +32,9 @@ const char *output_type_name(OutputType type); /* "multiple_choice", ... */
 
 /* One request to a model. context and continuation are UTF-8, NUL-terminated. */
 typedef struct TaskRequest {
-    OutputType type;          /* multiple_choice tasks make OUTPUT_LOGLIKELIHOOD requests */
-    int idx;                  /* number of the request within its document */
-    const char *context;      /* loglikelihood_rolling: the whole text to be scored */
+    OutputType type;     /* multiple_choice tasks make OUTPUT_LOGLIKELIHOOD requests */
+    int idx;             /* number of the request within its document; repeats of a generation count on */
+    const char *context; /* loglikelihood_rolling: the whole text to be scored */
     const char *continuation; /* loglikelihood; otherwise NULL */
     const char *generation;   /* generate_until: the generation_kwargs, one line of JSON; otherwise NULL */
 } TaskRequest;
@@ -52,7 +52,7 @@ typedef struct TaskDocument {
     const char *const *choices; /* [n_choices], without delimiter; what acc_norm measures the length of */
     size_t n_choices; /* requests 0 to n_choices - 1 are theirs; with acc_mutual_info as many without context
                          follow */
-    const TaskRequest *requests; /* [n_requests] */
+    const TaskRequest *requests; /* [n_requests]; generate_until: all the same, once for each repeat */
     size_t n_requests;
 } TaskDocument;
 

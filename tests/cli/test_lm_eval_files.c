@@ -9,6 +9,7 @@
 #include "tests/cli/tests.h"
 
 #define FIXTURE "tests/fixtures/lm_eval_files"
+#define REPEATS "tests/fixtures/lm_eval_repeats"
 
 static void replay(Output *output, const char *more) {
     test_run_expecting(0, output,
@@ -59,6 +60,27 @@ static void test_samples_are_the_bytes_that_lm_eval_wrote(void **state) {
         buffer_free(&prefix);
     }
     free(folder);
+    test_output_free(&output);
+}
+
+/* A document's repeats are one request's responses; the filters vote among them. */
+static void test_repeats_are_read_and_written_as_lm_eval_wrote_them(void **state) {
+    (void)state;
+    Output output;
+    Buffer found = {0}, expected = {0};
+    test_run_expecting(0, &output,
+                       "run --model replay:" REPEATS "/out --tasks votes --data " REPEATS
+                       "/data --include-path " REPEATS
+                       "/tasks --db %s/votes.db --output-path %s/votes --log-samples",
+                       test_folder, test_folder);
+    Buffer folder = {0};
+    buffer_printf(&folder, "%s/votes/replay__out", test_folder);
+    read_output(folder.data, "samples_votes_", &found);
+    assert_int_equal(file_read(&expected, REPEATS "/out/samples_votes_TIME.jsonl", 1 << 24, NULL), 0);
+    assert_string_equal(found.data, expected.data);
+    buffer_free(&folder);
+    buffer_free(&found);
+    buffer_free(&expected);
     test_output_free(&output);
 }
 
@@ -169,6 +191,7 @@ static void test_recorded_answers_have_no_chat_template(void **state) {
 int run_lm_eval_files_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_samples_are_the_bytes_that_lm_eval_wrote),
+        cmocka_unit_test(test_repeats_are_read_and_written_as_lm_eval_wrote_them),
         cmocka_unit_test(test_results_have_the_keys_and_values_that_lm_eval_wrote),
         cmocka_unit_test(test_a_name_of_a_file_and_no_samples),
         cmocka_unit_test(test_recorded_answers_have_no_chat_template),

@@ -88,6 +88,51 @@ static void test_sampling_is_asked_for_by_temperature(void **state) {
     }
 }
 
+static void test_the_old_profile_draws_only_when_asked_to(void **state) {
+    (void)state;
+    Generation settings = parse(&old_rules, "{\"temperature\": 0.7}");
+    assert_true(settings.temperature == 0);
+    generation_free(&settings);
+    settings = parse(&old_rules, "{\"temperature\": 0.7, \"do_sample\": true}");
+    assert_true(settings.temperature == 0.7);
+    generation_free(&settings);
+}
+
+/* transformers draws from the 50 most likely tokens unless a model's files or the task say otherwise. */
+static void test_what_is_drawn_from(void **state) {
+    (void)state;
+    static const struct {
+        const char *config, *settings;
+        int top_k;
+        double top_p;
+    } cases[] = {{NULL, "", 50, 1},
+                 {"{\"top_k\": 20, \"top_p\": 0.8}", "", 20, 0.8},
+                 {"{\"top_k\": null, \"top_p\": null}", "", 0, 1},
+                 {"{\"top_k\": -1, \"top_p\": 7}", "", 50, 1},
+                 {"{\"top_k\": 20, \"top_p\": 0.8}", ", \"top_k\": 0, \"top_p\": 0.5", 0, 0.5}};
+    char folder[] = "/tmp/zeval-eval-XXXXXX", json[128];
+    if (!mkdtemp(folder))
+        fail_msg("no folder in /tmp");
+    char *path = path_join(folder, "generation_config.json");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        GenerationRules own;
+        const char *config = cases[i].config;
+        if (config)
+            assert_int_equal(file_write_atomic(path, config, strlen(config), NULL), 0);
+        assert_int_equal(generation_rules_init(&own, tokenizer, folder, COMPAT_MAIN, NULL), 0);
+        snprintf(json, sizeof json, "{\"temperature\": 0.2%s}", cases[i].settings);
+        Generation settings = parse(&own, json);
+        assert_int_equal(settings.top_k, cases[i].top_k);
+        assert_true(settings.top_p == cases[i].top_p);
+        generation_free(&settings);
+        generation_rules_free(&own);
+        if (config)
+            unlink(path);
+    }
+    free(path);
+    rmdir(folder);
+}
+
 static void test_bad_settings_are_refused_by_name(void **state) {
     (void)state;
     static const char *const cases[][2] = {
@@ -261,6 +306,8 @@ int run_generate_tests(void) {
         cmocka_unit_test(test_eos_is_a_stop_of_tasks_without_stops_only_in_the_old_profile),
         cmocka_unit_test(test_names_of_the_token_count),
         cmocka_unit_test(test_sampling_is_asked_for_by_temperature),
+        cmocka_unit_test(test_the_old_profile_draws_only_when_asked_to),
+        cmocka_unit_test(test_what_is_drawn_from),
         cmocka_unit_test(test_bad_settings_are_refused_by_name),
         cmocka_unit_test(test_a_text_ends_before_its_first_stop),
         cmocka_unit_test(test_special_tokens_end_a_text),

@@ -339,6 +339,42 @@ static void test_filters_equal_upstreams_in_both_profiles(void **state) {
     cJSON_Delete(fixture);
 }
 
+static void apply_to_lists(const cJSON *pipeline, const cJSON *lists) {
+    const char *texts[MOST], *from[MOST], *to[MOST], *ignored[MOST];
+    TaskFilterStep steps[8];
+    TaskFilter config = {.name = "x", .steps = steps};
+    const cJSON *item, *list, *expected = get(pipeline, "results")->child;
+    Filter *filter;
+    Error error = {0};
+    Arena arena = {0};
+    cJSON_ArrayForEach(item, get(pipeline, "steps")) steps[config.n_steps++] =
+        read_step(item, from, to, ignored);
+    assert_no_error(filter_create(&filter, &config, "main", &error), &error);
+    cJSON_ArrayForEach(list, lists) {
+        Filtered out;
+        size_t n = read_strings(list, texts);
+        assert_no_error(filter_apply(filter, NULL, texts, n, &arena, &out, &error), &error);
+        assert_int_equal(out.n, 1);
+        assert_false(out.is_list);
+        assert_string_equal(out.texts[0], expected->valuestring);
+        /* the one that is left counts, not those that were outvoted */
+        assert_int_equal(out.unextracted, strcmp(out.texts[0], "[invalid]") == 0 || *out.texts[0] == '?');
+        expected = expected->next;
+    }
+    assert_null(expected);
+    filter_free(filter);
+    arena_free(&arena);
+}
+
+static void test_filters_of_repeats_equal_upstreams(void **state) {
+    (void)state;
+    cJSON *fixture = load_fixture("tests/fixtures/scoring_upstream.json");
+    const cJSON *filters = get(fixture, "filters"), *pipeline;
+    assert_int_equal(cJSON_GetArraySize(get(filters, "lists")), 40);
+    cJSON_ArrayForEach(pipeline, get(filters, "several")) apply_to_lists(pipeline, get(filters, "lists"));
+    cJSON_Delete(fixture);
+}
+
 static void test_majority_takes_the_first_of_the_most_frequent(void **state) {
     (void)state;
     cJSON *fixture = load_fixture("tests/fixtures/scoring_upstream.json");
@@ -546,6 +582,7 @@ int run_scoring_tests(void) {
         cmocka_unit_test(test_unknown_metric_lists_the_known),
         cmocka_unit_test(test_exact_match_with_all_its_options),
         cmocka_unit_test(test_filters_equal_upstreams_in_both_profiles),
+        cmocka_unit_test(test_filters_of_repeats_equal_upstreams),
         cmocka_unit_test(test_majority_takes_the_first_of_the_most_frequent),
         cmocka_unit_test(test_map_without_a_default_gives_nothing),
         cmocka_unit_test(test_regular_expressions_match_as_pythons_do),

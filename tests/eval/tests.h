@@ -15,6 +15,7 @@ int run_encode_tests(void);
 int run_run_tests(void);
 int run_memory_tests(void);
 int run_replay_tests(void);
+int run_repeats_tests(void);
 int run_rolling_tests(void);
 int run_generate_tests(void);
 int run_truncation_tests(void);

@@ -3,18 +3,21 @@ prompt, continuation and hash, every log-likelihood, greedy flag and generated t
 all aggregates with their standard errors, key by key and in order.
 
     python3 tests/oracle/live_lm_eval.py --zeval build/zeval --model MODEL_FOLDER --data DATASETS_FOLDER
-        --tasks TASK[,TASK...] [--num-fewshot N] [--limit N] [--batch-size N] [--include-path DIR] [--template FILE]
-        [--system-instruction TEXT] [--single-turn] [--made-up-answers] [--keep FOLDER]
+        --tasks TASK[,TASK...] [--num-fewshot N] [--limit N] [--samples FILE] [--max-length N] [--batch-size N]
+        [--include-path DIR] [--template FILE] [--system-instruction TEXT] [--single-turn] [--made-up-answers]
+        [--keep FOLDER]
 
 Run with lm-eval 0.4.9.2, datasets 3.6, transformers 4.50 (pip). Nothing is fetched: load_dataset is replaced by a
 reader of DATASETS_FOLDER/ORG/NAME/CONFIG/SPLIT.jsonl.gz. A training split that is not there is stood in by another: nothing
 is drawn from it without examples. --template FILE runs both with that chat template, --single-turn with the examples in
 the user's one turn. --made-up-answers lets lm-eval make up answers where it would ask the model, and zeval replay what
 lm-eval wrote: all prompts, filters, metrics and aggregates of whole tasks, quickly, but nothing of the model, and no chat
-template. Task files that came after 0.4.9.2, or whose numbers changed since, are read from --include-path. Prints a row for
-each task and exits 1 if anything differs.
+template. Task files that came after 0.4.9.2, or whose numbers changed since, are read from --include-path. --max-length N is the longest input of both: lm-eval stops where a
+continuation alone is longer than the model's own. --samples FILE names documents as both programs' option does. Prints a
+row for each task and the seconds that each program took, and exits 1 if anything differs.
 """
 import argparse
+import collections
 import gzip
 import json
 import os
@@ -24,12 +27,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 parser = argparse.ArgumentParser()
 for name in ("zeval", "model", "data", "tasks"):
     parser.add_argument(f"--{name}", required=True)
 parser.add_argument("--num-fewshot", type=int)
 parser.add_argument("--limit", type=float)
+parser.add_argument("--samples", help='JSON {"TASK": [document numbers]}: only these')
+parser.add_argument("--max-length", type=int)
 parser.add_argument("--batch-size", type=int, default=1)
 parser.add_argument("--include-path")
 parser.add_argument("--template")
@@ -120,8 +126,10 @@ class MadeUp(HFLM):
         return [-len(r.args[0]) * random.Random(r.args[0]).random() for r in requests]
 
     def generate_until(self, requests, disable_tqdm=False):
-        texts = []
-        for made_up in (random.Random(r.args[0]) for r in requests):
+        texts, asked = [], collections.Counter()
+        for prompt in (r.args[0] for r in requests):
+            asked[prompt] += 1  # each repeat of a prompt has a text of its own
+            made_up = random.Random(prompt + "again" * (asked[prompt] - 1))
             answer = made_up.choice((made_up.choice("ABCD"), f"{made_up.randrange(10000):,}", f"-{made_up.randrange(40)}.50", "18"))
             texts.append(" Well, 3 and 4. " * made_up.randrange(3) + made_up.choice(self.ENDINGS).format(answer))
         return texts
@@ -129,10 +137,13 @@ class MadeUp(HFLM):
 
 def run_theirs(folder):
     model_args = f"pretrained={arguments.model},dtype=float32"
+    if arguments.max_length:
+        model_args += f",max_length={arguments.max_length}"
     tracker = EvaluationTracker(output_path=folder)
     results = lm_eval.simple_evaluate(
         model=MadeUp(pretrained=arguments.model, dtype="float32", device="cpu") if arguments.made_up_answers else "hf",
         model_args=model_args, tasks=arguments.tasks.split(","), limit=arguments.limit, device="cpu",
+        samples=json.load(open(arguments.samples, encoding="utf-8")) if arguments.samples else None,
         num_fewshot=arguments.num_fewshot, log_samples=True, evaluation_tracker=tracker, batch_size=arguments.batch_size,
         apply_chat_template=bool(arguments.template), fewshot_as_multiturn=bool(arguments.template) and not arguments.single_turn,
         system_instruction=arguments.system_instruction,
@@ -152,6 +163,10 @@ def run_ours(folder, model):
         command += ["--num-fewshot", str(arguments.num_fewshot)]
     if arguments.limit:
         command += ["--limit", f"{arguments.limit:g}"]
+    if arguments.samples:
+        command += ["--samples", arguments.samples]
+    if arguments.max_length and not model.startswith("replay:"):
+        command += ["--max-length", str(arguments.max_length)]
     if arguments.include_path:
         command += ["--include-path", arguments.include_path]
     if arguments.template:
@@ -230,7 +245,8 @@ def compare_task(name, ours, theirs):
         if mine["arguments"] != his["arguments"]:
             row["prompts"] += 1
             print(f"{name} {his['doc_id']}: arguments differ: {json.dumps(mine['arguments'])[-300:]} and {json.dumps(his['arguments'])[-300:]}")
-        for (a,), (b,) in zip(mine["resps"], his["resps"], strict=True):
+        answers = [pair for a, b in zip(mine["resps"], his["resps"], strict=True) for pair in zip(a, b, strict=True)]
+        for a, b in answers:
             if isinstance(b, list):
                 row["greedy"] += a[1] != b[1]
                 a, b = a[0], b[0]
@@ -267,9 +283,13 @@ with tempfile.TemporaryDirectory() as temporary:
         arguments.model = copy
     for part in ("ours", "theirs"):
         os.makedirs(f"{keep}/{part}", exist_ok=True)
+    started = time.monotonic()
     run_theirs(f"{keep}/theirs")
+    theirs_took = time.monotonic() - started
     samples, = {file.parent for file in pathlib.Path(f"{keep}/theirs").glob("*/samples_*.jsonl")}
+    started = time.monotonic()
     run_ours(f"{keep}/ours", f"replay:{samples}" if arguments.made_up_answers else arguments.model)
+    ours_took = time.monotonic() - started
     (our_results, our_samples), (their_results, their_samples) = load(f"{keep}/ours"), load(f"{keep}/theirs")
 failed = compare_results(our_results, their_results)
 for line in failed:
@@ -287,4 +307,5 @@ for group in their_results.get("groups", {}):
     worst = compare_aggregates(group, our_results, their_results)
     print(f"| {group} (group) | | | | | | | | | | {worst['value']:.2g} | {worst['stderr']:.2g} |")
     bad |= max(worst.values()) > 1e-4
+print(f"lm-eval took {theirs_took:.1f} s, zeval {ours_took:.1f} s")
 sys.exit(bad)

@@ -1,5 +1,6 @@
 """Makes tests/fixtures/lm_eval_files/out: the results and samples files that lm-evaluation-harness 0.4.9.2 itself writes for
-the tasks and data beside them, run on a small checkpoint.
+the tasks and data beside them, run on a small checkpoint; and tests/fixtures/lm_eval_repeats/out, its samples of a task whose
+texts are drawn several times, made up so that the draws differ.
 
     python3 tests/oracle/make_lm_eval_files.py ZEVAL MODEL_FOLDER
 
@@ -34,4 +35,11 @@ with tempfile.TemporaryDirectory() as folder:
             config["metadata"] = {k: "model" if k == "pretrained" else v for k, v in config["metadata"].items()}
         text = json.dumps(results, indent=2, ensure_ascii=False)
         (fixture / "out/results.json").write_text(text + "\n", encoding="utf-8")
-sys.exit(done.returncode)
+fixture = here.parent / "fixtures/lm_eval_repeats"
+with tempfile.TemporaryDirectory() as folder:
+    drawn = subprocess.run(
+        [sys.executable, here / "live_lm_eval.py", "--zeval", zeval, "--model", model, "--data", fixture / "data", "--include-path",
+         fixture / "tasks", "--tasks", "votes", "--made-up-answers", "--keep", folder])
+    (fixture / "out").mkdir(exist_ok=True)
+    shutil.copy(next(pathlib.Path(folder).glob("theirs/*/samples_votes_*")), fixture / "out/samples_votes_TIME.jsonl")
+sys.exit(done.returncode or drawn.returncode)

@@ -56,6 +56,16 @@ PIPELINES = [
     [["multi_choice_regex", {"regex_pattern": r"(\([A-Z]\))", "group_select": -1, "regexes_to_ignore": ["the "]}], ["take_first", {}]],
 ]
 OLD_PIPELINES = [0, 1, 2, 5]
+SAID = {"regex_pattern": r"The answer is (\-?[0-9\.\,]*[0-9]+)"}
+# what self-consistency tasks do with the repeats of a generated text
+OF_SEVERAL = [
+    [["regex", SAID], ["take_first", {}]],
+    [["regex", SAID], ["majority_vote", {}], ["take_first", {}]],
+    [["take_first_k", {"k": 3}], ["regex", SAID], ["majority_vote", {}], ["take_first", {}]],
+    [["take_first_k", {"k": 4}], ["remove_whitespace", {}], ["lowercase", {}], ["majority_vote", {}], ["take_first", {}]],
+    [["regex", {**SAID, "group_select": -1}], ["map", {"mapping_dict": {"5": "five", "42": "many"}, "default_value": "?"}],
+     ["majority_vote", {}], ["take_first", {}]],
+]
 CHOICES = ["River, stone", "stone", "the number", "Σας"]
 
 
@@ -71,6 +81,12 @@ def filtered(pipeline, texts, profile):
     return resps
 
 
+def of_several(pipeline, texts):
+    instance = types.SimpleNamespace(resps=texts, doc={}, filtered_resps={})
+    build_filter_ensemble("x", pipeline).apply([instance])
+    return instance.filtered_resps["x"]
+
+
 def filters():
     out = []
     for profile, which in (("main", range(len(PIPELINES))), ("v0.4.0", OLD_PIPELINES)):
@@ -80,7 +96,11 @@ def filters():
     votes = [["a", "b", "b"], ["b", "a"], ["x"], ["c", "a", "a", "c"]]
     instances = [types.SimpleNamespace(resps=v, doc={}, filtered_resps={}) for v in votes]
     build_filter_ensemble("x", [["majority_vote", {}], ["take_first", {}]]).apply(instances)
-    return {"texts": TEXTS, "choices": CHOICES, "pipelines": out, "votes": votes,
+    rnd = random.Random(8)
+    said = ["The answer is 42.", "The answer is 5.", " The answer is 5, or The answer is 42!", "The answer is 1,000.", "none", "NONE ", ""]
+    lists = [rnd.choices(said, k=rnd.randint(4, 9)) for _ in range(40)]
+    several = [{"steps": [{"function": f, **k} for f, k in p], "results": [of_several(p, texts) for texts in lists]} for p in OF_SEVERAL]
+    return {"lists": lists, "several": several, "texts": TEXTS, "choices": CHOICES, "pipelines": out, "votes": votes,
             "winners": [i.filtered_resps["x"] for i in instances]}
 
 

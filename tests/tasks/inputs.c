@@ -222,6 +222,38 @@ static void test_generation_kwargs_have_upstreams_defaults(void **state) {
     assert_refused(GENERATE "generation_kwargs: {until: [1]}\n", ROW, "t.yaml:6: generation_kwargs", "until");
 }
 
+static void test_texts_are_asked_for_as_often_as_the_task_says(void **state) {
+    (void)state;
+    Error error = {0};
+    Arena arena = {0};
+    TaskDocument document;
+    TaskSet *set;
+    char *folder =
+        make_case(GENERATE "repeats: 3\nfilter_list: [{name: two, filter: [{function: take_first_k, "
+                           "k: 3}, {function: take_first}]}]\n",
+                  ROW);
+    char *tasks = path_join(folder, "tasks"), *data = path_join(folder, "data");
+    if (open_task(&set, "t", data, tasks, 0, &error) ||
+        task_document(task_set_task(set, 0), 0, &arena, &document, &error))
+        fail_msg("%s", error.message);
+    assert_int_equal(document.n_requests, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(document.requests[i].idx, i);
+        assert_string_equal(document.requests[i].context, document.requests[0].context);
+    }
+    assert_non_null(strstr(task_info(task_set_task(set, 0))->config_json, "\"repeats\": 3"));
+    task_set_close(set);
+    arena_free(&arena);
+    free(tasks);
+    free(data);
+    folder_remove(folder);
+    assert_refused(GENERATE "repeats: 0\n", ROW, "t.yaml:6: repeats", "1 or more");
+    assert_refused(GENERATE "repeats: 5000\n", ROW, "t.yaml:6: repeats", "from 0 to 1024");
+    assert_refused(GENERATE
+                   "repeats: 3\nfilter_list: [{name: four, filter: [{function: take_first_k, k: 4}]}]\n",
+                   ROW, "t.yaml:7: filter_list", "is to take 4 responses, but repeats is 3");
+}
+
 /* gen_prefix begins the answer, of the question and of the examples; white space is never doubled. */
 static void test_the_answers_beginning_stands_behind_the_question(void **state) {
     (void)state;
@@ -274,6 +306,7 @@ const struct CMUnitTest input_tests[] = {
     cmocka_unit_test(test_missing_few_shot_split_is_named),
     cmocka_unit_test(test_task_files_are_checked_without_data),
     cmocka_unit_test(test_generation_kwargs_have_upstreams_defaults),
+    cmocka_unit_test(test_texts_are_asked_for_as_often_as_the_task_says),
     cmocka_unit_test(test_the_answers_beginning_stands_behind_the_question),
     cmocka_unit_test(test_unknown_names_suggest_near_ones)};
 const size_t n_input_tests = sizeof input_tests / sizeof *input_tests;
