@@ -25,19 +25,6 @@ ALWAYS_INLINE size_t per_word(const Operands operands) {
     return operands == FLOATS ? 1 : 2;
 }
 
-/* Vectors as rows become vectors as columns: log2 rounds of a perfect shuffle. */
-ALWAYS_INLINE void turn_square(Vec a[VEC_FLOATS]) {
-    Vec b[VEC_FLOATS];
-    for (int round = 1; round < VEC_FLOATS; round *= 2) {
-        for (int r = 0; r < VEC_FLOATS / 2; r++) {
-            b[2 * r] = vec_zip_low(a[r], a[r + VEC_FLOATS / 2]);
-            b[2 * r + 1] = vec_zip_high(a[r], a[r + VEC_FLOATS / 2]);
-        }
-        for (int r = 0; r < VEC_FLOATS; r++)
-            a[r] = b[r];
-    }
-}
-
 /* The first n <= VEC_FLOATS numbers, zeros after them. */
 ALWAYS_INLINE Vec vec_load_part(const void *p, size_t n) {
     Vec a = vec_set1(0.0f);
@@ -77,20 +64,31 @@ enum { INPUTS_PER_WORD = 1 };
 #define vec_step(sum, a, b) vec_fma(a, b, sum)
 #endif
 
+/* A square of packed inputs, or the part of it that is there. */
+ALWAYS_INLINE void pack_square(float *out, size_t width, const float *x, size_t x_stride, size_t rows,
+                               size_t depth, size_t words) {
+    Vec a[VEC_FLOATS];
+    for (size_t r = 0; r < VEC_FLOATS; r++)
+        a[r] = r < rows ? input_words(x + r * x_stride, depth) : vec_set1(0.0f);
+    vec_turn(a);
+    for (size_t i = 0; i < VEC_FLOATS && i < words; i++)
+        *(UnalignedVec *)(out + i * width) = a[i];
+}
+
 /* out[k][row] = x[row][k], k counting words; rows that are not there are zeros. */
 static void gemm_pack(void *out, const float *x, size_t x_stride, size_t rows, size_t depth) {
+    enum { SQUARE = VEC_FLOATS * INPUTS_PER_WORD };
     size_t width = (rows + VEC_FLOATS - 1) / VEC_FLOATS * VEC_FLOATS,
            words = (depth + INPUTS_PER_WORD - 1) / INPUTS_PER_WORD;
     for (size_t strip = 0; strip < width; strip += VEC_FLOATS)
         for (size_t k = 0; k < words; k += VEC_FLOATS) {
-            Vec a[VEC_FLOATS];
+            float *to = (float *)out + k * width + strip;
             size_t first = k * INPUTS_PER_WORD;
-            for (size_t r = 0; r < VEC_FLOATS; r++)
-                a[r] = strip + r < rows ? input_words(x + (strip + r) * x_stride + first, depth - first)
-                                        : vec_set1(0.0f);
-            turn_square(a);
-            for (size_t i = 0; i < VEC_FLOATS && k + i < words; i++)
-                *(UnalignedVec *)((float *)out + (k + i) * width + strip) = a[i];
+            const float *from = x + strip * x_stride + first;
+            if (rows - strip < VEC_FLOATS || depth - first < SQUARE)
+                pack_square(to, width, from, x_stride, rows - strip, depth - first, words - k);
+            else
+                pack_square(to, width, from, x_stride, VEC_FLOATS, SQUARE, VEC_FLOATS);
         }
 }
 
@@ -103,7 +101,7 @@ static void gemm_pack_words(void *out, const float *x, size_t x_stride, size_t r
             size_t n = words - k < VEC_FLOATS ? words - k : VEC_FLOATS;
             for (size_t r = 0; r < VEC_FLOATS; r++)
                 a[r] = strip + r < rows ? vec_load_part(x + (strip + r) * x_stride + k, n) : vec_set1(0.0f);
-            turn_square(a);
+            vec_turn(a);
             for (size_t i = 0; i < n; i++)
                 *(UnalignedVec *)((float *)out + (k + i) * width + strip) = a[i];
         }
@@ -234,7 +232,7 @@ ALWAYS_INLINE void narrow_load(Vec a[VEC_FLOATS], const uint8_t *weight, size_t 
     else
         for (size_t r = 0; r < VEC_FLOATS; r++)
             a[r] = r < columns ? vec_load_part(weight + r * row_bytes, n) : vec_set1(0.0f);
-    turn_square(a);
+    vec_turn(a);
 }
 
 /* One vector of columns for a few rows. The weights that the next call will read are asked for meanwhile. */
@@ -313,30 +311,48 @@ static void gemm_narrow(float *out, const void *x, size_t x_stride, size_t rows,
 #endif
 }
 
-static void gemm_unpack(float *y, size_t y_stride, const float *tile, size_t tile_stride, size_t rows,
-                        size_t columns, const float *bias, bool round) {
+/* A square of outputs, or the part of it that is there. */
+ALWAYS_INLINE void unpack_square(float *y, size_t y_stride, const float *tile, size_t tile_stride,
+                                 size_t rows, size_t columns, const float *bias, const bool round) {
+    Vec a[VEC_FLOATS], add = bias ? vec_load_part(bias, columns) : vec_set1(0.0f);
+    for (size_t c = 0; c < VEC_FLOATS; c++)
+        a[c] = c < columns ? vec_load(tile + c * tile_stride) : vec_set1(0.0f);
+    vec_turn(a);
+    for (size_t r = 0; r < VEC_FLOATS && r < rows; r++) {
+        Vec sum = a[r];
+        if (bias)
+            sum += add;
+        if (round)
+            sum = vec_round(sum);
+        memcpy(y + r * y_stride, &sum, columns * sizeof *y);
+    }
+}
+
+ALWAYS_INLINE void unpack_squares(float *y, size_t y_stride, const float *tile, size_t tile_stride,
+                                  size_t rows, size_t columns, const float *bias, const bool round) {
     for (size_t row = 0; row < rows; row += VEC_FLOATS)
         for (size_t column = 0; column < columns; column += VEC_FLOATS) {
-            Vec a[VEC_FLOATS];
-            size_t n = columns - column < VEC_FLOATS ? columns - column : VEC_FLOATS;
-            for (size_t c = 0; c < VEC_FLOATS; c++)
-                a[c] = c < n ? vec_load(tile + (column + c) * tile_stride + row) : vec_set1(0.0f);
-            turn_square(a);
-            Vec add = vec_set1(0.0f);
-            if (bias)
-                add = vec_load_part(bias + column, n);
-            for (size_t r = 0; r < VEC_FLOATS && row + r < rows; r++) {
-                Vec sum = a[r];
-                if (bias)
-                    sum += add;
-                if (round)
-                    sum = vec_round(sum);
-                if (n == VEC_FLOATS)
-                    *(UnalignedVec *)(y + (row + r) * y_stride + column) = sum;
-                else
-                    memcpy(y + (row + r) * y_stride + column, &sum, n * sizeof *y);
-            }
+            float *to = y + row * y_stride + column;
+            const float *from = tile + column * tile_stride + row, *add = bias ? bias + column : NULL;
+            size_t r = rows - row, c = columns - column;
+            if (r < VEC_FLOATS || c < VEC_FLOATS)
+                unpack_square(to, y_stride, from, tile_stride, r, c < VEC_FLOATS ? c : VEC_FLOATS, add,
+                              round);
+            else
+                unpack_square(to, y_stride, from, tile_stride, VEC_FLOATS, VEC_FLOATS, add, round);
         }
+}
+
+static void gemm_unpack(float *y, size_t y_stride, const float *tile, size_t tile_stride, size_t rows,
+                        size_t columns, const float *bias, bool round) {
+    if (round && bias)
+        unpack_squares(y, y_stride, tile, tile_stride, rows, columns, bias, true);
+    else if (round)
+        unpack_squares(y, y_stride, tile, tile_stride, rows, columns, NULL, true);
+    else if (bias)
+        unpack_squares(y, y_stride, tile, tile_stride, rows, columns, bias, false);
+    else
+        unpack_squares(y, y_stride, tile, tile_stride, rows, columns, NULL, false);
 }
 
 /* One vector of rows. Column c's term goes to the partial sum c mod LANES, and those are joined, as lanes_sum

@@ -1,7 +1,6 @@
 /* Vectors, for kernels that are written once. The including file defines
  *   Vec, VEC_FLOATS (divides LANES), vec_set1, vec_fma(a, b, c) = a*b + c, vec_max(a, b) = a > b ? a : b,
- *   vec_min(a, b) = a < b ? a : b, vec_zip_low and vec_zip_high (a and b interleaved, the lower and the upper
- *   half).
+ *   vec_min(a, b) = a < b ? a : b, vec_turn (VEC_FLOATS vectors: rows become columns).
  * Lanes is the unit of every reduction: LANES floats, whatever the width of Vec, so that the order of a sum
  * does not depend on the instruction set. */
 #include <math.h>

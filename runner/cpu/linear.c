@@ -12,6 +12,8 @@ enum {
     TASK_COLUMNS = 96,
     DEPTH = 1024, /* in words */
     STAGED_ROWS = 16,
+    PARTS = 4,      /* of a tile's columns, packed by several threads when there are few tiles */
+    PACK_WORK = 16, /* a word takes as long as so many multiply-adds */
     NARROW_TASK_BYTES = 256 * 1024 /* of weights: shorter runs slow the reading of memory down */
 };
 
@@ -43,41 +45,66 @@ typedef struct PackRun {
     const Cpu *cpu;
     const Linear *jobs;
     const Packed *packed; /* [n_jobs] */
-    size_t tiles;
+    size_t n_jobs;
 } PackRun;
 
+/* Where part `part` of so many words begins: whole squares, the last part what is left. */
+static size_t part_begin(size_t words, size_t part) {
+    size_t squares = (words + LANES - 1) / LANES;
+    return smaller(squares * part / PARTS * LANES, words);
+}
+
+/* Parts of the columns of all jobs' tiles, tile by tile: a thread's share is rows of every job. Jobs that
+ * share their inputs are packed with the first of them. */
 static void pack_task(void *context, size_t i, int thread) {
     (void)thread;
     const PackRun *run = context;
     const GemmKernels *gemm = run->cpu->gemm;
-    const Linear *job = &run->jobs[i / run->tiles];
-    const Packed *packed = &run->packed[i / run->tiles];
-    size_t row = i % run->tiles * gemm->rows;
-    if (i / run->tiles > 0 && packed->words == packed[-1].words)
-        return; /* the inputs of the job before */
-    float *out = packed->words + row * words_of(run->cpu, packed->depth);
-    const float *x = job->x + row * job->x_stride;
-    if (packed->rows > NARROW_ROWS)
-        gemm->pack(out, x, job->x_stride, smaller(packed->rows - row, gemm->rows), packed->depth);
-    for (size_t m = 0; packed->rows <= NARROW_ROWS && m < packed->rows; m++)
-        gemm->pack_row(out + m * words_of(run->cpu, packed->depth), x + m * job->x_stride, packed->depth);
+    size_t row = i / PARTS * gemm->rows, part = i % PARTS;
+    for (size_t j = 0; j < run->n_jobs; j++) {
+        const Linear *job = &run->jobs[j];
+        const Packed *packed = &run->packed[j];
+        size_t words = words_of(run->cpu, packed->depth), rows = smaller(packed->rows - row, gemm->rows);
+        size_t begin = part_begin(words, part), end = part_begin(words, part + 1);
+        if (begin == end || (j > 0 && packed->words == packed[-1].words))
+            continue;
+        float *out = packed->words + row * words + begin * round_up(rows, gemm->lanes);
+        const float *x = job->x + row * job->x_stride + begin * gemm->inputs_per_word;
+        gemm->pack(out, x, job->x_stride, rows,
+                   smaller(end * gemm->inputs_per_word, packed->depth) - begin * gemm->inputs_per_word);
+    }
+}
+
+static void pack_rows(void *context, size_t i, int thread) {
+    (void)thread;
+    const PackRun *run = context;
+    const Linear *job = &run->jobs[i];
+    const Packed *packed = &run->packed[i];
+    if (i > 0 && packed->words == packed[-1].words)
+        return;
+    for (size_t m = 0; m < packed->rows; m++)
+        run->cpu->gemm->pack_row(packed->words + m * words_of(run->cpu, packed->depth),
+                                 job->x + m * job->x_stride, packed->depth);
 }
 
 void cpu_pack(Cpu *cpu, Packed *out, const Linear *jobs, size_t n_jobs, size_t rows) {
-    size_t words = 0, at = 0, numbers = 0;
+    size_t words = 0, at = 0;
     for (size_t i = 0; i < n_jobs; i++) {
         bool same = i > 0 && jobs[i].x == jobs[i - 1].x && jobs[i].weight->cols == jobs[i - 1].weight->cols;
         size_t needed = same ? 0 : round_up(packed_words(cpu, rows, jobs[i].weight->cols), LANES);
         at = same ? at : words;
         words += needed;
-        numbers += needed;
         out[i] = (Packed){.offset = at, .rows = rows, .depth = jobs[i].weight->cols};
     }
     cpu_reserve_packed(cpu, words);
     for (size_t i = 0; i < n_jobs; i++)
         out[i].words = cpu->packed + out[i].offset;
-    PackRun run = {cpu, jobs, out, rows <= NARROW_ROWS ? 1 : (rows + cpu->gemm->rows - 1) / cpu->gemm->rows};
-    cpu_parallel(cpu, n_jobs * run.tiles, numbers * 4, pack_task, &run);
+    PackRun run = {cpu, jobs, out, n_jobs};
+    if (rows <= NARROW_ROWS)
+        cpu_parallel(cpu, n_jobs, words * PACK_WORK, pack_rows, &run);
+    else
+        cpu_parallel(cpu, (rows + cpu->gemm->rows - 1) / cpu->gemm->rows * PARTS, words * PACK_WORK,
+                     pack_task, &run);
 }
 
 /* ---- weights that the kernels cannot take from where they lie */
@@ -187,8 +214,9 @@ typedef struct LinearRun {
     const Cpu *cpu;
     const Linear *jobs;
     const Packed *packed; /* [n_jobs] */
-    size_t row_chunks;
-    Factor factor; /* of every job's result; no weight: none */
+    size_t columns;       /* tasks that all columns of all jobs are cut into */
+    size_t group;         /* chunks of rows that take turns at the same columns; groups follow each other */
+    Factor factor;        /* of every job's result; no weight: none */
 } LinearRun;
 
 /* Columns of a job that a task takes. */
@@ -208,14 +236,14 @@ static size_t column_tasks(const LinearRun *run, const Linear *job) {
 static void linear_task(void *context, size_t i, int thread) {
     const LinearRun *run = context;
     const Cpu *cpu = run->cpu;
-    size_t index = i / run->row_chunks, number = 0;
+    size_t group = i / (run->columns * run->group), index = i / run->group % run->columns, number = 0;
     for (; index >= column_tasks(run, &run->jobs[number]); number++)
         index -= column_tasks(run, &run->jobs[number]);
     const Linear *job = &run->jobs[number];
     const Packed *packed = &run->packed[number];
     size_t first = index * task_columns(run, job),
            n = smaller(job->weight->rows - first, task_columns(run, job));
-    size_t row = i % run->row_chunks * TASK_ROWS;
+    size_t row = (group * run->group + i % run->group) * TASK_ROWS;
     float *y = job->y + row * job->y_stride + first;
     float *scratch = cpu->scratch[thread];
     cpu_linear_columns(cpu, job->weight, first, n, job->bias ? job->bias + first : NULL, packed, row, y,
@@ -230,22 +258,34 @@ static void linear_task(void *context, size_t i, int thread) {
         cpu_silu_multiply(cpu, y + m * job->y_stride, factors + m * n, n);
 }
 
+/* Rows are dealt out to as many groups of threads as share them evenly: a thread then multiplies inputs that
+ * it packed itself, and writes rows that it will go on with. Within a group weights are dealt out. */
+static size_t group_chunks(const Cpu *cpu, size_t row_chunks) {
+    size_t a = row_chunks, b = (size_t)cpu->n_threads;
+    while (b > 0) {
+        size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return row_chunks / a;
+}
+
 static void run_jobs(Cpu *cpu, const Linear *jobs, size_t n_jobs, Factor factor, size_t rows) {
     enum { AT_ONCE = 16 };
     EnginePhase before = profile_enter(&cpu->profile, PHASE_LINEAR);
     cpu_reserve(cpu, cpu_linear_scratch(cpu));
     for (; n_jobs > 0 && rows > 0; n_jobs -= smaller(n_jobs, AT_ONCE), jobs += AT_ONCE) {
         Packed packed[AT_ONCE];
-        size_t n = smaller(n_jobs, AT_ONCE), columns = 0, work = 0;
+        size_t n = smaller(n_jobs, AT_ONCE), work = 0, row_chunks = (rows + TASK_ROWS - 1) / TASK_ROWS;
         cpu_pack(cpu, packed, jobs, n, rows);
-        LinearRun run = {cpu, jobs, packed, (rows + TASK_ROWS - 1) / TASK_ROWS, factor};
+        LinearRun run = {cpu, jobs, packed, 0, group_chunks(cpu, row_chunks), factor};
         for (size_t i = 0; i < n; i++) {
             size_t numbers = jobs[i].weight->rows * jobs[i].weight->cols * (factor.weight ? 2 : 1);
-            columns += column_tasks(&run, &jobs[i]);
+            run.columns += column_tasks(&run, &jobs[i]);
             work += numbers * (rows + 4); /* reading counts as 4 rows */
             profile_count(&cpu->profile, PHASE_LINEAR, 2.0 * (double)rows * (double)numbers);
         }
-        cpu_parallel(cpu, columns * run.row_chunks, work, linear_task, &run);
+        cpu_parallel(cpu, run.columns * row_chunks, work, linear_task, &run);
     }
     profile_enter(&cpu->profile, before);
 }

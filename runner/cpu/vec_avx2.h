@@ -8,5 +8,21 @@ enum { VEC_FLOATS = 8 };
 #define vec_max _mm256_max_ps
 #define vec_min _mm256_min_ps
 
-#define vec_zip_low(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define vec_zip_high(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+/* Fours of rows within lanes of 128 bits, then the lanes. */
+static inline __attribute__((always_inline)) void vec_turn(Vec a[VEC_FLOATS]) {
+    Vec b[VEC_FLOATS];
+    for (int r = 0; r < VEC_FLOATS; r += 4) {
+        __m256d low = (__m256d)_mm256_unpacklo_ps(a[r], a[r + 1]),
+                high = (__m256d)_mm256_unpackhi_ps(a[r], a[r + 1]),
+                next_low = (__m256d)_mm256_unpacklo_ps(a[r + 2], a[r + 3]),
+                next_high = (__m256d)_mm256_unpackhi_ps(a[r + 2], a[r + 3]);
+        b[r] = (Vec)_mm256_unpacklo_pd(low, next_low);
+        b[r + 1] = (Vec)_mm256_unpackhi_pd(low, next_low);
+        b[r + 2] = (Vec)_mm256_unpacklo_pd(high, next_high);
+        b[r + 3] = (Vec)_mm256_unpackhi_pd(high, next_high);
+    }
+    for (int c = 0; c < 4; c++) {
+        a[c] = _mm256_permute2f128_ps(b[c], b[4 + c], 0x20);
+        a[4 + c] = _mm256_permute2f128_ps(b[c], b[4 + c], 0x31);
+    }
+}

@@ -8,7 +8,27 @@ enum { VEC_FLOATS = 16 };
 #define vec_max _mm512_max_ps
 #define vec_min _mm512_min_ps
 
-#define vec_zip_low(a, b)                                                                                    \
-    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define vec_zip_high(a, b)                                                                                   \
-    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+/* Fours of rows within lanes of 128 bits, then the lanes: the shuffles that cost least. */
+static inline __attribute__((always_inline)) void vec_turn(Vec a[VEC_FLOATS]) {
+    Vec b[VEC_FLOATS];
+    for (int r = 0; r < VEC_FLOATS; r += 4) {
+        __m512d low = (__m512d)_mm512_unpacklo_ps(a[r], a[r + 1]),
+                high = (__m512d)_mm512_unpackhi_ps(a[r], a[r + 1]),
+                next_low = (__m512d)_mm512_unpacklo_ps(a[r + 2], a[r + 3]),
+                next_high = (__m512d)_mm512_unpackhi_ps(a[r + 2], a[r + 3]);
+        b[r] = (Vec)_mm512_unpacklo_pd(low, next_low);
+        b[r + 1] = (Vec)_mm512_unpackhi_pd(low, next_low);
+        b[r + 2] = (Vec)_mm512_unpacklo_pd(high, next_high);
+        b[r + 3] = (Vec)_mm512_unpackhi_pd(high, next_high);
+    }
+    for (int c = 0; c < 4; c++) {
+        Vec even = _mm512_shuffle_f32x4(b[c], b[4 + c], 0x88),
+            odd = _mm512_shuffle_f32x4(b[c], b[4 + c], 0xdd),
+            next_even = _mm512_shuffle_f32x4(b[8 + c], b[12 + c], 0x88),
+            next_odd = _mm512_shuffle_f32x4(b[8 + c], b[12 + c], 0xdd);
+        a[c] = _mm512_shuffle_f32x4(even, next_even, 0x88);
+        a[4 + c] = _mm512_shuffle_f32x4(odd, next_odd, 0x88);
+        a[8 + c] = _mm512_shuffle_f32x4(even, next_even, 0xdd);
+        a[12 + c] = _mm512_shuffle_f32x4(odd, next_odd, 0xdd);
+    }
+}

@@ -27,5 +27,13 @@ static inline __attribute__((always_inline)) Vec vec_min(Vec a, Vec b) {
     return vec_select(a < b, a, b);
 }
 
-#define vec_zip_low(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define vec_zip_high(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+static inline __attribute__((always_inline)) void vec_turn(Vec a[VEC_FLOATS]) {
+    Vec low = __builtin_shufflevector(a[0], a[2], 0, 4, 1, 5),
+        high = __builtin_shufflevector(a[0], a[2], 2, 6, 3, 7),
+        next_low = __builtin_shufflevector(a[1], a[3], 0, 4, 1, 5),
+        next_high = __builtin_shufflevector(a[1], a[3], 2, 6, 3, 7);
+    a[0] = __builtin_shufflevector(low, next_low, 0, 4, 1, 5);
+    a[1] = __builtin_shufflevector(low, next_low, 2, 6, 3, 7);
+    a[2] = __builtin_shufflevector(high, next_high, 0, 4, 1, 5);
+    a[3] = __builtin_shufflevector(high, next_high, 2, 6, 3, 7);
+}
