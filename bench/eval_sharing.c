@@ -1,10 +1,11 @@
 /* What sharing prefixes saves: the same requests on the same engine, walked as one tree and each fed alone.
  *
- *     build/bench/eval_sharing [MODEL TASKS [DATA [SHOTS [LIMIT]]]]      default: the built-in model and
- * tasks
+ *     build/bench/eval_sharing [MODEL TASKS [DATA [SHOTS [LIMIT [THREADS]]]]]      default: the built-in
+ * model and tasks
  *
- * TASKS is one name or wildcard; SHOTS -1 is the task's own, LIMIT 0 every document. Prints tokens and
- * seconds of the engine for both, and fails unless every score is the same to the bit. */
+ * TASKS is one name or wildcard; SHOTS -1 is the task's own, LIMIT 0 every document, THREADS 0 one per
+ * processor. Prints tokens and seconds of the engine for both, and fails unless every score is the same to
+ * the bit. bench/sharing.sh puts whole runs and lm-eval beside it. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -117,6 +118,7 @@ int main(int argc, char **argv) {
                                      .num_fewshot = argc > 4 ? atoi(argv[4]) : -1,
                                      .limit = argc > 5 ? atof(argv[5]) : 0,
                                      .fewshot_seed = 1234},
+                           .n_threads = argc > 6 ? atoi(argv[6]) : 0,
                            .max_length = 1 << 20};
     Error error = {0};
     RunParts parts;

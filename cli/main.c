@@ -43,16 +43,20 @@ static const struct {
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 /* Signal handlers can reach nothing else. */
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted, at_terminal;
 
 static void on_signal(int signal_number) {
+    static const char text[] = "\nzeval: stopping after what is in hand; once more stops at once\n";
     if (interrupted)
         _exit(128 + signal_number);
     interrupted = 1;
+    if (at_terminal && write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        at_terminal = 0;
 }
 
 const volatile sig_atomic_t *interrupts_catch(void) {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    at_terminal = isatty(STDERR_FILENO);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     return &interrupted;

@@ -40,7 +40,8 @@ Budget budget_find(const RunParts *parts) {
         weights += (size_t)parts->model.files[i].bytes;
     size_t fixed = held + weights;
     if (asked)
-        return (Budget){.process_bytes = asked, .state_bytes = asked > fixed ? asked - fixed : 0};
+        return (Budget){
+            .process_bytes = asked, .state_bytes = asked > fixed ? asked - fixed : 0, .fixed_bytes = fixed};
     size_t room = free_bytes(), states = room > weights ? (room - weights) / 2 : 0;
-    return (Budget){.process_bytes = fixed + states, .state_bytes = states};
+    return (Budget){.process_bytes = fixed + states, .state_bytes = states, .fixed_bytes = fixed};
 }

@@ -7,6 +7,7 @@
 typedef struct Budget {
     size_t process_bytes; /* what the whole process may take */
     size_t state_bytes;   /* of these, states */
+    size_t fixed_bytes;   /* the weights and the program take without any state */
 } Budget;
 
 /* From EvalOptions.memory_bytes, or from what the machine has free, less the weights and what the process

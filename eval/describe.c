@@ -34,19 +34,23 @@ void eval_plan_text(const EvalPlan *plan, Buffer *out) {
     buffer_printf(out, "%lld requests, %lld of them answered in the database; read and planned in ",
                   (long long)plan->n_requests, (long long)plan->n_reused);
     progress_format_duration(plan->seconds, out);
-    buffer_printf(out,
-                  "\n%lld tokens were each request fed alone, %lld distinct prefixes: %.2f times fewer to "
-                  "compute\nmemory ",
-                  (long long)plan->tokens_alone, (long long)plan->tokens_distinct, ratio(plan));
+    buffer_printf(out, "\n%lld tokens were each request fed alone, %lld distinct prefixes",
+                  (long long)plan->tokens_alone, (long long)plan->tokens_distinct);
+    if (plan->tokens_again > 0)
+        buffer_printf(out, " and %lld computed again because states have no room",
+                      (long long)plan->tokens_again);
+    buffer_printf(out, ": %.2f times fewer to compute\nmemory ", ratio(plan));
     append_bytes(out, plan->memory_bytes);
     buffer_append_text(out, ", of these ");
     append_bytes(out, plan->budget_bytes);
     buffer_append_text(out, " for states; one sequence at a time needs ");
     append_bytes(out, plan->state_bytes);
     buffer_append_char(out, '\n');
-    if (plan->tokens_again > 0)
-        buffer_printf(out, "%lld tokens are computed again because states have no room in that memory\n",
-                      (long long)plan->tokens_again);
+    if (plan->fixed_bytes > plan->memory_bytes) {
+        buffer_append_text(out, "that memory is too little: the weights and the program alone take about ");
+        append_bytes(out, plan->fixed_bytes);
+        buffer_append_char(out, '\n');
+    }
     if (plan->n_prompts > 0)
         buffer_printf(out, "%lld texts to generate, of at most %lld tokens together\n",
                       (long long)plan->n_prompts, (long long)plan->tokens_to_make);
@@ -64,17 +68,18 @@ void eval_plan_text(const EvalPlan *plan, Buffer *out) {
 }
 
 void eval_plan_json(const EvalPlan *plan, Buffer *out) {
-    buffer_printf(out,
-                  "{\"requests\": %lld, \"requests_answered\": %lld, \"requests_truncated\": %lld, "
-                  "\"documents_shortened\": %lld, \"texts\": %lld, \"tokens_to_make\": %lld, "
-                  "\"tokens_alone\": %lld, \"tokens_distinct\": %lld, \"tokens_again\": %lld, "
-                  "\"ratio\": %.6g, \"memory_bytes\": %lld, \"state_budget_bytes\": %lld, "
-                  "\"state_bytes\": %lld, \"planning_seconds\": %.3f",
-                  (long long)plan->n_requests, (long long)plan->n_reused, (long long)plan->n_truncated,
-                  (long long)plan->n_shortened, (long long)plan->n_prompts, (long long)plan->tokens_to_make,
-                  (long long)plan->tokens_alone, (long long)plan->tokens_distinct,
-                  (long long)plan->tokens_again, ratio(plan), (long long)plan->memory_bytes,
-                  (long long)plan->budget_bytes, (long long)plan->state_bytes, plan->seconds);
+    buffer_printf(
+        out,
+        "{\"requests\": %lld, \"requests_answered\": %lld, \"requests_truncated\": %lld, "
+        "\"documents_shortened\": %lld, \"texts\": %lld, \"tokens_to_make\": %lld, "
+        "\"tokens_alone\": %lld, \"tokens_distinct\": %lld, \"tokens_again\": %lld, "
+        "\"ratio\": %.6g, \"memory_bytes\": %lld, \"fixed_bytes\": %lld, \"state_budget_bytes\": %lld, "
+        "\"state_bytes\": %lld, \"planning_seconds\": %.3f",
+        (long long)plan->n_requests, (long long)plan->n_reused, (long long)plan->n_truncated,
+        (long long)plan->n_shortened, (long long)plan->n_prompts, (long long)plan->tokens_to_make,
+        (long long)plan->tokens_alone, (long long)plan->tokens_distinct, (long long)plan->tokens_again,
+        ratio(plan), (long long)plan->memory_bytes, (long long)plan->fixed_bytes,
+        (long long)plan->budget_bytes, (long long)plan->state_bytes, plan->seconds);
     if (plan->tokens_per_second > 0)
         buffer_printf(out, ", \"tokens_per_second\": %.6g, \"eta_seconds\": %.3f", plan->tokens_per_second,
                       plan->eta_seconds);

@@ -12,6 +12,9 @@ static const double PRIOR_SHARE = 0.02, LEAST_COST = 0.125;
 /* Steps shorter than this are mostly noise. */
 static const double SHORT_SECONDS = 0.01;
 
+/* A program that was stopped for a while, or a machine that slept, says nothing about how fast it is. */
+static const double INTERRUPTED_TIMES = 4, INTERRUPTED_SECONDS = 1;
+
 static double total(EtaWork work) {
     double sum = 0;
     for (int i = 0; i < ETA_KINDS; i++)
@@ -36,6 +39,8 @@ EtaWork eta_work_difference(EtaWork a, EtaWork b) {
 void eta_note(Eta *eta, EtaWork work, double seconds) {
     if (total(work) <= 0)
         return;
+    if (eta->seconds > 0)
+        seconds = fmin(seconds, fmax(INTERRUPTED_TIMES * eta_left(eta, work), INTERRUPTED_SECONDS));
     double weight = 1 / (seconds + SHORT_SECONDS);
     for (int i = 0; i < ETA_KINDS; i++) {
         for (int j = 0; j < ETA_KINDS; j++)

@@ -3,7 +3,8 @@
  * A step's time is taken for a sum: the operations of each kind times what an operation of that kind costs
  * here. The costs are fitted to the steps so far, and where these cannot tell the kinds apart, kinds cost
  * the same. Then all costs are multiplied by how the last quarter of the run compares with them, so that a
- * machine that became slower or faster is followed. No clock is read here: the caller says what took how
+ * machine that became slower or faster is followed; a step that took many times what was expected counts as a
+ * few times that, for it may have been interrupted. No clock is read here: the caller says what took how
  * long. */
 #ifndef ZEVAL_EVAL_ETA_H
 #define ZEVAL_EVAL_ETA_H

@@ -74,6 +74,7 @@ typedef struct EvalPlan {
     int64_t tokens_again;     /* fed once more because states have no room */
     int64_t memory_bytes;     /* for the whole process */
     int64_t budget_bytes;     /* of these, for states */
+    int64_t fixed_bytes;      /* the weights and the program take without any state */
     int64_t state_bytes;      /* states take at most, feeding one segment at a time */
     double seconds;           /* reading, encoding and planning took */
     double tokens_per_second; /* fed, measured on this machine; 0: not measured */

@@ -193,13 +193,14 @@ static void show_progress(Run *run) {
     eta_note(&walk->eta, eta_work_difference(done, walk->noted), now - walk->noted_s);
     walk->noted = done;
     walk->noted_s = now;
+    progress->left_s = eta_left(&walk->eta, plan_work_left(plan));
+    progress->done = (int64_t)(spent / (spent + progress->left_s) * (double)progress->total);
     if (spent < FIRST_SECONDS)
         return;
-    progress->left_s = eta_left(&walk->eta, plan_work_left(plan));
     if (!walk->is_announced && progress->left_s > LONG_SECONDS)
         run_plan_log_eta(run->parts, progress->left_s, (double)plan_tokens_fed(plan) / spent);
     walk->is_announced = true;
-    progress_update(progress, (int64_t)(spent / (spent + progress->left_s) * (double)progress->total));
+    progress_update(progress, progress->done);
 }
 
 static int score_batches(Run *run, Error *error) {

@@ -45,6 +45,7 @@ int run_plan_make(const RunParts *parts, Db *db, bool claims, RunRequests *all, 
                        .tokens_again = (int64_t)counts.tokens_again,
                        .memory_bytes = (int64_t)budget.process_bytes,
                        .budget_bytes = (int64_t)budget.state_bytes,
+                       .fixed_bytes = (int64_t)budget.fixed_bytes,
                        .state_bytes = (int64_t)counts.state_bytes,
                        .seconds = clock_seconds() - start};
     return 0;

@@ -133,6 +133,29 @@ static void test_a_machine_that_slows_down_is_followed(void **state) {
     free(story);
 }
 
+/* The program is stopped for an hour and goes on as before. */
+static void test_an_interruption_does_not_last(void **state) {
+    (void)state;
+    Random random;
+    Story *story = new_story(&random, 6);
+    for (int i = 0; i < N_STEPS; i++)
+        story->steps[i] = feeding(&random, i % 1000);
+    set_seconds(story, &random, steady);
+    story->seconds[N_STEPS / 2] += 60 * MINUTE;
+    EtaWork *left = left_after(story);
+    Eta eta = {0};
+    double after = story->total;
+    for (int i = 0; i < N_STEPS; i++) {
+        eta_note(&eta, story->steps[i], story->seconds[i]);
+        after -= i == N_STEPS / 2 ? story->seconds[i] - 60 * MINUTE : story->seconds[i];
+        double foretold = eta_left(&eta, left[i]);
+        if (i >= N_STEPS / 2 && fabs(foretold - after) > 0.1 * story->total)
+            fail_msg("step %d: foretold %.1f s more, took %.1f s", i, foretold, after);
+    }
+    free(left);
+    free(story);
+}
+
 /* A token that is generated costs many times one that is fed; both come in turns. */
 static void test_texts_to_be_generated_among_others(void **state) {
     (void)state;
@@ -175,6 +198,7 @@ int run_eta_tests(void) {
         cmocka_unit_test(test_a_run_whose_steps_become_dearer),
         cmocka_unit_test(test_a_slow_start_is_forgotten_after_a_minute),
         cmocka_unit_test(test_a_machine_that_slows_down_is_followed),
+        cmocka_unit_test(test_an_interruption_does_not_last),
         cmocka_unit_test(test_texts_to_be_generated_among_others),
         cmocka_unit_test(test_steps_that_are_all_alike),
         cmocka_unit_test(test_nothing_done_or_nothing_left),
