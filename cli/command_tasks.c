@@ -21,12 +21,18 @@ static void print_listing_json(const TaskListing *listing) {
     field(&line, "output_type", listing->output_type, false);
     field(&line, "dataset", listing->dataset, false);
     field(&line, "file", listing->file, false);
+    if (listing->fault)
+        field(&line, "fault", listing->fault, false);
     buffer_printf(&line, ", \"n_members\": %zu}\n", listing->n_members);
     fwrite(line.data, 1, line.size, stdout);
     buffer_free(&line);
 }
 
 static void print_listing(const TaskListing *listing, int width) {
+    if (listing->fault) {
+        printf("%s  %s\n", listing->kind, listing->fault);
+        return;
+    }
     printf("%-*s  %-5s  ", width, listing->name, listing->kind);
     if (strcmp(listing->kind, "task") == 0)
         printf("%-16s  %s\n", listing->output_type ? listing->output_type : "",
@@ -85,16 +91,55 @@ static int validate_with_data(const char *file, const char *include_path, const 
     return result;
 }
 
+static void print_checked(const char *file, const TaskListing *found) {
+    if (strcmp(found->kind, "part") == 0)
+        printf("%s: names no task or group; it can be included by others\n", file);
+    else if (found->output_type)
+        printf("%s: the task %s (%s on %s) is in order\n", file, found->name, found->output_type,
+               found->dataset);
+    else
+        printf("%s: the group %s (%zu members) is in order\n", file, found->name, found->n_members);
+}
+
+/* Every file of a folder, a line each; faults are told and counted. */
+static int validate_folder(const char *folder, const char *include_path, const char *data, Compat compat,
+                           Error *error) {
+    Arena arena = {0};
+    TaskListing *found = NULL;
+    size_t n = 0, n_faults = 0;
+    const char *root = include_path ? include_path : folder;
+    int result = task_folder_check(folder, include_path, compat, &arena, &found, &n, error);
+    for (size_t i = 0; i < n && result == 0; i++) {
+        Error fault = {0};
+        const char *told = found[i].fault;
+        if (!told)
+            print_checked(found[i].file, &found[i]);
+        if (!told && data && strcmp(found[i].kind, "part") != 0 &&
+            validate_with_data(found[i].file, root, data, compat, &fault))
+            told = fault.message;
+        if (told)
+            printf("fault: %s\n", told);
+        n_faults += told != NULL;
+    }
+    arena_free(&arena);
+    if (result == 0 && n == 0)
+        return error_set_kind(error, ERROR_USAGE, "%s: the folder holds no *.yaml", folder);
+    if (result == 0 && n_faults > 0)
+        return error_set(error, "%s: %zu of %zu files are not in order", folder, n_faults, n);
+    if (result == 0)
+        printf("%s: nothing is wrong in %zu file%s\n", folder, n, n == 1 ? "" : "s");
+    return result;
+}
+
 static int validate(const char *file, const char *include_path, const char *data, Compat compat,
                     Error *error) {
     Arena arena = {0};
     TaskListing found;
+    if (file_is_directory(file))
+        return validate_folder(file, include_path, data, compat, error);
     int result = task_file_check(file, include_path, compat, &arena, &found, error);
-    if (result == 0 && found.output_type)
-        printf("%s: the task %s (%s on %s) is in order\n", file, found.name, found.output_type,
-               found.dataset);
-    else if (result == 0)
-        printf("%s: the group %s (%zu members) is in order\n", file, found.name, found.n_members);
+    if (result == 0)
+        print_checked(file, &found);
     if (result == 0 && data)
         result = validate_with_data(file, include_path, data, compat, error);
     arena_free(&arena);
@@ -105,23 +150,26 @@ int command_tasks(int argc, char **argv, Error *error) {
     const char *include_path = NULL, *file = NULL, *data = NULL, *profile = NULL;
     bool json = false;
     Compat compat;
-    const Option options[] = {{"include-path", "DIR", OPTION_TEXT, &include_path, 0, 0, false,
-                               "folder with more task files, listed too"},
-                              {"json", NULL, OPTION_FLAG, &json, 0, 0, false, "print JSON Lines"},
-                              {"validate", "FILE", OPTION_TEXT, &file, 0, 0, false,
-                               "check one task or group file instead: keys, templates, functions, members"},
-                              {"data", "DIR", OPTION_TEXT, &data, 0, 0, false,
-                               "with --validate: build every request from the data sets in this folder"},
-                              COMPAT_OPTION(profile),
-                              {0}};
+    const Option options[] = {
+        {"include-path", "DIR", OPTION_TEXT, &include_path, 0, 0, false,
+         "folder with more task files, listed too"},
+        {"json", NULL, OPTION_FLAG, &json, 0, 0, false, "print JSON Lines"},
+        {"validate", "PATH", OPTION_TEXT, &file, 0, 0, false,
+         "check one file, or all of a folder, instead: keys, templates, functions, members"},
+        {"data", "DIR", OPTION_TEXT, &data, 0, 0, false,
+         "with --validate: build every request from the data sets in this folder"},
+        COMPAT_OPTION(profile),
+        {0}};
     const Usage usage = {
         .command = "tasks",
         .synopsis = "[options]",
         .about = "Lists what --tasks understands: tasks; groups, which add up the tasks below them; tags,\n"
                  "which only stand for them. Task files are lm-evaluation-harness's YAML. With --validate,\n"
-                 "checks a file: exit code 0 if it is in order, 1 with the first fault and its line if not.",
+                 "checks a file, or every .yaml file below a folder, a line each: exit code 0 if all are in\n"
+                 "order, 1 with each one's first fault and its line if not.",
         .examples = "  zeval tasks --include-path ./my-tasks\n"
-                    "  zeval tasks --validate ./my-tasks/trivia.yaml --data ./datasets",
+                    "  zeval tasks --validate ./my-tasks/trivia.yaml --data ./datasets\n"
+                    "  zeval tasks --validate ./my-tasks",
         .options = options};
     int parsed = options_parse(&usage, argc, argv, error);
     if (parsed)

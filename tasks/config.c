@@ -92,6 +92,9 @@ static const char *nearest_key(const char *name) {
 }
 
 static int check_keys(const Reader *reader) {
+    if (reader->entry->rival)
+        return error_set(reader->error, "%s: the name '%.100s' is already that of %s", reader->entry->rival,
+                         reader->entry->name, reader->entry->file);
     const Value *keys = &reader->entry->keys;
     for (size_t i = 0; i < keys->n; i++) {
         const ValuePair *pair = &keys->as.pairs[i];

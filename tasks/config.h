@@ -48,7 +48,7 @@ typedef struct TaskConfig {
     int num_fewshot;              /* -1: not given */
     OutputType output_type;
     const char *generation; /* generate_until: the generation_kwargs, one line of JSON */
-    int repeats; /* texts generated for each document, at least 1; other requests are asked once */
+    int repeats;            /* texts generated for each document, at least 1; other requests are asked once */
     TaskMetric *metrics;
     size_t n_metrics;
     bool wants_unconditional; /* acc_mutual_info: each choice is also asked for without its context */

@@ -52,8 +52,20 @@ int config_flag(const Reader *reader, const Key *key, const ValuePair *pair, boo
     return 0;
 }
 
-/* One key of a metric's item: what all metrics have, and the options of exact_match. */
-static int read_metric_key(const Reader *reader, const Key *key, const ValuePair *pair, TaskMetric *out) {
+/* What a metric or its aggregation names as a Python function. */
+static int refuse_function(const Reader *reader, const Key *key, const char *what, const Value *name) {
+    return config_fail(
+        reader, key,
+        "%s: the function '%.100s' has no twin in this program (Python is never run); take one "
+        "of docs/SCORING.md's names, or add it to eval/metrics.c and eval/aggregation.c",
+        what, name->as.text);
+}
+
+/* One key of a metric's item: what all metrics have, and the options of exact_match, which are true or false
+ * as Python takes them. Metrics of log-likelihoods have no options: upstream passes over what stands there.
+ */
+static int read_metric_key(const Reader *reader, const Key *key, const ValuePair *pair, OutputType type,
+                           TaskMetric *out) {
     const struct {
         const char *name;
         bool *flag;
@@ -64,6 +76,8 @@ static int read_metric_key(const Reader *reader, const Key *key, const ValuePair
     if (strcmp(pair->key, "metric") == 0 || pair->value.kind == VALUE_NULL)
         return 0;
     if (strcmp(pair->key, "aggregation") == 0) {
+        if (pair->value.kind == VALUE_FUNCTION)
+            return refuse_function(reader, key, "aggregation", &pair->value);
         if (pair->value.kind != VALUE_STRING)
             return config_fail(reader, key, "aggregation: a name was expected");
         out->aggregation = pair->value.as.text;
@@ -72,27 +86,34 @@ static int read_metric_key(const Reader *reader, const Key *key, const ValuePair
     if (strcmp(pair->key, "hf_evaluate") == 0 && !value_truth(&pair->value))
         return 0;
     bool is_option = strcmp(pair->key, "higher_is_better") != 0;
+    if (is_option && type != OUTPUT_GENERATE_UNTIL)
+        return 0;
     if (is_option && strcmp(out->name, "exact_match") != 0)
         return config_fail(reader, key, "the metric '%s' has no option '%.50s'", out->name, pair->key);
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
-        if (strcmp(flags[i].name, pair->key) == 0)
-            return config_flag(reader, key, pair, flags[i].flag);
+        if (strcmp(flags[i].name, pair->key) == 0) {
+            *flags[i].flag = value_truth(&pair->value);
+            return 0;
+        }
     if (strcmp(pair->key, "regexes_to_ignore") == 0)
         return config_strings(reader, key, pair->key, &pair->value, &out->ignored_regexes,
                               &out->n_ignored_regexes);
     return config_fail(reader, key, "the metric '%s' has no option '%.50s'", out->name, pair->key);
 }
 
-static int read_metric(const Reader *reader, const Key *list, const Value *item, TaskMetric *out) {
+static int read_metric(const Reader *reader, const Key *list, const Value *item, OutputType type,
+                       TaskMetric *out) {
     const Key key = {list->name, list->file, item};
     const Value *name = value_get(item, "metric");
+    if (name && name->kind == VALUE_FUNCTION)
+        return refuse_function(reader, &key, "metric", name);
     if (!name || name->kind != VALUE_STRING)
         return config_fail(reader, &key, "each item must be a mapping with the key 'metric' and a name");
     *out = (TaskMetric){.name = name->as.text};
     if (metric_default(reader, &key, out))
         return -1;
     for (size_t i = 0; i < item->n; i++)
-        if (read_metric_key(reader, &key, &item->as.pairs[i], out))
+        if (read_metric_key(reader, &key, &item->as.pairs[i], type, out))
             return -1;
     return 0;
 }
@@ -125,7 +146,7 @@ static int read_metrics(const Reader *reader, TaskConfig *out) {
     out->n_metrics = list.value->n;
     out->metrics = arena_alloc(reader->arena, out->n_metrics * sizeof(TaskMetric));
     for (size_t i = 0; i < out->n_metrics; i++)
-        if (read_metric(reader, &list, &list.value->as.items[i], &out->metrics[i]))
+        if (read_metric(reader, &list, &list.value->as.items[i], out->output_type, &out->metrics[i]))
             return -1;
     for (size_t i = 0; i < out->n_metrics; i++)
         out->wants_unconditional |= strcmp(out->metrics[i].name, "acc_mutual_info") == 0;

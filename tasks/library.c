@@ -21,14 +21,26 @@ static const char *const later_tasks[] = {"arc_challenge_chat", "commonsense_qa"
 
 enum { RANK_USER, RANK_PROFILE, RANK_BUILT_IN };
 
+/* Pointers by name, in open addressing. */
+typedef struct NameSlot {
+    const char *name;
+    void *item;
+} NameSlot;
+typedef struct NameTable {
+    NameSlot *slots; /* [room], a power of two or 0 */
+    size_t n, room;
+} NameTable;
+
 struct Library {
     Arena arena;
     Compat compat;
     const char *root; /* the user's folder of task files; NULL if none */
-    LibraryFile **files;
-    size_t n_files, files_room;
+    size_t n_files;
     LibraryEntry **entries; /* sorted by name once opened */
     size_t n_entries, entries_room;
+    const char **faults;
+    size_t n_faults, faults_room;
+    NameTable files_by_name, entries_by_name;
 };
 
 /* The includes being read, innermost first: what finds a cycle. */
@@ -38,6 +50,35 @@ typedef struct IncludeChain {
     int depth;
 } IncludeChain;
 
+/* Where a name is in the table, or where it would go: a slot with the name NULL. */
+static NameSlot *find_slot(const NameTable *table, const char *name) {
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (const char *at = name; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * 1099511628211u;
+    for (size_t i = hash & (table->room - 1);; i = (i + 1) & (table->room - 1))
+        if (!table->slots[i].name || strcmp(table->slots[i].name, name) == 0)
+            return &table->slots[i];
+}
+
+static void *table_get(const NameTable *table, const char *name) {
+    return table->room ? find_slot(table, name)->item : NULL;
+}
+
+/* The name, which is not there yet, must live as long as the table. */
+static void table_put(NameTable *table, const char *name, void *item) {
+    if (table->n * 2 >= table->room) {
+        NameTable old = *table;
+        table->room = old.room ? old.room * 2 : 256;
+        table->slots = mem_alloc_zero(table->room, sizeof *table->slots);
+        for (size_t i = 0; i < old.room; i++)
+            if (old.slots[i].name)
+                *find_slot(table, old.slots[i].name) = old.slots[i];
+        free(old.slots);
+    }
+    *find_slot(table, name) = (NameSlot){name, item};
+    table->n++;
+}
+
 static void *grow(void *items, size_t n, size_t *room) {
     if (n < *room)
         return items;
@@ -46,17 +87,16 @@ static void *grow(void *items, size_t n, size_t *room) {
 }
 
 static LibraryFile *find_file(Library *library, const char *name, const char *root, bool embedded) {
-    for (size_t i = 0; i < library->n_files; i++) {
-        LibraryFile *file = library->files[i];
-        if (file->embedded == embedded && strcmp(file->name, name) == 0 && strcmp(file->root, root) == 0)
-            return file;
-    }
-    LibraryFile *file = arena_alloc(&library->arena, sizeof *file);
+    const char *key = arena_printf(&library->arena, "%d%s\n%s", embedded, root, name);
+    LibraryFile *file = table_get(&library->files_by_name, key);
+    if (file)
+        return file;
+    file = arena_alloc(&library->arena, sizeof *file);
+    table_put(&library->files_by_name, key, file);
+    library->n_files++;
     *file = (LibraryFile){.name = arena_strdup(&library->arena, name),
                           .root = arena_strdup(&library->arena, root),
                           .embedded = embedded};
-    library->files = grow(library->files, library->n_files, &library->files_room);
-    library->files[library->n_files++] = file;
     return file;
 }
 
@@ -214,21 +254,16 @@ bool library_came_later(const Library *library, const char *name) {
     return found && library->compat == COMPAT_V0_4_0;
 }
 
-static int add_entry(Library *library, LibraryEntry *entry, Error *error) {
-    for (size_t i = 0; i < library->n_entries; i++) {
-        const LibraryEntry *other = library->entries[i];
-        if (strcmp(other->name, entry->name) != 0)
-            continue;
-        if (other->rank == entry->rank)
-            return error_set(error, "%s: the name '%.100s' is already that of %s", entry->file, entry->name,
-                             other->file);
-        return 0; /* hidden by the one that was there first */
-    }
-    if (entry->rank > RANK_USER && library_came_later(library, entry->name))
-        return 0;
+/* An entry of a name that is there already is hidden by the one that was there first. */
+static void add_entry(Library *library, LibraryEntry *entry) {
+    LibraryEntry *other = table_get(&library->entries_by_name, entry->name);
+    if (other && other->rank == entry->rank && !other->rival)
+        other->rival = entry->file;
+    if (other || (entry->rank > RANK_USER && library_came_later(library, entry->name)))
+        return;
+    table_put(&library->entries_by_name, entry->name, entry);
     library->entries = grow(library->entries, library->n_entries, &library->entries_room);
     library->entries[library->n_entries++] = entry;
-    return 0;
 }
 
 /* Makes an entry of a file; *out is NULL if it names neither a task nor a group: a template for others. */
@@ -266,11 +301,34 @@ static int index_file(Library *library, const char *name, const char *root, bool
     LibraryEntry *entry;
     if (read_entry(library, find_file(library, name, root, embedded), &entry, error))
         return -1;
-    return entry ? add_entry(library, entry, error) : 0;
+    if (entry)
+        add_entry(library, entry);
+    return 0;
 }
 
-static int index_folder(Library *library, const char *folder, const char *root, int depth, Error *error) {
+/* A file of the user's; one that cannot be read is noted and left out. */
+static int index_users_file(void *context, const char *path, Error *error) {
+    Library *library = context;
+    Error fault = {0};
+    if (library->n_files > FILES_MAX)
+        return error_set(error, "%s: more than %d task files", library->root, FILES_MAX);
+    if (index_file(library, path, library->root, false, &fault)) {
+        library->faults = grow(library->faults, library->n_faults, &library->faults_room);
+        library->faults[library->n_faults++] = arena_strdup(&library->arena, fault.message);
+    }
+    return 0;
+}
+
+/* What library_walk calls, and how deep it is. */
+typedef struct Walk {
+    int (*visit)(void *context, const char *path, Error *error);
+    void *context;
+    Error *error;
+} Walk;
+
+static int walk_folder(const Walk *walk, const char *folder, int depth) {
     struct dirent **names;
+    Error *error = walk->error;
     if (depth > FOLDER_DEPTH_MAX)
         return error_set(error, "%s: folders are nested deeper than %d levels", folder, FOLDER_DEPTH_MAX);
     int n = scandir(folder, &names, NULL, alphasort), status = 0;
@@ -279,16 +337,25 @@ static int index_folder(Library *library, const char *folder, const char *root, 
     for (int i = 0; i < n; i++) {
         const char *name = names[i]->d_name;
         char *path = path_join(folder, name);
-        if (!status && library->n_files > FILES_MAX)
-            status = error_set(error, "%s: more than %d task files", root, FILES_MAX);
         if (!status && name[0] != '.' && file_is_directory(path))
-            status = index_folder(library, path, root, depth + 1, error);
+            status = walk_folder(walk, path, depth + 1);
         else if (!status && name[0] != '.' && text_ends_with(name, ".yaml"))
-            status = index_file(library, path, root, false, error);
+            status = walk->visit(walk->context, path, error);
         free(path);
         free(names[i]);
     }
     free(names);
+    return status;
+}
+
+int library_walk(const char *folder, int (*visit)(void *context, const char *path, Error *error),
+                 void *context, Error *error) {
+    const Walk walk = {visit, context, error};
+    char *name = mem_strdup(folder);
+    for (size_t length = strlen(name); length > 1 && name[length - 1] == '/'; length--)
+        name[length - 1] = '\0';
+    int status = walk_folder(&walk, name, 0);
+    free(name);
     return status;
 }
 
@@ -326,7 +393,7 @@ int library_open(Library **out, const char *include_path, Compat compat, Error *
     library->compat = compat;
     const char *root = include_path ? root_name(&library->arena, include_path) : NULL;
     library->root = root;
-    if ((root && index_folder(library, root, root, 0, error)) ||
+    if ((root && library_walk(root, index_users_file, library, error)) ||
         (compat == COMPAT_V0_4_0 && index_embedded(library, true, error)) ||
         index_embedded(library, false, error)) {
         library_close(library);
@@ -341,10 +408,17 @@ int library_open(Library **out, const char *include_path, Compat compat, Error *
 void library_close(Library *library) {
     if (!library)
         return;
-    free(library->files);
+    free(library->files_by_name.slots);
+    free(library->entries_by_name.slots);
     free(library->entries);
+    free(library->faults);
     arena_free(&library->arena);
     free(library);
+}
+
+const char *const *library_faults(const Library *library, size_t *n) {
+    *n = library->n_faults;
+    return library->faults;
 }
 
 size_t library_count(const Library *library) {
@@ -363,7 +437,7 @@ const LibraryEntry *library_find(const Library *library, const char *name) {
     return found ? *found : NULL;
 }
 
-int library_add_file(Library *library, const char *path, const LibraryEntry **out, Error *error) {
+int library_read_file(Library *library, const char *path, const LibraryEntry **out, Error *error) {
     char *folder = path_folder(path);
     size_t root = library->root ? strlen(library->root) : 0;
     bool inside = root > 0 && strncmp(path, library->root, root) == 0 && path[root] == '/';
@@ -372,10 +446,14 @@ int library_add_file(Library *library, const char *path, const LibraryEntry **ou
     LibraryEntry *entry;
     if (read_entry(library, file, &entry, error))
         return -1;
-    if (!entry)
-        return error_set(error, "%s: the key 'task' is missing; a task file names its task", path);
     *out = entry;
     return 0;
+}
+
+int library_add_file(Library *library, const char *path, const LibraryEntry **out, Error *error) {
+    if (library_read_file(library, path, out, error))
+        return -1;
+    return *out ? 0 : error_set(error, "%s: the key 'task' is missing; a task file names its task", path);
 }
 
 /* Tag number i of a task, counted from 0; NULL behind the last. */
@@ -427,6 +505,7 @@ const LibraryEntry *library_inline(Library *library, const LibraryEntry *group, 
     LibraryEntry *entry = arena_alloc(&library->arena, sizeof *entry);
     *entry = *group;
     entry->name = arena_printf(&library->arena, "%s::%s", group->name, name);
+    entry->rival = NULL;
     entry->is_group = is_group;
     entry->keys = (Value){.kind = VALUE_DICT};
     entry->key_files = NULL;
@@ -471,68 +550,4 @@ void library_tags(const Library *library, Arena *arena, const char ***out, size_
         if (*n == 0 || strcmp(names[*n - 1], names[i]) != 0)
             names[(*n)++] = names[i];
     *out = names;
-}
-
-size_t text_distance(const char *a, const char *b) {
-    enum { LETTERS_MAX = 64 };
-    size_t row[LETTERS_MAX + 1], n = strlen(a), m = strlen(b);
-    if (n > LETTERS_MAX || m > LETTERS_MAX)
-        return n > m ? n : m;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t replaced = diagonal + (a[i - 1] != b[j - 1]),
-                   least = row[j] < row[j - 1] ? row[j] : row[j - 1];
-            diagonal = row[j];
-            row[j] = replaced < least + 1 ? replaced : least + 1;
-        }
-    }
-    return row[m];
-}
-
-enum { SUGGESTIONS = 3 };
-
-typedef struct Suggestions {
-    const char *names[SUGGESTIONS];
-    size_t distances[SUGGESTIONS], n;
-} Suggestions;
-
-/* Keeps the nearest few, nearest first. */
-static void consider(Suggestions *best, const char *wanted, const char *name) {
-    size_t limit = strlen(wanted) / 3 < 2 ? 2 : strlen(wanted) / 3, distance = text_distance(wanted, name);
-    if (strlen(wanted) >= 3 && strstr(name, wanted))
-        distance = 1;
-    if (distance > limit)
-        return;
-    size_t i = best->n;
-    while (i > 0 && best->distances[i - 1] > distance)
-        i--;
-    if (i >= SUGGESTIONS || (i > 0 && strcmp(best->names[i - 1], name) == 0))
-        return;
-    if (best->n < SUGGESTIONS)
-        best->n++;
-    for (size_t j = best->n - 1; j > i; j--) {
-        best->names[j] = best->names[j - 1];
-        best->distances[j] = best->distances[j - 1];
-    }
-    best->names[i] = name;
-    best->distances[i] = distance;
-}
-
-void library_suggest(const Library *library, const char *name, Buffer *out) {
-    Suggestions best = {0};
-    Arena arena = {0};
-    const char **tags;
-    size_t n_tags;
-    library_tags(library, &arena, &tags, &n_tags);
-    for (size_t i = 0; i < n_tags; i++)
-        consider(&best, name, tags[i]);
-    for (size_t i = 0; i < library->n_entries; i++)
-        consider(&best, name, library->entries[i]->name);
-    for (size_t i = 0; i < best.n; i++)
-        buffer_printf(out, "%s%s", i == 0 ? "" : i + 1 == best.n ? " or " : ", ", best.names[i]);
-    arena_free(&arena);
 }

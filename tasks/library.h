@@ -23,7 +23,9 @@ typedef struct LibraryEntry {
     Compat compat; /* the library's profile */
     int rank;      /* of equal names the lower hides the higher: a user's file, the profile's, any built-in */
     const char *file;
-    Value keys;                /* includes merged; each pair's `line` is where its own file has it */
+    const char
+        *rival; /* another of the user's files that has the name too: an error where it is used; or NULL */
+    Value keys; /* includes merged; each pair's `line` is where its own file has it */
     const char **key_files;    /* [keys.n] the file each pair comes from */
     const LibraryFile **files; /* [n_files] the file itself and all that it includes */
     size_t n_files;
@@ -32,9 +34,15 @@ typedef struct LibraryEntry {
 typedef struct Library Library;
 
 /* Indexes the task files below include_path (may be NULL), which come first, and the embedded ones as the
- * profile has them. */
+ * profile has them. A user's file that cannot be read is left out: see library_faults. */
 int library_open(Library **out, const char *include_path, Compat compat, Error *error);
 void library_close(Library *library);
+
+/* Why files were left out, a sentence for each that names the file. */
+const char *const *library_faults(const Library *library, size_t *n);
+/* The error of a name that stands for nothing: what is near to it, and which file was left out. ERROR_USAGE.
+ */
+int library_unknown(const Library *library, const char *name, Error *error);
 
 /* All entries, sorted by name. */
 size_t library_count(const Library *library);
@@ -43,6 +51,12 @@ const LibraryEntry *library_entry(const Library *library, size_t i);
 const LibraryEntry *library_find(const Library *library, const char *name);
 /* Adds one file by its path and gives its entry. */
 int library_add_file(Library *library, const char *path, const LibraryEntry **out, Error *error);
+/* The same, but *out is NULL for a file that names no task or group: a part of others. */
+int library_read_file(Library *library, const char *path, const LibraryEntry **out, Error *error);
+/* Calls `visit` with the path of every .yaml file below the folder, sorted folder by folder, until it returns
+ * -1. */
+int library_walk(const char *folder, int (*visit)(void *context, const char *path, Error *error),
+                 void *context, Error *error);
 
 /* True if the library has no such task only because upstream's came after its profile. */
 bool library_came_later(const Library *library, const char *name);
@@ -61,8 +75,6 @@ Value library_group_overrides(const LibraryEntry *group, Arena *arena);
 
 /* All tags, sorted, each once; allocated in arena. */
 void library_tags(const Library *library, Arena *arena, const char ***out, size_t *n);
-/* Names of tasks, groups and tags near to `name`, as "a, b or c" into out; nothing if none is near. */
-void library_suggest(const Library *library, const char *name, Buffer *out);
 /* How many letters differ: insertions, deletions, replacements. Texts over 64 bytes are far from all. */
 size_t text_distance(const char *a, const char *b);
 

@@ -94,9 +94,7 @@ static int collect_asked(Collector *collector, const char *asked, Error *error) 
         result = collect_name(collector, name, &known, error);
     }
     if (result == 0 && !known)
-        result = error_set_kind(error, ERROR_USAGE,
-                                "there is no task, group or tag '%.100s'; `zeval tasks` lists what there is",
-                                name);
+        result = library_unknown(collector->library, name, error);
     free(name);
     return result ? -1 : 0;
 }

@@ -1,8 +1,9 @@
-/* What a name can be: the listing behind `zeval tasks`. */
+/* What a name can be, and whether task files are in order: behind `zeval tasks`. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "tasks/config.h"
 #include "tasks/library.h"
 
@@ -50,7 +51,12 @@ int task_list(const char *include_path, Compat compat, Arena *arena, TaskListing
         return -1;
     library_tags(library, arena, &tags, &n_tags);
     *n = 0;
-    *out = arena_alloc(arena, (library_count(library) + n_tags + 1) * sizeof **out);
+    size_t n_faults;
+    const char *const *faults = library_faults(library, &n_faults);
+    *out = arena_alloc(arena, (library_count(library) + n_tags + n_faults + 1) * sizeof **out);
+    for (size_t i = 0; i < n_faults; i++)
+        (*out)[(*n)++] = (TaskListing){
+            .name = "", .kind = "unreadable", .file = "", .fault = arena_strdup(arena, faults[i])};
     for (size_t i = 0; i < library_count(library); i++)
         (*out)[(*n)++] = list_entry(library_entry(library, i), arena);
     for (size_t i = 0; i < n_tags; i++)
@@ -83,15 +89,14 @@ static int check_group(const Library *library, const LibraryEntry *entry, Arena 
     return 0;
 }
 
-static int check_file(Library *library, const char *path, Arena *arena, TaskListing *out, Error *error) {
-    const LibraryEntry *entry;
+static int check_entry(const Library *library, const LibraryEntry *entry, Arena *arena, Error *error) {
     TaskConfig task = {0};
-    if (library_add_file(library, path, &entry, error))
-        return -1;
-    *out = list_entry(entry, arena);
-    if (entry->is_group ? check_group(library, entry, arena, error) : config_read(&task, entry, arena, error))
-        return -1;
-    return 0;
+    const LibraryEntry *other = library_find(library, entry->name);
+    if (other && other->rank == entry->rank && !text_equal(other->file, entry->file))
+        return error_set(error, "%s: the name '%.100s' is already that of %s", entry->file, entry->name,
+                         other->file);
+    return entry->is_group ? check_group(library, entry, arena, error)
+                           : config_read(&task, entry, arena, error);
 }
 
 int task_file_check(const char *path, const char *include_path, Compat compat, Arena *arena, TaskListing *out,
@@ -101,7 +106,58 @@ int task_file_check(const char *path, const char *include_path, Compat compat, A
         return error_set_kind(error, ERROR_USAGE, "%s: there is no such task file", path);
     if (library_open(&library, include_path, compat, error))
         return -1;
-    int status = check_file(library, path, arena, out, error);
+    const LibraryEntry *entry;
+    int status = library_add_file(library, path, &entry, error);
+    if (status == 0) {
+        *out = list_entry(entry, arena);
+        status = check_entry(library, entry, arena, error);
+    }
     library_close(library);
+    return status;
+}
+
+/* The checks of a folder's files, gathered. */
+typedef struct Checks {
+    Library *library;
+    Arena *arena;
+    TaskListing *lines;
+    size_t n, room;
+} Checks;
+
+static int check_one(void *context, const char *path, Error *error) {
+    Checks *checks = context;
+    const LibraryEntry *entry = NULL;
+    Error fault = {0};
+    (void)error;
+    if (checks->n == checks->room) {
+        checks->room = checks->room ? checks->room * 2 : 64;
+        checks->lines = mem_realloc(checks->lines, checks->room * sizeof *checks->lines);
+    }
+    TaskListing *line = &checks->lines[checks->n++];
+    *line = (TaskListing){.name = "", .kind = "part"};
+    int status = library_read_file(checks->library, path, &entry, &fault);
+    if (status)
+        line->kind = "unreadable";
+    if (entry) {
+        *line = list_entry(entry, checks->arena);
+        status = check_entry(checks->library, entry, checks->arena, &fault);
+    }
+    line->file = arena_strdup(checks->arena, path);
+    line->fault = status ? arena_strdup(checks->arena, fault.message) : NULL;
+    return 0;
+}
+
+int task_folder_check(const char *folder, const char *include_path, Compat compat, Arena *arena,
+                      TaskListing **out, size_t *n, Error *error) {
+    Checks checks = {.arena = arena};
+    if (library_open(&checks.library, include_path ? include_path : folder, compat, error))
+        return -1;
+    int status = library_walk(folder, check_one, &checks, error);
+    *n = checks.n;
+    *out = arena_alloc(arena, (checks.n + 1) * sizeof **out);
+    if (checks.n)
+        memcpy(*out, checks.lines, checks.n * sizeof **out);
+    free(checks.lines);
+    library_close(checks.library);
     return status;
 }

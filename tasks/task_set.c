@@ -439,19 +439,6 @@ static int add_matches(TaskSet *set, const char *pattern, Members *into, bool *f
     return 0;
 }
 
-static int unknown_name(const TaskSet *set, const char *name, Error *error) {
-    Buffer near = {0};
-    library_suggest(set->library, name, &near);
-    if (library_came_later(set->library, name))
-        return error_set_kind(error, ERROR_USAGE, "the task '%s' came after v0.4.0; --compat main has it",
-                              name);
-    error_set_kind(error, ERROR_USAGE, "there is no task, group or tag '%.100s'%s%s%s", name,
-                   near.size ? "; did you mean " : "; `zeval tasks` lists what there is",
-                   near.size ? near.data : "", near.size ? "?" : "");
-    buffer_free(&near);
-    return -1;
-}
-
 /* One name as the user gave it. */
 static int add_request(TaskSet *set, const char *name, Members *into, Error *error) {
     bool found;
@@ -468,7 +455,7 @@ static int add_request(TaskSet *set, const char *name, Members *into, Error *err
     }
     if (strpbrk(name, "*?[") && add_matches(set, name, into, &found, error))
         return -1;
-    return found ? 0 : unknown_name(set, name, error);
+    return found ? 0 : library_unknown(set->library, name, error);
 }
 
 /* A name that may end in :SHOTS. */
@@ -520,6 +507,18 @@ static const char *const *ordered_names(TaskSet *set) {
     return names;
 }
 
+/* A file left out may hide that a built-in task of its name is run in its place. */
+static void warn_of_faults(const TaskSet *set) {
+    enum { MOST_SHOWN = 3 };
+    size_t n;
+    const char *const *faults = library_faults(set->library, &n);
+    for (size_t i = 0; i < n && i < MOST_SHOWN; i++)
+        log_warning(set->options->log, "a task file is left out: %s", faults[i]);
+    if (n > MOST_SHOWN)
+        log_warning(set->options->log, "and %zu more; zeval tasks --validate %s names them all",
+                    n - MOST_SHOWN, set->options->include_path);
+}
+
 int task_set_open(TaskSet **out, const TaskOptions *options, Error *error) {
     if (check_options(options, error))
         return -1;
@@ -529,6 +528,8 @@ int task_set_open(TaskSet **out, const TaskOptions *options, Error *error) {
     set->limit = options->limit;
     const char *const *names = ordered_names(set);
     int status = library_open(&set->library, options->include_path, options->compat, error);
+    if (!status)
+        warn_of_faults(set);
     if (!status)
         status = open_samples(set, error);
     if (!status && options->chat)

@@ -199,14 +199,16 @@ const TaskGroup *task_set_group(const TaskSet *set, size_t i);
 /* One line of `zeval tasks`: everything a name can be. */
 typedef struct TaskListing {
     const char *name;
-    const char *kind;        /* "task", "group", "suite" (a group without an aggregate), "tag" */
+    const char *kind; /* "task", "group", "suite" (a group without an aggregate), "tag"; "unreadable", a file
+                         that was left out; "part", a file that only others include */
     const char *output_type; /* of a task */
     const char *dataset;     /* "ORG/NAME CONFIG" of a task */
     size_t n_members;        /* of a group or tag */
     const char *file;
+    const char *fault; /* a sentence that names file and line; NULL: none */
 } TaskListing;
-/* Lists the built-in task files and those in include_path (may be NULL), sorted by name, allocated in arena.
- */
+/* Lists the built-in task files and those in include_path (may be NULL), sorted by name, allocated in arena;
+ * files that cannot be read come first, with a fault. */
 int task_list(const char *include_path, Compat compat, Arena *arena, TaskListing **out, size_t *n,
               Error *error);
 
@@ -225,5 +227,9 @@ int task_data(const TaskOptions *options, Arena *arena, TaskData **out, size_t *
  * file that is not there is ERROR_USAGE. */
 int task_file_check(const char *path, const char *include_path, Compat compat, Arena *arena, TaskListing *out,
                     Error *error);
+/* The same for every .yaml file below a folder, which is also where members and includes are looked for
+ * unless include_path is given: a line for each, with its fault if it has one. */
+int task_folder_check(const char *folder, const char *include_path, Compat compat, Arena *arena,
+                      TaskListing **out, size_t *n, Error *error);
 
 #endif

@@ -75,6 +75,26 @@ static Value plain_scalar(Arena *arena, const char *text, size_t bytes) {
     return value_string_n(arena_strndup(arena, text, bytes), bytes);
 }
 
+/* YAML's own tags (!!int and so on) on a scalar; -1 if it is none of them or does not fit. */
+static int tagged_scalar(Arena *arena, const char *tag, const char *text, size_t bytes, Value *out) {
+    static const struct {
+        const char *tag;
+        ValueKind kind;
+    } kinds[] = {{YAML_BOOL_TAG, VALUE_BOOL}, {YAML_INT_TAG, VALUE_INT}, {YAML_FLOAT_TAG, VALUE_DOUBLE}};
+    if (strcmp(tag, YAML_NULL_TAG) == 0) {
+        *out = value_null();
+        return 0;
+    }
+    *out = plain_scalar(arena, text, bytes);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(tag, kinds[i].tag) == 0) {
+            if (out->kind == VALUE_INT && kinds[i].kind == VALUE_DOUBLE)
+                *out = value_double((double)out->as.integer);
+            return out->kind == kinds[i].kind ? 0 : -1;
+        }
+    return -1;
+}
+
 static int read_scalar(YamlReader *reader, Value *out) {
     const char *text = (const char *)reader->event.data.scalar.value;
     const char *tag = (const char *)reader->event.data.scalar.tag;
@@ -85,8 +105,11 @@ static int read_scalar(YamlReader *reader, Value *out) {
         *out = value_string_n(arena_strndup(reader->arena, text, bytes), bytes);
         out->kind = VALUE_FUNCTION;
     } else if (tag && strcmp(tag, "!") != 0 && strcmp(tag, YAML_STR_TAG) != 0) {
-        return error_set(reader->error, "%s:%u: the tag '%.80s' is not supported; only !function is",
-                         reader->name, line_of(reader), tag);
+        if (tagged_scalar(reader->arena, tag, text, bytes, out))
+            return error_set(
+                reader->error,
+                "%s:%u: the tag '%.80s' is not supported here; only !function and YAML's own are",
+                reader->name, line_of(reader), tag);
     } else if (!tag && reader->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
         *out = plain_scalar(reader->arena, text, bytes);
     } else {
@@ -121,29 +144,35 @@ static int read_sequence(YamlReader *reader, int depth, PairList *list) {
     return 0;
 }
 
-static int read_key(YamlReader *reader, const PairList *list, ValuePair *pair) {
+static int read_key(YamlReader *reader, ValuePair *pair) {
     if (reader->event.type != YAML_SCALAR_EVENT)
         return fail(reader, "a key that is not a string");
     const char *key = (const char *)reader->event.data.scalar.value;
     if (strlen(key) != reader->event.data.scalar.length)
         return fail(reader, "a NUL character in a key");
-    for (size_t i = 0; i < list->n; i++)
-        if (strcmp(list->pairs[i].key, key) == 0)
-            return error_set(reader->error, "%s:%u: the key '%.80s' stands here and in line %u already",
-                             reader->name, line_of(reader), key, list->pairs[i].line);
-    if (list->n == VALUE_KEYS_MAX)
-        return fail(reader, "a mapping with more than 4096 keys");
     pair->line = line_of(reader);
     pair->key = arena_strdup(reader->arena, key);
     return next_event(reader);
 }
 
+/* A key that is there already gets the new value, as in PyYAML: upstream has such files. */
+static void put_pair(PairList *list, ValuePair pair) {
+    for (size_t i = 0; i < list->n; i++)
+        if (strcmp(list->pairs[i].key, pair.key) == 0) {
+            list->pairs[i] = pair;
+            return;
+        }
+    push_pair(list, pair);
+}
+
 static int read_mapping(YamlReader *reader, int depth, PairList *list) {
     while (reader->event.type != YAML_MAPPING_END_EVENT) {
         ValuePair pair = {0};
-        if (read_key(reader, list, &pair) || read_value(reader, depth + 1, &pair.value) || next_event(reader))
+        if (list->n == VALUE_KEYS_MAX)
+            return fail(reader, "a mapping with more than 4096 keys");
+        if (read_key(reader, &pair) || read_value(reader, depth + 1, &pair.value) || next_event(reader))
             return -1;
-        push_pair(list, pair);
+        put_pair(list, pair);
     }
     return 0;
 }

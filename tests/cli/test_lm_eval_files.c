@@ -176,6 +176,24 @@ static void test_a_name_of_a_file_and_no_samples(void **state) {
     test_output_free(&output);
 }
 
+static void test_a_folder_of_task_files_is_validated(void **state) {
+    (void)state;
+    Output output;
+    test_run_expecting(0, &output, "tasks --validate " FIXTURE "/tasks --data " FIXTURE "/data");
+    assert_non_null(
+        strstr(output.out.data, "/numbers.yaml: the task numbers (multiple_choice on fix/numbers)"));
+    assert_non_null(strstr(output.out.data, "/tasks: nothing is wrong in 8 files\n"));
+    test_output_free(&output);
+    /* the same without the rows of one of them */
+    test_run_expecting(1, &output, "tasks --validate " FIXTURE "/tasks --data " REPEATS "/data");
+    assert_non_null(strstr(output.out.data, "fault: "));
+    assert_non_null(strstr(output.error.data, "8 of 8 files are not in order"));
+    test_output_free(&output);
+    test_run_expecting(2, &output, "tasks --validate tests/fixtures/lm_eval_repeats/data");
+    assert_non_null(strstr(output.error.data, "the folder holds no *.yaml"));
+    test_output_free(&output);
+}
+
 static void test_recorded_answers_have_no_chat_template(void **state) {
     (void)state;
     Output output;
@@ -194,6 +212,7 @@ int run_lm_eval_files_tests(void) {
         cmocka_unit_test(test_repeats_are_read_and_written_as_lm_eval_wrote_them),
         cmocka_unit_test(test_results_have_the_keys_and_values_that_lm_eval_wrote),
         cmocka_unit_test(test_a_name_of_a_file_and_no_samples),
+        cmocka_unit_test(test_a_folder_of_task_files_is_validated),
         cmocka_unit_test(test_recorded_answers_have_no_chat_template),
     };
     return cmocka_run_group_tests_name("lm-eval's files", tests, test_make_folder, test_remove_folder);

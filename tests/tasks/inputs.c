@@ -53,7 +53,9 @@ static void assert_refused(const char *yaml, const char *rows, const char *first
 static void test_a_good_task_opens(void **state) {
     (void)state;
     Error error = {0};
-    char *folder = make_case("task: t\n" GOOD "doc_to_text: q\n", ROW "\n  \n" ROW);
+    char *folder =
+        make_case("task: t\n" GOOD "doc_to_text: q\nmetric_list: [{metric: acc, weight_by_size: true}]\n",
+                  ROW "\n  \n" ROW);
     if (run_case(folder, 0, &error))
         fail_msg("%s", error.message);
     folder_remove(folder);
@@ -76,6 +78,11 @@ static void test_bad_task_files_are_refused(void **state) {
                    "'utils.f' of folder 'tasks' has no twin");
     assert_refused("task: t\n" GOOD "doc_to_text: q\nprocess_results: !function utils.f\n", ROW, "t.yaml:8",
                    "process_results: the function 'tasks/utils.f' has no twin");
+    assert_refused("task: t\n" GOOD
+                   "doc_to_text: q\nmetric_list: [{metric: acc, aggregation: !function utils.f1}]\n",
+                   ROW, "t.yaml:8", "aggregation: the function 'utils.f1' has no twin");
+    assert_refused("task: t\n" GOOD "doc_to_text: q\nmetric_list: [{metric: !function utils.f1}]\n", ROW,
+                   "t.yaml:8", "metric: the function 'utils.f1' has no twin");
     assert_refused("task: t\n" GOOD "doc_to_text: q\naggregate_metric_list: []\n", ROW, "t.yaml:8",
                    "does not belong into a task's file");
     assert_refused("task: t\n" GOOD "doc_to_text: q\nfewshot_config: {sampler: best}\n", ROW, "t.yaml:8",

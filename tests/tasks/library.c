@@ -154,7 +154,97 @@ static void test_the_users_files_hide_built_in_ones(void **state) {
     Error error = {0};
     assert_int_equal(open_task(&set, "piqa", NULL, tasks, 0, &error), -1);
     assert_message(&error, "mine_too.yaml", "'piqa' is already that of", "mine.yaml", NULL);
+    /* the others are not hurt by it */
+    if (open_task(&set, "c", NULL, tasks, 0, &error) == 0)
+        fail_msg("there are no rows without a data folder");
+    assert_message(&error, "org/set", "no data folder was given", NULL);
     free(tasks);
+    folder_remove(folder);
+}
+
+/* A file that cannot be read keeps nobody from running the others, but is told of. */
+static void test_an_unreadable_file_hurts_no_other(void **state) {
+    (void)state;
+    Error error = {0};
+    TaskSet *set;
+    TaskListing *lines;
+    size_t n;
+    Arena arena = {0};
+    char *folder = make_library(), *tasks = path_join(folder, "tasks"), *said = NULL;
+    size_t bytes = 0;
+    const char *names[] = {"c"};
+    folder_write(folder, "tasks/aaa.yaml", "task: [broken\n");
+    folder_write(folder, "tasks/bbb.yaml", "include: nowhere.yaml\ntask: bbb\n");
+    Log log = {.stream = open_memstream(&said, &bytes), .level = LOG_WARNING};
+    char *data = path_join(folder, "data");
+    const TaskOptions options = {.names = names,
+                                 .n_names = 1,
+                                 .data_root = data,
+                                 .include_path = tasks,
+                                 .num_fewshot = 0,
+                                 .fewshot_seed = 1234,
+                                 .log = &log};
+    if (task_set_open(&set, &options, &error))
+        fail_msg("%s", error.message);
+    task_set_close(set);
+    fclose(log.stream);
+    assert_non_null(strstr(said, "a task file is left out: "));
+    assert_non_null(strstr(said, "aaa.yaml:2"));
+    assert_non_null(strstr(said, "nowhere.yaml"));
+    free(said);
+    assert_int_equal(open_task(&set, "bbb", NULL, tasks, 0, &error), -1);
+    assert_message(&error, "no task, group or tag 'bbb'", "cannot be read: 2, the first is", "aaa.yaml:2",
+                   NULL);
+    assert_int_equal(task_list(tasks, COMPAT_MAIN, &arena, &lines, &n, &error), 0);
+    assert_string_equal(lines[0].kind, "unreadable");
+    assert_non_null(strstr(lines[0].fault, "aaa.yaml:2"));
+    assert_null(lines[2].fault);
+    arena_free(&arena);
+    free(data);
+    free(tasks);
+    folder_remove(folder);
+}
+
+static const TaskListing *line_of(const TaskListing *lines, size_t n, const char *file) {
+    for (size_t i = 0; i < n; i++)
+        if (text_ends_with(lines[i].file, file))
+            return &lines[i];
+    fail_msg("%s is not among the files", file);
+    return NULL;
+}
+
+static void test_a_folder_is_checked_file_by_file(void **state) {
+    (void)state;
+    Error error = {0};
+    Arena arena = {0};
+    TaskListing *lines;
+    size_t n;
+    char *folder = make_library(), *tasks = path_join(folder, "tasks/sub/"),
+         *whole = path_join(folder, "tasks");
+    folder_write(folder, "tasks/sub/a.yaml", "task: sa\ninclude: part.yaml\ndoc_to_text: q\n");
+    folder_write(folder, "tasks/sub/b.yaml", "task: sb\ninclude: part.yaml\ndoc_to_text: '{{'\n");
+    folder_write(folder, "tasks/sub/c.yaml", "group: sc\ntask: [sa, c]\n");
+    folder_write(folder, "tasks/sub/d.yaml", "task: [\n");
+    folder_write(folder, "tasks/sub/e.yaml", "task: sa\ninclude: part.yaml\ndoc_to_text: q\n");
+    folder_write(folder, "tasks/sub/no.txt", "task: [\n");
+    folder_write(folder, "tasks/sub/part.yaml",
+                 "dataset_path: org/set\ntest_split: test\noutput_type: multiple_choice\n"
+                 "doc_to_choice: ['no', 'yes']\ndoc_to_target: label\n");
+    if (task_folder_check(tasks, whole, COMPAT_MAIN, &arena, &lines, &n, &error))
+        fail_msg("%s", error.message);
+    assert_int_equal(n, 6);
+    assert_null(line_of(lines, n, "sub/c.yaml")->fault);
+    assert_null(line_of(lines, n, "sub/part.yaml")->fault);
+    assert_string_equal(line_of(lines, n, "sub/part.yaml")->kind, "part");
+    assert_non_null(strstr(line_of(lines, n, "sub/b.yaml")->fault, "b.yaml:3: doc_to_text"));
+    assert_string_equal(line_of(lines, n, "sub/d.yaml")->kind, "unreadable");
+    assert_non_null(strstr(line_of(lines, n, "sub/e.yaml")->fault, "'sa' is already that of"));
+    /* without the folder above it the group has no member 'c' */
+    assert_int_equal(task_folder_check(tasks, NULL, COMPAT_MAIN, &arena, &lines, &n, &error), 0);
+    assert_non_null(strstr(line_of(lines, n, "sub/c.yaml")->fault, "no task, group or tag 'c'"));
+    arena_free(&arena);
+    free(tasks);
+    free(whole);
     folder_remove(folder);
 }
 
@@ -255,6 +345,8 @@ const struct CMUnitTest library_tests[] = {cmocka_unit_test(test_groups_hold_the
                                            cmocka_unit_test(test_later_includes_and_own_keys_win),
                                            cmocka_unit_test(test_limits_count_as_in_lm_eval),
                                            cmocka_unit_test(test_the_users_files_hide_built_in_ones),
+                                           cmocka_unit_test(test_an_unreadable_file_hurts_no_other),
+                                           cmocka_unit_test(test_a_folder_is_checked_file_by_file),
                                            cmocka_unit_test(test_the_list_names_everything_sorted),
                                            cmocka_unit_test(test_embedded_data_hides_nothing_on_disk),
                                            cmocka_unit_test(test_documents_are_the_same_from_many_threads)};

@@ -28,6 +28,14 @@ static void test_scalars_are_typed_as_in_pyyaml(void **state) {
     assert_yaml("{a: null, b: ~, c: , d: true, e: False, f: yes, g: No, h: 'null', i: nil}",
                 "{'a': None, 'b': None, 'c': None, 'd': True, 'e': False, 'f': True, 'g': False, 'h': "
                 "'null', 'i': 'nil'}");
+    assert_yaml("{a: !!null x, b: !!null , c: !!int '7', d: !!float 2, e: !!bool 'no', f: !!str 1}",
+                "{'a': None, 'b': None, 'c': 7, 'd': 2.0, 'e': False, 'f': '1'}");
+}
+
+/* As in PyYAML the last value of a key counts, at the place of the first. */
+static void test_a_key_twice_has_its_last_value(void **state) {
+    (void)state;
+    assert_yaml("a: 1\nb: {c: 2, d: 3, c: [4]}\na: x\n", "{'a': 'x', 'b': {'c': [4], 'd': 3}}");
 }
 
 static void test_strings_fold_and_escape(void **state) {
@@ -55,11 +63,11 @@ static void test_what_is_no_task_file_is_refused_with_its_place(void **state) {
     assert_yaml_error("a: [1", "t.yaml:", "not valid YAML");
     assert_yaml_error("{\"a\": \"\xff\"}", "t.yaml", "not valid YAML");
     assert_yaml_error("- a\n- b\n", "t.yaml:1", "found a list; a mapping");
-    assert_yaml_error("a: 1\nb: 2\na: 3\n", "t.yaml:3", "'a' stands here and in line 1");
     assert_yaml_error("a: &x 1\nb: *x\n", "t.yaml:1", "anchors");
     assert_yaml_error("b: *x\n", "t.yaml:1", "aliases");
     assert_yaml_error("a: 1\nb: !!python/object:os.system 1\n", "t.yaml:2",
                       "the tag 'tag:yaml.org,2002:python/object");
+    assert_yaml_error("a: !!int x\n", "t.yaml:1", "the tag 'tag:yaml.org,2002:int' is not supported here");
     assert_yaml_error("a: 1\n---\nb: 2\n", "t.yaml:2", "second document");
     assert_yaml_error("? [a]\n: 1\n", "t.yaml:1", "a key that is not a string");
     assert_yaml_error("a: \"x\\0y\"\n", "t.yaml:1", "NUL");
@@ -83,6 +91,7 @@ static void test_nesting_bombs_are_refused(void **state) {
 }
 
 const struct CMUnitTest yaml_tests[] = {cmocka_unit_test(test_scalars_are_typed_as_in_pyyaml),
+                                        cmocka_unit_test(test_a_key_twice_has_its_last_value),
                                         cmocka_unit_test(test_strings_fold_and_escape),
                                         cmocka_unit_test(test_what_is_no_task_file_is_refused_with_its_place),
                                         cmocka_unit_test(test_nesting_bombs_are_refused)};
