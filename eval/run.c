@@ -338,6 +338,8 @@ static int run_in_db(RunParts *parts, Db *db, EvalSummary *summary, Error *error
     summary->was_complete &= !parts->options->no_reuse;
     if (summary->was_complete)
         return 0;
+    if (!parts->replay)
+        engine_warm_up(parts->engine); /* while documents are read and tokenised */
     int result = parts->replay ? run_replayed(&run, error) : run_planned(&run, error);
     requests_free(&run.all);
     scores_free(&run.scores);

@@ -122,6 +122,7 @@ int engine_open(Engine **out, const EngineOptions *options, Error *error) {
 void engine_close(Engine *engine) {
     if (!engine)
         return;
+    warm_up_end(engine->warm_up);
     free(engine->hidden);
     free(engine->normed);
     free(engine->mixed);
@@ -138,6 +139,11 @@ void engine_close(Engine *engine) {
     model_close(&engine->model);
     cpu_close(&engine->cpu);
     free(engine);
+}
+
+void engine_warm_up(Engine *engine) {
+    if (!engine->warm_up)
+        engine->warm_up = warm_up_begin(&engine->model.checkpoint);
 }
 
 const ModelInfo *engine_info(const Engine *engine) {

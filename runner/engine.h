@@ -2,6 +2,7 @@
 #ifndef ZEVAL_RUNNER_ENGINE_H
 #define ZEVAL_RUNNER_ENGINE_H
 
+#include "runner/checkpoint/warm_up.h"
 #include "runner/model.h"
 
 struct Engine {
@@ -20,6 +21,7 @@ struct Engine {
     Span *spans;                    /* [tile_rows] */
     size_t *outputs;                /* [tile_rows] */
     int32_t *tokens;                /* [tile_rows] */
+    WarmUp *warm_up;                /* NULL: not asked for */
 };
 
 /* Rows whose log-softmax is computed at once. */

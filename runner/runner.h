@@ -62,6 +62,8 @@ typedef struct EngineOptions {
  * tensor. */
 int engine_open(Engine **out, const EngineOptions *options, Error *error);
 void engine_close(Engine *engine);
+/* Begins to read the weights in the background, for a caller who has other work before the first batch. */
+void engine_warm_up(Engine *engine);
 const ModelInfo *engine_info(const Engine *engine);
 Dtype engine_dtype(const Engine *engine);
 const char *engine_backend(const Engine *engine);

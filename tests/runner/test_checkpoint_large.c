@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -14,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
-#include "runner/checkpoint/checkpoint.h"
+#include "runner/checkpoint/warm_up.h"
 #include "tests/runner/runner_tests.h"
 #include "tests/runner/test_engine_support.h"
 
@@ -142,6 +143,56 @@ static void test_opening_a_large_checkpoint_maps_it(void **unused) {
         skip();
 }
 
+/* ---- weights that come in the background */
+
+static bool is_resident(const FileMap *map) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), n = (map->bytes + page - 1) / page, found = 0;
+    unsigned char *pages = mem_alloc(n);
+    assert_int_equal(mincore((void *)(uintptr_t)map->data, map->bytes, pages), 0);
+    for (size_t i = 0; i < n; i++)
+        found += pages[i] & 1;
+    free(pages);
+    return found == n;
+}
+
+/* The whole file becomes resident without a look at it; what is ended at once ends. */
+static void test_a_warm_up_brings_the_weights(void **unused) {
+    (void)unused;
+    enum { ROWS = 20, COLS = 1 << 20 };
+    char *folder = make_folder();
+    Buffer header = {0}, head = {0}, none = {0};
+    Error error = {0};
+    Checkpoint checkpoint;
+    size_t at = add_tensor(&header, 0, "a", ROWS, COLS);
+    buffer_append_char(&header, '}');
+    for (int i = 0; i < 8; i++)
+        buffer_append_char(&head, (char)(header.size >> (8 * i) & 0xff));
+    buffer_append(&head, header.data, header.size);
+    put_sparse(folder, "model.safetensors", &head, &none, (off_t)(head.size + at));
+    if (checkpoint_open(&checkpoint, folder, &error))
+        fail_msg("%s", error.message);
+    warm_up_end(warm_up_begin(&checkpoint));
+    WarmUp *warm_up = warm_up_begin(&checkpoint);
+    assert_non_null(warm_up);
+    double end = clock_seconds() + 60;
+    while (!is_resident(&checkpoint.files[0].map))
+        if (clock_seconds() > end)
+            fail_msg("after a minute the weights are not in memory");
+        else
+            usleep(1000);
+    warm_up_end(warm_up);
+    checkpoint_close(&checkpoint);
+    if (checkpoint_open(&checkpoint, "tests/fixtures/models/llama_tiny", &error))
+        fail_msg("%s", error.message);
+    assert_null(warm_up_begin(&checkpoint)); /* not worth a thread */
+    checkpoint_close(&checkpoint);
+    remove_file(folder, "model.safetensors");
+    assert_int_equal(rmdir(folder), 0);
+    free(folder);
+    buffer_free(&header);
+    buffer_free(&head);
+}
+
 /* ---- an archive with members beyond 4 GiB */
 
 static const int64_t big_bytes = (int64_t)4600 * 1000 * 1000;
@@ -239,6 +290,7 @@ static void test_archive_beyond_4_gib_is_read(void **unused) {
 
 int run_checkpoint_large_tests(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_warm_up_brings_the_weights),
         cmocka_unit_test(test_opening_a_large_checkpoint_maps_it),
         cmocka_unit_test(test_archive_beyond_4_gib_is_read),
     };
