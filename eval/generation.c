@@ -36,6 +36,45 @@ static void read_drawing(GenerationRules *rules, const cJSON *config) {
         rules->top_p = top_p->valuedouble;
 }
 
+/* What else of the file would change a text. Values that change nothing are those a number or `false` equal
+ * to `neutral`, null and an empty list. */
+static bool changes_nothing(const cJSON *value, double neutral) {
+    return cJSON_IsNull(value) || (cJSON_IsArray(value) && cJSON_GetArraySize(value) == 0) ||
+           (cJSON_IsNumber(value) && value->valuedouble == neutral) || (cJSON_IsFalse(value) && neutral == 0);
+}
+
+static void read_penalties(GenerationRules *rules, const cJSON *config) {
+    static const struct {
+        const char *key;
+        double neutral;
+    } others[] = {{"num_beams", 1},
+                  {"no_repeat_ngram_size", 0},
+                  {"min_length", 0},
+                  {"min_new_tokens", 0},
+                  {"bad_words_ids", 0},
+                  {"suppress_tokens", 0},
+                  {"begin_suppress_tokens", 0},
+                  {"forced_bos_token_id", -1},
+                  {"forced_eos_token_id", -1},
+                  {"sequence_bias", 0},
+                  {"guidance_scale", 1},
+                  {"penalty_alpha", 0},
+                  {"exponential_decay_length_penalty", 0},
+                  {"diversity_penalty", 0},
+                  {"force_words_ids", 0},
+                  {"constraints", 0}};
+    const cJSON *penalty = cJSON_GetObjectItemCaseSensitive(config, "repetition_penalty");
+    if (cJSON_IsNumber(penalty) && penalty->valuedouble > 0)
+        rules->repetition_penalty = penalty->valuedouble;
+    else if (penalty && !cJSON_IsNull(penalty))
+        rules->refused = "repetition_penalty";
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(config, others[i].key);
+        if (value && !changes_nothing(value, others[i].neutral))
+            rules->refused = others[i].key;
+    }
+}
+
 /* NULL if there is no such file. */
 static int read_config(const char *folder, const char *name, cJSON **out, Error *error) {
     char *path = path_join(folder, name);
@@ -54,7 +93,8 @@ int generation_rules_init(GenerationRules *rules, const Tokenizer *tokenizer, co
                                .keep_special = !main_profile,
                                .ask_to_draw = !main_profile,
                                .top_k = DEFAULT_TOP_K,
-                               .top_p = 1};
+                               .top_p = 1,
+                               .repetition_penalty = 1};
     if (read_config(folder, "generation_config.json", &config, error))
         return -1;
     if (!config && read_config(folder, "config.json", &config, error))
@@ -62,6 +102,7 @@ int generation_rules_init(GenerationRules *rules, const Tokenizer *tokenizer, co
     if (config)
         add_eos_ids(rules, config);
     read_drawing(rules, config);
+    read_penalties(rules, config);
     cJSON_Delete(config);
     if (main_profile && tokenizer_eos_id(tokenizer) >= 0)
         token_ids_append(&rules->stop_ids, tokenizer_eos_id(tokenizer));
@@ -86,7 +127,8 @@ static bool is_token_count(const char *key) {
 }
 
 static int check_keys(const cJSON *settings, Error *error) {
-    static const char *const known[] = {"until", "do_sample", "temperature", "top_k", "top_p"};
+    static const char *const known[] = {"until", "do_sample", "temperature",
+                                        "top_k", "top_p",     "repetition_penalty"};
     const cJSON *item;
     cJSON_ArrayForEach(item, settings) {
         bool found = is_token_count(item->string);
@@ -96,7 +138,7 @@ static int check_keys(const cJSON *settings, Error *error) {
             return error_set(
                 error,
                 "generation_kwargs: found \"%.60s\", which this program cannot do; expected until, "
-                "max_gen_toks, do_sample, temperature, top_k, top_p",
+                "max_gen_toks, do_sample, temperature, top_k, top_p, repetition_penalty",
                 item->string);
     }
     return 0;
@@ -123,9 +165,17 @@ static int read_sampling(Generation *out, const GenerationRules *rules, const cJ
     bool sample = false;
     out->top_k = rules->top_k;
     out->top_p = rules->top_p;
+    out->repetition_penalty = rules->repetition_penalty;
+    if (rules->refused)
+        return error_set(
+            error,
+            "the model's generation_config.json sets \"%s\", which would change every text and which this "
+            "program cannot do; remove it from the file to generate without it",
+            rules->refused);
     if (json_opt_bool(settings, "do_sample", &sample, where, error) ||
         json_opt_double(settings, "temperature", &out->temperature, where, error) ||
         json_opt_double(settings, "top_p", &out->top_p, where, error) ||
+        json_opt_double(settings, "repetition_penalty", &out->repetition_penalty, where, error) ||
         json_opt_int(settings, "top_k", 0, INT32_MAX, &out->top_k, where, error))
         return -1;
     if (!(out->temperature >= 0) || !(out->top_p > 0 && out->top_p <= 1))
@@ -134,6 +184,9 @@ static int read_sampling(Generation *out, const GenerationRules *rules, const cJ
             "generation_kwargs: found temperature %g and top_p %g, expected a temperature of 0 or "
             "more and a top_p above 0 up to 1",
             out->temperature, out->top_p);
+    if (!(out->repetition_penalty > 0))
+        return error_set(error, "generation_kwargs: found repetition_penalty %g, expected more than 0",
+                         out->repetition_penalty);
     if (sample && out->temperature <= 0)
         return error_set(error,
                          "generation_kwargs: do_sample is true, expected a temperature above 0 with it");

@@ -24,6 +24,8 @@ typedef struct GenerationRules {
     int64_t
         top_k;    /* of drawn texts whose task does not say: the model's generation_config.json, else 50 as */
     double top_p; /* transformers has it; likewise, else 1 */
+    double repetition_penalty; /* of all texts, drawn or not: that file's, else 1 */
+    const char *refused;       /* a setting of that file that would change texts and is not built; or NULL */
 } GenerationRules;
 
 /* Reads the model's and tokenizer's files in `folder`. Free also after a failure. */
@@ -41,12 +43,13 @@ typedef struct Generation {
     double temperature; /* 0: greedy */
     int64_t top_k;
     double top_p;
+    double repetition_penalty;
     cJSON *parsed; /* owns the stop strings */
 } Generation;
 
 /* From generation_kwargs: until, max_gen_toks (max_new_tokens, max_tokens, max_completion_tokens), do_sample,
- * temperature, top_k, top_p. Any other key is an error, for it would change the text. The defaults are
- * upstream's: greedy, 256 tokens, and of drawn texts the rules' top_k and top_p. */
+ * temperature, top_k, top_p, repetition_penalty. Any other key is an error, for it would change the text. The
+ * defaults are upstream's: greedy, 256 tokens, and of drawn texts the rules' top_k and top_p. */
 int generation_parse(Generation *out, const GenerationRules *rules, const char *json, Error *error);
 void generation_free(Generation *generation);
 

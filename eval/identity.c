@@ -98,6 +98,8 @@ void identity_generation_key(const RunParts *parts, const EncodedRequest *prompt
     add_int(hash, settings->temperature > 0 ? settings->top_k : 0);
     add_double(hash, settings->temperature > 0 ? settings->top_p : 1);
     add_int(hash, settings->has_empty);
+    if (settings->repetition_penalty != 1)
+        add_double(hash, settings->repetition_penalty);
     add_int(hash, (int64_t)settings->n_stops);
     for (size_t i = 0; i < settings->n_stops; i++)
         add_text(hash, settings->stops[i]);

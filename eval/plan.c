@@ -242,6 +242,7 @@ static void count_units(Plan *plan) {
 void plan_settle(Plan *plan, const ModelInfo *model, size_t budget_bytes) {
     plan->bytes_per_token = model->state_bytes_per_token;
     plan->bytes_fixed = model->state_bytes_fixed;
+    plan->vocab_size = (size_t)model->vocab_size;
     plan->budget = budget_bytes;
     plan->counts.n_requests = plan->n_items;
     plan->counts.tokens_distinct = plan->tree.n_tokens;

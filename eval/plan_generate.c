@@ -71,10 +71,22 @@ static size_t job_prompts(const Plan *plan, uint32_t node, size_t first) {
     return n;
 }
 
+/* All but the prompt. */
+static GenerateOptions options_of(const Prompt *prompt) {
+    const Generation *settings = prompt->settings;
+    return (GenerateOptions){.max_new_tokens = settings->max_new_tokens,
+                             .temperature = settings->temperature,
+                             .top_k = settings->top_k,
+                             .top_p = settings->top_p,
+                             .repetition_penalty = settings->repetition_penalty,
+                             .seed = prompt->seed};
+}
+
 static size_t job_bytes(const Plan *plan, const Prompt *prompt) {
+    GenerateOptions options = options_of(prompt);
     size_t tokens = prompt->settings->max_new_tokens + 1 + BLOCK_SLACK_TOKENS;
-    return tokens * plan->bytes_per_token + plan->bytes_fixed + 256 + node_end(&plan->nodes[prompt->node]) +
-           tokens;
+    return generator_bytes(&options, plan->vocab_size) + tokens * plan->bytes_per_token + plan->bytes_fixed +
+           256 + node_end(&plan->nodes[prompt->node]) + tokens;
 }
 
 uint32_t prompts_longest(const Plan *plan, uint32_t node) {
@@ -121,14 +133,15 @@ static void begin_job(Plan *plan, uint32_t node, size_t first, size_t n, State *
     plan->jobs[plan->n_jobs++] = job;
     plan->nodes[node].open++;
     plan->used += job_bytes(plan, prompt);
-    GenerateOptions options = {.prompt = &job->last,
-                               .n_prompt = 1,
-                               .max_new_tokens = prompt->settings->max_new_tokens,
-                               .temperature = prompt->settings->temperature,
-                               .top_k = prompt->settings->top_k,
-                               .top_p = prompt->settings->top_p,
-                               .seed = prompt->seed};
+    GenerateOptions options = options_of(prompt);
+    options.prompt = &job->last;
+    options.n_prompt = 1;
     generator_add(plan->generator, &options, state ? state_retain(state) : NULL, writer_token, &job->writer);
+    for (uint32_t i = node;; i = plan->nodes[i].parent) {
+        generator_note_context(plan->generator, plan->tree.tokens + plan->nodes[i].first, plan->nodes[i].n);
+        if (i == 0)
+            break;
+    }
 }
 
 void prompts_begin(Plan *plan, Engine *engine, uint32_t node, State *state) {

@@ -59,7 +59,7 @@ struct Plan {
     Item *items;
     uint32_t n_items, items_capacity;
     PlanCounts counts;
-    size_t bytes_per_token, bytes_fixed, budget;
+    size_t bytes_per_token, bytes_fixed, budget, vocab_size;
 
     const GenerationRules *rules;
     Prompt *prompts; /* settled: by node, equal ones together */

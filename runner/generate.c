@@ -14,6 +14,10 @@ static bool is_stop(const GenerateOptions *options, int32_t token) {
     return false;
 }
 
+static bool is_penalised(const GenerateOptions *options) {
+    return options->repetition_penalty > 0 && options->repetition_penalty != 1;
+}
+
 /* A sequence: `state` and then what has yet to be fed, the prompt or the token drawn last. */
 typedef struct Sequence {
     GenerateOptions options;
@@ -23,7 +27,8 @@ typedef struct Sequence {
     int32_t token;
     size_t n_made;
     Random random;
-    float *logits; /* [vocab_size]; NULL: greedy, the arg-max is enough */
+    float *logits; /* [vocab_size]; NULL: greedy and without penalty, the arg-max is enough */
+    bool *has;     /* [vocab_size] tokens of the sequence; NULL: without penalty */
 } Sequence;
 
 struct Generator {
@@ -49,6 +54,7 @@ Generator *generator_create(Engine *engine) {
 static void end_sequence(Sequence *sequence) {
     state_release(sequence->state);
     free(sequence->logits);
+    free(sequence->has);
 }
 
 void generator_free(Generator *generator) {
@@ -77,11 +83,25 @@ void generator_add(Generator *generator, const GenerateOptions *options, State *
     Sequence *sequence = &generator->sequences[generator->n++];
     *sequence = (Sequence){.options = *options, .callback = callback, .context = context, .state = state};
     random_seed(&sequence->random, options->seed);
-    if (options->temperature <= 0)
-        return;
-    sequence->logits = mem_alloc(generator->vocab_size * sizeof *sequence->logits);
-    if (!generator->candidates)
+    if (is_penalised(options))
+        sequence->has = mem_alloc_zero(generator->vocab_size, sizeof *sequence->has);
+    generator_note_context(generator, options->prompt, options->n_prompt);
+    if (options->temperature > 0 || is_penalised(options))
+        sequence->logits = mem_alloc(generator->vocab_size * sizeof *sequence->logits);
+    if (options->temperature > 0 && !generator->candidates)
         generator->candidates = mem_alloc(generator->vocab_size * sizeof *generator->candidates);
+}
+
+void generator_note_context(Generator *generator, const int32_t *tokens, size_t n) {
+    bool *has = generator->sequences[generator->n - 1].has;
+    for (size_t i = 0; has && i < n; i++)
+        if (tokens[i] >= 0 && (size_t)tokens[i] < generator->vocab_size) /* others fail when they are fed */
+            has[tokens[i]] = true;
+}
+
+size_t generator_bytes(const GenerateOptions *options, size_t vocab_size) {
+    size_t numbers = options->temperature > 0 || is_penalised(options) ? sizeof(float) : 0;
+    return sizeof(Sequence) + vocab_size * (numbers + (is_penalised(options) ? sizeof(bool) : 0));
 }
 
 size_t generator_count(const Generator *generator) {
@@ -111,7 +131,25 @@ static void make_segment(Generator *generator, size_t i) {
     sequence->state = NULL; /* the call takes it over */
 }
 
+static void penalise(const Sequence *sequence, size_t vocab_size) {
+    float penalty = (float)sequence->options.repetition_penalty, *logits = sequence->logits;
+    for (size_t i = 0; sequence->has && i < vocab_size; i++)
+        if (sequence->has[i])
+            logits[i] = logits[i] < 0 ? logits[i] * penalty : logits[i] / penalty;
+}
+
+static int32_t most_likely(const float *logits, size_t n) {
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return (int32_t)best;
+}
+
 static int32_t draw(Generator *generator, Sequence *sequence) {
+    penalise(sequence, generator->vocab_size);
+    if (sequence->options.temperature <= 0)
+        return most_likely(sequence->logits, generator->vocab_size);
     SampleOptions options = {sequence->options.temperature, sequence->options.top_k, sequence->options.top_p};
     size_t n = sample_keep(generator->candidates, sequence->logits, generator->vocab_size, &options);
     return sample_draw(generator->candidates, n, &sequence->random);
@@ -122,6 +160,8 @@ static int take_token(Generator *generator, size_t i, Error *error) {
     Sequence *sequence = &generator->sequences[i];
     sequence->state = generator->segments[i].state;
     sequence->token = sequence->logits ? draw(generator, sequence) : generator->results[i].argmax;
+    if (sequence->has)
+        sequence->has[sequence->token] = true;
     sequence->n_made++;
     if (is_stop(&sequence->options, sequence->token))
         return 1;

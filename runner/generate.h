@@ -13,11 +13,14 @@ typedef struct GenerateOptions {
     const int32_t *prompt; /* [n_prompt], n_prompt >= 1 */
     size_t n_prompt;
     size_t max_new_tokens;
-    double temperature;      /* 0: greedy, the lowest id among equally likely tokens */
-    int64_t top_k;           /* keep the k most likely tokens; 0: all */
-    double top_p;            /* keep the most likely tokens whose probabilities reach top_p; 1: all */
-    uint64_t seed;           /* of the draws; the same seed gives the same text */
-    const int32_t *stop_ids; /* [n_stop_ids] tokens that end the text; they are not handed out */
+    double temperature;        /* 0: greedy, the lowest id among equally likely tokens */
+    int64_t top_k;             /* keep the k most likely tokens; 0: all */
+    double top_p;              /* keep the most likely tokens whose probabilities reach top_p; 1: all */
+    double repetition_penalty; /* logits of tokens that the sequence has are divided by it if positive, else
+                                * multiplied (CTRL, arXiv 1909.05858, section 4.1, as transformers does it); 1
+                                * or 0: none */
+    uint64_t seed;             /* of the draws; the same seed gives the same text */
+    const int32_t *stop_ids;   /* [n_stop_ids] tokens that end the text; they are not handed out */
     size_t n_stop_ids;
 } GenerateOptions;
 
@@ -37,6 +40,10 @@ void generator_free(Generator *generator);
  * next step and must live until then; the stop ids must live until the sequence has ended. */
 void generator_add(Generator *generator, const GenerateOptions *options, State *state,
                    GenerateCallback *callback, void *context);
+/* Tells the sequence added last about n tokens that its state holds, for its repetition penalty. */
+void generator_note_context(Generator *generator, const int32_t *tokens, size_t n);
+/* Bytes that a sequence with these options takes besides its state. */
+size_t generator_bytes(const GenerateOptions *options, size_t vocab_size);
 /* Sequences that have not ended. */
 size_t generator_count(const Generator *generator);
 /* One more token for each of them. After a failure the generator can only be freed. */

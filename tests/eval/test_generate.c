@@ -133,6 +133,49 @@ static void test_what_is_drawn_from(void **state) {
     rmdir(folder);
 }
 
+/* A model's own file changes greedy texts too; what of it is not built is refused when a text is wanted. */
+static void test_settings_of_the_model(void **state) {
+    (void)state;
+    static const struct {
+        const char *config;
+        double penalty; /* 0: refused */
+        const char *word;
+    } cases[] = {{"{\"repetition_penalty\": 1.05, \"num_beams\": 1, \"bad_words_ids\": null}", 1.05, NULL},
+                 {"{\"temperature\": 0.6, \"suppress_tokens\": [], \"early_stopping\": false}", 1, NULL},
+                 {"{\"repetition_penalty\": null, \"no_repeat_ngram_size\": 0, \"min_length\": 0}", 1, NULL},
+                 {"{\"repetition_penalty\": 0}", 0, "repetition_penalty"},
+                 {"{\"repetition_penalty\": \"much\"}", 0, "repetition_penalty"},
+                 {"{\"num_beams\": 4}", 0, "num_beams"},
+                 {"{\"forced_eos_token_id\": 0}", 0, "forced_eos_token_id"},
+                 {"{\"suppress_tokens\": [7]}", 0, "suppress_tokens"}};
+    char folder[] = "/tmp/zeval-eval-XXXXXX";
+    if (!mkdtemp(folder))
+        fail_msg("no folder in /tmp");
+    char *path = path_join(folder, "generation_config.json");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        GenerationRules own;
+        Generation settings;
+        Error error = {0};
+        assert_int_equal(file_write_atomic(path, cases[i].config, strlen(cases[i].config), NULL), 0);
+        assert_int_equal(generation_rules_init(&own, tokenizer, folder, COMPAT_MAIN, NULL), 0);
+        if (cases[i].penalty > 0) {
+            settings = parse(&own, "{}");
+            assert_true(settings.repetition_penalty == cases[i].penalty);
+            generation_free(&settings);
+            settings = parse(&own, "{\"repetition_penalty\": 1.5}");
+            assert_true(settings.repetition_penalty == 1.5);
+            generation_free(&settings);
+        } else {
+            assert_int_equal(generation_parse(&settings, &own, "{}", &error), -1);
+            assert_non_null(strstr(error.message, cases[i].word));
+        }
+        generation_rules_free(&own);
+    }
+    unlink(path);
+    free(path);
+    rmdir(folder);
+}
+
 static void test_bad_settings_are_refused_by_name(void **state) {
     (void)state;
     static const char *const cases[][2] = {
@@ -270,7 +313,7 @@ static void check_texts(Engine *engine, const Encoder *encoder, const Generation
     free(settings);
 }
 
-/* Ninety texts by HFLM.generate_until (tests/oracle/generation.py). */
+/* Texts by HFLM.generate_until (tests/oracle/generation.py). */
 static void test_texts_are_upstreams(void **state) {
     (void)state;
     char *folder = shared_model();
@@ -291,7 +334,7 @@ static void test_texts_are_upstreams(void **state) {
         generation_rules_init(&own_rules, own, folder, COMPAT_MAIN, &error) ||
         encoder_init(&encoder, own, engine_info(engine), COMPAT_MAIN, BOS_DEFAULT, 0, &error))
         fail_msg("%s", error.message);
-    assert_int_equal(cJSON_GetArraySize(entries), 90);
+    assert_int_equal(cJSON_GetArraySize(entries), 110);
     check_texts(engine, &encoder, &own_rules, entries);
     cJSON_Delete(entries);
     generation_rules_free(&own_rules);
@@ -308,6 +351,7 @@ int run_generate_tests(void) {
         cmocka_unit_test(test_sampling_is_asked_for_by_temperature),
         cmocka_unit_test(test_the_old_profile_draws_only_when_asked_to),
         cmocka_unit_test(test_what_is_drawn_from),
+        cmocka_unit_test(test_settings_of_the_model),
         cmocka_unit_test(test_bad_settings_are_refused_by_name),
         cmocka_unit_test(test_a_text_ends_before_its_first_stop),
         cmocka_unit_test(test_special_tokens_end_a_text),

@@ -27,7 +27,9 @@ KWARGS = [{"until": ["\n\n"], "max_gen_toks": 40},
           {"until": [" the p", "the"], "max_gen_toks": 24},
           {"until": ["</s>", "\n"], "max_gen_toks": 250},
           {"until": [], "max_gen_toks": 10},
-          {"until": ["", "ing"], "max_gen_toks": 400}]
+          {"until": ["", "ing"], "max_gen_toks": 400},
+          {"until": [], "max_gen_toks": 80, "repetition_penalty": 1.3},
+          {"until": ["\n\n"], "max_gen_toks": 120, "repetition_penalty": 1.05}]
 
 
 def main():
