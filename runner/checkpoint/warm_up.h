@@ -7,8 +7,9 @@
 
 typedef struct WarmUp WarmUp;
 
-/* Begins to bring the checkpoint's files into memory, in their order; the checkpoint stays open until warm_up_end.
- * NULL, which is as well, for a small checkpoint or if no thread can be had: then pages come as they are used. */
+/* Begins to bring the checkpoint's files into memory, in their order; the checkpoint stays open until
+ * warm_up_end. NULL, which is as well, for a small checkpoint or if no thread can be had: then pages come as
+ * they are used. */
 WarmUp *warm_up_begin(const Checkpoint *checkpoint);
 /* Stops soon, done or not. NULL is fine. */
 void warm_up_end(WarmUp *warm_up);
