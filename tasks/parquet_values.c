@@ -101,8 +101,8 @@ static Value timestamp_value(Arena *arena, int64_t second, int64_t nanos, bool u
 }
 
 static int time_value(const ParquetNode *leaf, Arena *arena, int64_t integer, Value *out, Error *error) {
-    int64_t second = floor_divide(integer, leaf->units_per_second);
-    int64_t nanos = (integer - second * leaf->units_per_second) * (NANOS_PER_SECOND / leaf->units_per_second);
+    int64_t units = leaf->units_per_second, second = floor_divide(integer, units);
+    int64_t nanos = (integer % units + units) % units * (NANOS_PER_SECOND / units);
     if (leaf->meaning == MEANING_TIMESTAMP) {
         *out = timestamp_value(arena, second, nanos, leaf->utc);
         return 0;

@@ -111,6 +111,19 @@ static void test_cut_files_are_refused(void **state) {
     }
 }
 
+/* A fuzzer's file with the first timestamp of all, whose whole second is out of range in milliseconds: the
+ * sanitizers see an overflow where it is multiplied. */
+static void test_the_first_timestamp_of_all_does_no_harm(void **state) {
+    (void)state;
+    char hex[SHA256_HEX];
+    Error error = {0};
+    FileMap map;
+    assert_int_equal(file_map(&map, FIXTURES "/first_timestamp.parquet", &error), 0);
+    if (read_rows(map.data, map.bytes, "first", hex, &error) < 0)
+        assert_message(&error, "first: ", NULL);
+    file_unmap(&map);
+}
+
 /* A flipped bit gives rows or a sentence, never harm; with check sums on, a flipped page is always refused.
  */
 static void test_flipped_bits_do_no_harm(void **state) {
@@ -251,6 +264,7 @@ const struct CMUnitTest parquet_tests[] = {
     cmocka_unit_test(test_rows_of_the_fixtures_are_pyarrows),
     cmocka_unit_test(test_rows_of_published_files_are_pyarrows),
     cmocka_unit_test(test_cut_files_are_refused),
+    cmocka_unit_test(test_the_first_timestamp_of_all_does_no_harm),
     cmocka_unit_test(test_flipped_bits_do_no_harm),
     cmocka_unit_test(test_a_check_sum_names_the_damaged_page),
     cmocka_unit_test(test_values_beyond_the_limits_are_refused),
