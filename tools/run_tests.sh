@@ -1,12 +1,15 @@
 #!/bin/sh
 # Runs the cmocka test programs named as arguments; closes with "N passed, N failed, N skipped" and fails if any did.
+# A program that has not ended after TEST_SECONDS (900) is ended and counts as failed.
 set -u
+limit=${TEST_SECONDS:-900}
 passed=0 failed=0 skipped=0 broken=''
 for program in "$@"; do
     echo "== ${program##*/}"
     log=$(mktemp)
-    "$program" >"$log" 2>&1
+    timeout -k 10 "$limit" "$program" >"$log" 2>&1
     status=$?
+    [ $status -eq 124 ] && echo "not ended after $limit s, in: $(grep '^\[ RUN      \]' "$log" | tail -n 1)"
     grep -v '^\[ RUN      \]\|^\[       OK \]' "$log"
     # Each group closes with lines like "[  SKIPPED ] 2 test(s), listed below:".
     p=$(grep -c '^\[       OK \]' "$log")

@@ -218,30 +218,19 @@ static void test_a_file_that_changes_between_ranges(void **state) {
 static void test_parts_are_taken_up(void **state) {
     World *world = *state;
     PullResult result;
-    volatile sig_atomic_t *stop =
-        mmap(NULL, sizeof *stop, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    Buffer sentence;
     world->options.part_bytes = WEIGHTS_BYTES / 4;
-    world->options.stop = stop;
     hub_server_throttle(world->hub, 1 << 20);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        Error error = {0};
-        _exit(zoo_pull(&result, "test/model", &world->options, &error) ? error.kind : 0);
-    }
-    while (hub_server_counts(world->hub).requests[PART_CONTENT] < 4)
-        usleep(10000);
+    pid_t child = child_pull(world, "test/model", false);
+    world_await_content(world, 4);
     usleep(300000);
-    *stop = 1;
-    int status;
-    waitpid(child, &status, 0);
-    assert_int_equal(WEXITSTATUS(status), ERROR_STOPPED);
-    *stop = 0;
+    kill(child, SIGTERM);
+    assert_int_equal(child_wait(world, child, &sentence), ERROR_STOPPED);
+    buffer_free(&sentence);
     hub_server_throttle(world->hub, 0);
     pull_and_check(world, &result);
     assert_in_range(result.bytes_fetched, 1, result.bytes - 1);
     pull_result_free(&result);
-    munmap((void *)stop, sizeof *stop);
 }
 
 /* The record of parts may be anything; what it claims is believed only as far as the hash is right. */
@@ -354,6 +343,7 @@ static void test_random_faults_and_kills_corrupt_nothing(void **state) {
                                       FAULT_WRONG_RANGE, FAULT_CHANGED};
     Random random;
     PullResult result;
+    Buffer sentence;
     random_seed(&random, 20);
     hub_server_throttle(world->hub, 40 << 20);
     for (int i = 0; i < n; i++) {
@@ -362,16 +352,12 @@ static void test_random_faults_and_kills_corrupt_nothing(void **state) {
                          (long long)random_below(&random, WEIGHTS_BYTES), (int)random_below(&random, 4));
         /* In one piece, or in few or many parts; a change drops what an earlier pull left. */
         world->options.part_bytes = random_below(&random, 2) ? WEIGHTS_BYTES / (int64_t)(1 + i % 7 * 5) : 0;
-        fflush(NULL);
-        pid_t child = fork();
-        if (child == 0) {
-            Error error = {0};
-            _exit(zoo_pull(&result, "test/model", &world->options, &error) ? 1 : 0);
-        }
+        pid_t child = child_pull(world, "test/model", false);
         usleep((useconds_t)random_below(&random, 120000));
         if (random_below(&random, 3) > 0)
             kill(child, SIGKILL);
-        waitpid(child, NULL, 0);
+        child_wait(world, child, &sentence);
+        buffer_free(&sentence);
         assert_true(store_is_sound(world));
         if (random_below(&random, 3) == 0) { /* begin again */
             char *blob = world_path(world, "hub/models--test--model/blobs/%s",

@@ -20,45 +20,16 @@ static void pull(World *world) {
     pull_result_free(&result);
 }
 
-static void limit_files(void) {
-    struct rlimit limit = {1 << 20, RLIM_INFINITY};
-    signal(SIGXFSZ, SIG_IGN);
-    setrlimit(RLIMIT_FSIZE, &limit);
-}
-
-/* Pulls in a process of its own whose files may grow to a megabyte; returns the error's sentence, or NULL. */
-static char *pull_limited(World *world) {
-    char *path = world_path(world, "sentence");
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        PullResult result;
-        Error error = {0};
-        limit_files();
-        int failed = zoo_pull(&result, "test/model", &world->options, &error);
-        struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
-        setrlimit(RLIMIT_FSIZE, &none);
-        _exit(failed && file_write_atomic(path, error.message, strlen(error.message), NULL) == 0 ? 1 : 0);
-    }
-    int status;
-    Buffer text = {0};
-    waitpid(child, &status, 0);
-    if (WEXITSTATUS(status) == 1)
-        assert_int_equal(file_read(&text, path, 4096, NULL), 0);
-    free(path);
-    return text.data;
-}
-
 /* A file may grow to a megabyte only: a write fails in the middle, whoever runs the test. */
 static void test_a_write_that_fails_in_the_middle(void **state) {
     World *world = *state;
-    char *sentence = pull_limited(world);
-    assert_non_null(sentence);
-    assert_non_null(strstr(sentence, "cannot write"));
-    assert_non_null(strstr(sentence, "File too large"));
+    Buffer sentence;
+    assert_int_equal(child_wait(world, child_pull(world, "test/model", true), &sentence), ERROR_FAILED);
+    assert_non_null(strstr(sentence.data, "cannot write"));
+    assert_non_null(strstr(sentence.data, "File too large"));
     assert_true(store_is_sound(world));
     pull(world);
-    free(sentence);
+    buffer_free(&sentence);
 }
 
 /* Mounts a small file system of its own at the store; false (after saying so) where that is not allowed. */
@@ -83,6 +54,7 @@ static void test_a_disk_that_fills_up(void **state) {
     if (!mount_store(world, "size=4m"))
         skip();
     char *filler = world_path(world, "hub/filler"), *bytes = mem_alloc_zero(1, 2 << 20);
+    Buffer sentence;
     /* Too small from the beginning: said before a byte is fetched. */
     assert_int_equal(file_write_atomic(filler, bytes, 2 << 20, NULL), 0);
     pull_expecting_error(world, "GB free");
@@ -90,22 +62,15 @@ static void test_a_disk_that_fills_up(void **state) {
     unlink(filler);
     /* Somebody else fills it meanwhile. */
     hub_server_throttle(world->hub, 2 << 20);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        PullResult result;
-        Error error = {0};
-        int failed = zoo_pull(&result, "test/model", &world->options, &error);
-        _exit(failed && strstr(error.message, "No space left on device") ? 1 : 0);
-    }
-    while (hub_server_counts(world->hub).requests[PART_CONTENT] == 0)
-        usleep(1000);
-    int file = open(filler, O_WRONLY | O_CREAT, 0600), status;
+    pid_t child = child_pull(world, "test/model", false);
+    world_await_content(world, 1);
+    int file = open(filler, O_WRONLY | O_CREAT, 0600);
     while (write(file, bytes, 64 << 10) > 0) {
     }
     close(file);
-    waitpid(child, &status, 0);
-    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_int_equal(child_wait(world, child, &sentence), ERROR_FAILED);
+    assert_non_null(strstr(sentence.data, "No space left on device"));
+    buffer_free(&sentence);
     assert_true(store_is_sound(world));
     unlink(filler);
     hub_server_throttle(world->hub, 0);

@@ -148,16 +148,11 @@ static void test_two_processes_share_one_download(void **state) {
     World *world = *state;
     PullResult result;
     hub_server_throttle(world->hub, 12 << 20);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        Error error = {0};
-        _exit(zoo_pull(&result, "test/model", &world->options, &error) ? 1 : 0);
-    }
+    Buffer sentence;
+    pid_t child = child_pull(world, "test/model", false);
     pull_and_check(world, &result);
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(child_wait(world, child, &sentence), 0);
+    buffer_free(&sentence);
     assert_true(hub_server_counts(world->hub).content_bytes < WEIGHTS_BYTES + 4096);
     pull_result_free(&result);
 }

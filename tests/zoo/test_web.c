@@ -229,14 +229,13 @@ static void test_two_processes_fetch_once(void **state) {
     World *world = *state;
     PullResult result;
     hub_server_throttle(world->hub, 12 << 20);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(pull_web(world, &result, NULL) ? 1 : 0);
+    Buffer sentence;
+    char *name = address(world);
+    pid_t child = child_pull(world, name, false);
     pull_weights(world, &result);
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(child_wait(world, child, &sentence), 0);
+    free(name);
+    buffer_free(&sentence);
     assert_true(hub_server_counts(world->hub).content_bytes < WEIGHTS_BYTES + 4096);
     pull_result_free(&result);
 }

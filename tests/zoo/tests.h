@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "base/base.h"
 #include "tests/zoo/hub/server.h"
@@ -46,6 +47,17 @@ void pull_and_check(World *world, PullResult *result);
 void pull_expecting_error(World *world, const char *words);
 /* True if every file in blobs/ without a suffix is what its name says. Prints what is not. */
 bool store_is_sound(const World *world);
+/* Waits until the hub has begun to send `n` contents; fails the test after two minutes. */
+void world_await_content(World *world, int n);
+/* Starts a process that pulls `name` with the world's options for parts, parallel connections and patience;
+ * with `small_files` no file that it writes may grow over a megabyte. SIGTERM asks it to stop. One at a time.
+ */
+pid_t child_pull(const World *world, const char *name, bool small_files);
+/* Waits for it, at most two minutes: its ErrorKind, 0 if all went well, -1 if a signal ended it. The sentence
+ * that it said is the caller's to free. */
+int child_wait(const World *world, pid_t child, Buffer *sentence);
+/* What such a process does: the arguments after "pull". */
+int child_main(char **arguments);
 char *world_path(const World *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

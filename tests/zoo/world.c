@@ -114,3 +114,13 @@ bool store_is_sound(const World *world) {
     free(blobs);
     return sound;
 }
+
+void world_await_content(World *world, int n) {
+    double start_s = clock_seconds();
+    while (hub_server_counts(world->hub).requests[PART_CONTENT] < n) {
+        if (clock_seconds() - start_s > 120)
+            fail_msg("found %d contents asked for after 120 s, expected %d",
+                     hub_server_counts(world->hub).requests[PART_CONTENT], n);
+        usleep(1000);
+    }
+}

@@ -387,7 +387,7 @@ static void *serve_connection(void *argument) {
 static void *accept_connections(void *argument) {
     HubServer *server = argument;
     for (;;) {
-        int socket = accept(server->listener, NULL, NULL);
+        int socket = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
         if (socket < 0 || server->stopping) {
             if (socket >= 0)
                 close(socket);
