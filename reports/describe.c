@@ -102,6 +102,26 @@ static const char *describe_truncated(const ReportRun *run, Arena *arena) {
                         report_grouped(run->n_requests, arena));
 }
 
+/* For each filter of each task that looks for the answer in a text: how often it found none. "" without such.
+ */
+static const char *describe_unextracted(const ReportRun *run, Arena *arena) {
+    const char *out = "";
+    for (size_t i = 0; i < run->n_entries; i++) {
+        const ReportEntry *task = &run->entries[i];
+        const char *last = "none";
+        for (size_t m = 0; m < task->n_metrics && !task->is_group; m++) {
+            const ReportMetric *metric = &task->metrics[m];
+            if (strcmp(metric->filter, "none") == 0 || strcmp(metric->filter, last) == 0)
+                continue;
+            last = metric->filter;
+            out =
+                arena_printf(arena, "%s%s%s, %s: %s of %s", out, *out ? "; " : "", task->name, last,
+                             report_grouped(metric->n_unextracted, arena), report_grouped(metric->n, arena));
+        }
+    }
+    return out;
+}
+
 /* Paths in settings, such as a task file's, are of the machine of the run: their names are kept. */
 static void hide_paths(cJSON *item, Arena *arena, int depth) {
     if (cJSON_IsString(item) && item->valuestring[0] == '/')
@@ -164,6 +184,7 @@ size_t report_settings(const ReportRun *run, Arena *arena, ReportSetting out[REP
         {"Documents", report_grouped(run->n_documents, arena)},
         {"Requests", report_grouped(run->n_requests, arena)},
         {"Truncated", describe_truncated(run, arena)},
+        {"No answer found", describe_unextracted(run, arena)},
         {"When too long", run->on_truncation},
         {"Longest request", arena_printf(arena, "%s tokens", report_grouped(run->max_length, arena))},
         {"BOS token", run->add_bos ? "added" : "not added"},

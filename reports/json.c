@@ -68,6 +68,7 @@ static void add_results(cJSON *array, const ReportEntry *entry, Arena *arena) {
         add_number(item, "value", metric->value, arena);
         add_number(item, "stderr", metric->stderr_value, arena);
         cJSON_AddNumberToObject(item, "n", (double)metric->n);
+        cJSON_AddNumberToObject(item, "n_unextracted", (double)metric->n_unextracted);
         cJSON_AddBoolToObject(item, "higher_is_better", metric->higher_is_better);
         cJSON_AddItemToArray(array, item);
     }

@@ -143,11 +143,11 @@ static int load_metrics(Db *db, ReportRun *run, Arena *arena, Error *error) {
     if (count_rows(db, "SELECT count(*) FROM results WHERE run_id = ?1", run->run_id, &n, error) != 0)
         return -1;
     ReportMetric *metrics = arena_alloc(arena, (n + 1) * sizeof *metrics);
-    sqlite3_stmt *statement =
-        report_query(db,
-                     "SELECT name, is_group, metric, filter, value, stderr, n, higher_is_better FROM results"
-                     " WHERE run_id = ?1 ORDER BY name, is_group, metric || ',' || filter",
-                     run->run_id, error);
+    sqlite3_stmt *statement = report_query(
+        db,
+        "SELECT name, is_group, metric, filter, value, stderr, n, higher_is_better, n_unextracted"
+        " FROM results WHERE run_id = ?1 ORDER BY name, is_group, metric || ',' || filter",
+        run->run_id, error);
     if (!statement)
         return -1;
     int result;
@@ -162,7 +162,8 @@ static int load_metrics(Db *db, ReportRun *run, Arena *arena, Error *error) {
                                  .value = report_real(statement, 4),
                                  .stderr_value = report_real(statement, 5),
                                  .n = sqlite3_column_int64(statement, 6),
-                                 .higher_is_better = sqlite3_column_int(statement, 7) != 0};
+                                 .higher_is_better = sqlite3_column_int(statement, 7) != 0,
+                                 .n_unextracted = report_counter(statement, 8)};
         if (entry->n_metrics == 0)
             entry->metrics = metric;
         entry->n_metrics++;

@@ -10,6 +10,7 @@ typedef struct ReportMetric {
     const char *metric, *filter;
     double value, stderr_value; /* NAN: not available */
     int64_t n;                  /* documents */
+    int64_t n_unextracted;      /* of these, where the filter found nothing in the answer */
     bool higher_is_better;
 } ReportMetric;
 

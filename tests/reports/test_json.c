@@ -41,6 +41,38 @@ static void test_numbers_are_exact(void **state) {
     free(text);
 }
 
+/* What filters did not find stands beside every result. */
+static void test_answers_that_were_not_found_are_counted(void **state) {
+    Fixture *fixture = *state;
+    Error error = {0};
+    int64_t run = add_run(fixture->db, "run", "org/model");
+    add_task(fixture->db, run, "sums", "1.0", 5);
+    add_task(fixture->db, run, "t", "1.0", 5);
+    add_result(fixture->db, run, "t", "acc", 0.5, NAN);
+    static const char *const filters[] = {"flexible-extract", "strict-match"};
+    for (int64_t i = 0; i < 2; i++) {
+        DbResult result = {.name = "sums",
+                           .metric = "exact_match",
+                           .filter = filters[i],
+                           .n = 1319,
+                           .n_unextracted = 1200 * i};
+        succeed(db_result(fixture->db, run, &result, &error), &error);
+    }
+    finish_run(fixture->db, run);
+    char *text = make_report(report_json, fixture->db, 0);
+    cJSON *json = parse(text);
+    const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "runs"), 0);
+    const cJSON *results = cJSON_GetObjectItemCaseSensitive(first, "results");
+    assert_true(number_at(cJSON_GetArrayItem(results, 0), "n_unextracted") == 0);
+    assert_true(number_at(cJSON_GetArrayItem(results, 1), "n_unextracted") == 1200);
+    cJSON_Delete(json);
+    free(text);
+    text = make_report(report_markdown, fixture->db, 0);
+    assert_contains(
+        text, "- No answer found: sums, flexible-extract: 0 of 1,319; sums, strict-match: 1,200 of 1,319\n");
+    free(text);
+}
+
 static void test_runs_tell_how_far_they_got(void **state) {
     Fixture *fixture = *state;
     Error error = {0};
@@ -71,5 +103,7 @@ static void test_runs_tell_how_far_they_got(void **state) {
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-const struct CMUnitTest json_tests[] = {TEST(test_numbers_are_exact), TEST(test_runs_tell_how_far_they_got)};
+const struct CMUnitTest json_tests[] = {TEST(test_numbers_are_exact),
+                                        TEST(test_answers_that_were_not_found_are_counted),
+                                        TEST(test_runs_tell_how_far_they_got)};
 const size_t n_json_tests = sizeof json_tests / sizeof *json_tests;
