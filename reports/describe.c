@@ -96,6 +96,9 @@ static const char *describe_state(const ReportRun *run, Arena *arena) {
 }
 
 static const char *describe_truncated(const ReportRun *run, Arena *arena) {
+    if (run->n_dropped > 0)
+        return arena_printf(arena, "%s documents lost few-shot examples",
+                            report_grouped(run->n_dropped, arena));
     if (run->n_truncated == 0)
         return "none";
     return arena_printf(arena, "%s of %s requests cut on the left", report_grouped(run->n_truncated, arena),

@@ -86,6 +86,7 @@ static void add_task(cJSON *array, const ReportEntry *task) {
     cJSON_AddNumberToObject(item, "n_documents_total", (double)task->n_documents_total);
     cJSON_AddNumberToObject(item, "n_requests", (double)task->n_requests);
     cJSON_AddNumberToObject(item, "n_truncated", (double)task->n_truncated);
+    cJSON_AddNumberToObject(item, "n_documents_with_fewer_shots", (double)task->n_dropped);
     cJSON_AddItemToArray(array, item);
 }
 

@@ -62,7 +62,8 @@ static void read_task(sqlite3_stmt *statement, Arena *arena, ReportEntry *entry)
                            .n_documents_total = report_counter(statement, 10),
                            .n_requests = report_counter(statement, 11),
                            .n_truncated = report_counter(statement, 12),
-                           .chance = report_real(statement, 13)};
+                           .n_dropped = report_counter(statement, 13),
+                           .chance = report_real(statement, 14)};
 }
 
 static int load_tasks(Db *db, ReportRun *run, Arena *arena, Error *error) {
@@ -75,6 +76,7 @@ static int load_tasks(Db *db, ReportRun *run, Arena *arena, Error *error) {
         "SELECT t.task_id, t.name, t.alias, t.version, t.output_type, t.dataset_path, t.dataset_name, "
         "t.split,"
         " t.num_fewshot, t.n_documents, t.n_documents_total, p.n, p.cut,"
+        " (SELECT count(*) FROM documents d WHERE d.task_id = t.task_id AND d.n_dropped_shots > 0),"
         " CASE WHEN t.output_type = 'multiple_choice' THEN p.chance END"
         " FROM tasks t LEFT JOIN per_task p USING (task_id) WHERE t.run_id = ?1 ORDER BY t.name LIMIT 100000",
         run->run_id, error);
@@ -87,6 +89,7 @@ static int load_tasks(Db *db, ReportRun *run, Arena *arena, Error *error) {
         run->n_documents += entry->n_documents;
         run->n_requests += entry->n_requests;
         run->n_truncated += entry->n_truncated;
+        run->n_dropped += entry->n_dropped;
     }
     sqlite3_finalize(statement);
     return result;

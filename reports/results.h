@@ -25,6 +25,7 @@ typedef struct ReportEntry {
     int64_t task_id, num_fewshot;
     const char *output_type, *dataset_path, *dataset_name, *split;
     int64_t n_documents, n_documents_total, n_requests, n_truncated;
+    int64_t n_dropped; /* documents that lost few-shot examples so that they fit */
     double chance; /* accuracy of guessing among the choices; NAN when it is not multiple choice */
 
     /* groups */
@@ -65,7 +66,7 @@ typedef struct ReportRun {
     const ReportFile *files; /* model, tokenizer, task, dataset; by name within a role */
     size_t n_files;
     size_t n_folded; /* tasks inside groups when they are so many that they would drown the rest, else 0 */
-    int64_t n_documents, n_requests, n_truncated;
+    int64_t n_documents, n_requests, n_truncated, n_dropped;
 
     /* What it took; -1 where nobody counted. Of several passes over one run, the sum. */
     int64_t tokens_alone, tokens_distinct, tokens_computed, tokens_generated, memory_bytes, n_threads;

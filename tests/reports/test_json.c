@@ -73,6 +73,26 @@ static void test_answers_that_were_not_found_are_counted(void **state) {
     free(text);
 }
 
+/* Leaving examples out is told as cutting is. */
+static void test_documents_that_lost_examples_are_counted(void **state) {
+    Fixture *fixture = *state;
+    Error error = {0};
+    int64_t run = add_run(fixture->db, "run", "org/model");
+    add_task(fixture->db, run, "t", "1.0", 5);
+    for (int64_t i = 0; i < 3; i++) {
+        DbDocument document = {
+            .task = "t", .doc_id = i, .json = "{}", .target = "x", .gold = 1, .n_dropped_shots = 2 * i};
+        succeed(db_document(fixture->db, run, &document, &error), &error);
+    }
+    finish_run(fixture->db, run);
+    char *text = make_report(report_json, fixture->db, 0);
+    assert_contains(text, "\"n_documents_with_fewer_shots\":\t2\n");
+    free(text);
+    text = make_report(report_markdown, fixture->db, 0);
+    assert_contains(text, "- Truncated: 2 documents lost few-shot examples\n");
+    free(text);
+}
+
 static void test_runs_tell_how_far_they_got(void **state) {
     Fixture *fixture = *state;
     Error error = {0};
@@ -103,7 +123,7 @@ static void test_runs_tell_how_far_they_got(void **state) {
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-const struct CMUnitTest json_tests[] = {TEST(test_numbers_are_exact),
-                                        TEST(test_answers_that_were_not_found_are_counted),
-                                        TEST(test_runs_tell_how_far_they_got)};
+const struct CMUnitTest json_tests[] = {
+    TEST(test_numbers_are_exact), TEST(test_answers_that_were_not_found_are_counted),
+    TEST(test_documents_that_lost_examples_are_counted), TEST(test_runs_tell_how_far_they_got)};
 const size_t n_json_tests = sizeof json_tests / sizeof *json_tests;
