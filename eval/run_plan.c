@@ -5,6 +5,7 @@
 
 #include "base/base.h"
 #include "eval/budget.h"
+#include "eval/chat.h"
 #include "eval/parts.h"
 #include "eval/replay.h"
 #include "eval/scores.h"
@@ -51,6 +52,19 @@ int run_plan_make(const RunParts *parts, Db *db, bool claims, RunRequests *all, 
     return 0;
 }
 
+/* Upstream's words for it, and only where there is a template that could be applied. */
+static void warn_of_plain_prompts(const EvalOptions *options) {
+    ChatTemplate chat;
+    if (options->tasks.chat || (!strcasestr(options->model, "inst") && !strcasestr(options->model, "chat")) ||
+        chat_template_read(&chat, options->model, NULL, NULL))
+        return;
+    chat_template_free(&chat);
+    log_warning(options->log,
+                "by its name %s was taught to converse, and it has a chat template: these prompts are plain "
+                "text; --apply-chat-template makes them conversations",
+                options->model);
+}
+
 void run_plan_log(const RunParts *parts, const EvalPlan *plan) {
     Log *log = parts->options->log;
     Buffer text = {0};
@@ -58,6 +72,7 @@ void run_plan_log(const RunParts *parts, const EvalPlan *plan) {
     for (char *line = text.data, *end; line && (end = strchr(line, '\n')); line = end + 1)
         log_info(log, "%.*s", (int)(end - line), line);
     buffer_free(&text);
+    warn_of_plain_prompts(parts->options);
     if (plan->n_bos_twice > 0)
         log_warning(
             log,

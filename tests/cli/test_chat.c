@@ -48,6 +48,45 @@ static void test_each_place_of_a_template(void **state) {
     expect(0, "m", "rag", "\"RAG");
 }
 
+/* As upstream warns, but only of a template that is there. */
+static void test_instruct_models_without_their_template_are_warned_of(void **state) {
+    (void)state;
+    static const char *const files[] = {"config.json", "hybrid_config.json", "tokenizer.json",
+                                        "tokenizer_config.json", "model.safetensors"};
+    const struct {
+        const char *name, *template, *options;
+        bool warned;
+    } cases[] = {{"m-Instruct", "{{ messages[0].content }}", "", true},
+                 {"m-Instruct", "{{ messages[0].content }}", "--apply-chat-template", false},
+                 {"m-Instruct2", NULL, "", false},
+                 {"m-base", "{{ messages[0].content }}", "", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Error error = {0};
+        for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
+            char *from = path_join("zoo/demo/model", files[f]);
+            Buffer bytes = {0};
+            if (file_read(&bytes, from, 1 << 26, &error))
+                fail_msg("%s", error.message);
+            char *folder = path_join(test_folder, cases[i].name), *to = path_join(folder, files[f]);
+            if (file_make_directories(folder, &error) ||
+                file_write_atomic(to, bytes.data, bytes.size, &error))
+                fail_msg("%s", error.message);
+            free(folder);
+            free(to);
+            free(from);
+            buffer_free(&bytes);
+        }
+        if (cases[i].template)
+            write_file(cases[i].name, "chat_template.jinja", cases[i].template);
+        Output output;
+        test_run_expecting(0, &output,
+                           "run --model %s/%s --tasks demo_recall --limit 1 --db %s/chat.db --no-reuse %s",
+                           test_folder, cases[i].name, test_folder, cases[i].options);
+        assert_int_equal(strstr(output.error.data, "was taught to converse") != NULL, cases[i].warned);
+        test_output_free(&output);
+    }
+}
+
 static void test_models_without_a_usable_template(void **state) {
     (void)state;
     write_file("none", "tokenizer_config.json", "{\"bos_token\": \"<s>\"}");
@@ -59,7 +98,9 @@ static void test_models_without_a_usable_template(void **state) {
 }
 
 int run_chat_tests(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_place_of_a_template),
-                                       cmocka_unit_test(test_models_without_a_usable_template)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_place_of_a_template),
+        cmocka_unit_test(test_instruct_models_without_their_template_are_warned_of),
+        cmocka_unit_test(test_models_without_a_usable_template)};
     return cmocka_run_group_tests_name("chat templates", tests, test_make_folder, test_remove_folder);
 }
