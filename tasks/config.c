@@ -25,7 +25,7 @@ static const struct {
 } known_keys[] = {{"aggregate_metric_list", KEY_GROUP},
                   {"class", KEY_REFUSED},
                   {"custom_dataset", KEY_REFUSED},
-                  {"dataset_kwargs", KEY_IGNORED},
+                  {"dataset_kwargs", KEY_READ},
                   {"dataset_name", KEY_READ},
                   {"dataset_path", KEY_READ},
                   {"description", KEY_READ},
@@ -348,6 +348,8 @@ static int read_splits(const Reader *reader, TaskConfig *out) {
         return -1;
     if (!out->dataset_path)
         return error_set(reader->error, "%s: the key 'dataset_path' is missing", out->file);
+    if (config_data_files(reader, out))
+        return -1;
     if (!out->test_split && !out->validation_split)
         return error_set(reader->error, "%s: neither 'test_split' nor 'validation_split' is given",
                          out->file);

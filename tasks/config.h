@@ -39,6 +39,7 @@ typedef struct TaskConfig {
     const char *file; /* for messages */
     const char *name, *alias, *version;
     const char *dataset_path, *dataset_name; /* dataset_name NULL if none */
+    const Value *data_files;                 /* see dataset_read; NULL if none */
     const char *training_split, *validation_split, *test_split, *fewshot_split; /* NULL if none */
     DocumentFunction *process_docs, *process_pool; /* of documents and of examples; NULL if none */
     Prompt prompt, fewshot;

@@ -34,6 +34,8 @@ int config_strings(const Reader *reader, const Key *key, const char *name, const
                    const char *const **out, size_t *n);
 int config_flag(const Reader *reader, const Key *key, const ValuePair *pair, bool *out);
 
+/* dataset_kwargs where dataset_path is a kind of files: `data_files`. */
+int config_data_files(const Reader *reader, TaskConfig *out);
 /* metric_list, or upstream's metrics for the output type when the task names none; filter_list;
  * process_results. */
 int config_scoring(const Reader *reader, TaskConfig *out);

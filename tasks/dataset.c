@@ -111,9 +111,9 @@ static const struct {
 } readers[] = {
     {".parquet", read_parquet}, {".jsonl", read_lines}, {".jsonl.gz", read_lines}, {"", read_whole}};
 
-static int read_file(DatasetFile *out, RowList *list, Arena *arena, const char *data_root, Error *error) {
+static int read_file(DatasetFile *out, RowList *list, Arena *arena, Error *error) {
     char hex[SHA256_HEX];
-    const char *file = arena_printf(arena, "%s/%s", data_root, out->name);
+    const char *file = out->place;
     size_t i = 0;
     while (!text_ends_with(file, readers[i].suffix))
         i++;
@@ -147,25 +147,27 @@ static int read_built_in(Dataset *out, RowList *list, Arena *arena, const char *
     char hex[SHA256_HEX];
     sha256_text((const char *)embedded->data, embedded->bytes, hex);
     out->files = arena_alloc(arena, sizeof *out->files);
-    out->files[out->n_files++] = (DatasetFile){plain, arena_strdup(arena, hex), (int64_t)embedded->bytes};
+    out->files[out->n_files++] =
+        (DatasetFile){.name = plain, .sha256 = arena_strdup(arena, hex), .bytes = (int64_t)embedded->bytes};
     return rows_from_lines(list, arena, (const char *)embedded->data, embedded->bytes, embedded->name, error);
 }
 
 /* Finds the split and reads its rows into list. */
 static int read_split(Dataset *out, RowList *list, Arena *arena, const char *data_root, Error *error) {
-    if (data_root && dataset_find(out, arena, data_root, &out->files, &out->n_files, error))
+    if (out->named ? dataset_find_named(out, arena, data_root, out->named, &out->files, &out->n_files, error)
+                   : data_root && dataset_find(out, arena, data_root, &out->files, &out->n_files, error))
         return -1;
     if (out->n_files == 0)
         return read_built_in(out, list, arena, data_root, error);
     for (size_t i = 0; i < out->n_files; i++)
-        if (read_file(&out->files[i], list, arena, data_root, error))
+        if (read_file(&out->files[i], list, arena, error))
             return -1;
     return 0;
 }
 
 int dataset_read(Dataset *out, Arena *arena, const char *data_root, const char *path, const char *config,
-                 const char *split, Error *error) {
-    *out = (Dataset){.path = path, .config = config ? config : "default", .split = split};
+                 const char *split, const Value *named, Error *error) {
+    *out = (Dataset){.path = path, .config = config ? config : "default", .split = split, .named = named};
     const char *const names[] = {out->path, out->config, out->split};
     for (int i = 0; i < 3; i++)
         if (!path_is_inside(names[i]))

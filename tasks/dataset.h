@@ -17,13 +17,15 @@
 
 /* A file of a split. */
 typedef struct DatasetFile {
-    const char *name; /* "ORG/NAME/CONFIG/SPLIT.jsonl.gz" */
+    const char *name;  /* "ORG/NAME/CONFIG/SPLIT.jsonl.gz", or as a task names it */
+    const char *place; /* on this machine; NULL if it is in the binary */
     const char *sha256;
     int64_t bytes;
 } DatasetFile;
 
 typedef struct Dataset {
     const char *path, *config, *split; /* what was asked for */
+    const Value *named;                /* the files that a task names itself, NULL if none */
     DatasetFile *files;                /* in order of their rows */
     size_t n_files;
     Value *rows; /* dicts */
@@ -32,14 +34,24 @@ typedef struct Dataset {
 
 /* Reads a split; config NULL stands for "default", data_root NULL for embedded data only. Everything lives in
  * arena. A missing file, no row at all, a line that is no JSON object, a damaged Parquet page: one sentence
- * with file and place. */
+ * with file and place.
+ *
+ * `named`, if not NULL, is load_dataset's data_files where path is its "json", "csv" or "parquet": a file's
+ * name or pattern, a list of them, or a mapping from splits to either; without splits all are the split
+ * "train". Names are of this machine, relative to the working directory; "hf://datasets/ORG/NAME/FILE" is
+ * ORG/NAME/FILE below data_root. It must live as long as the data set. */
 int dataset_read(Dataset *out, Arena *arena, const char *data_root, const char *path, const char *config,
-                 const char *split, Error *error);
+                 const char *split, const Value *named, Error *error);
 
 /* The split's files below data_root by name, allocated in arena, sha256 and bytes not filled in yet; *n is 0
  * if there is none. Parts that are missing are an error. */
 int dataset_find(const Dataset *asked, Arena *arena, const char *data_root, DatasetFile **files, size_t *n,
                  Error *error);
+/* The same for files that a task names; none is an error. */
+int dataset_find_named(const Dataset *asked, Arena *arena, const char *data_root, const Value *files,
+                       DatasetFile **out, size_t *n, Error *error);
+/* Whether a dataset_path is a kind of files ("json", "csv", "parquet") rather than a data set of the hub. */
+bool dataset_reads_files(const char *path);
 /* The formats' name endings, in order of preference, closed by NULL. */
 extern const char *const dataset_suffixes[];
 

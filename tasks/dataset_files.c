@@ -26,7 +26,7 @@ static const char *on_disk(const Finder *finder, const char *name) {
 }
 
 static void add(Finder *finder, const char *name) {
-    finder->files[finder->n++] = (DatasetFile){.name = name};
+    finder->files[finder->n++] = (DatasetFile){.name = name, .place = on_disk(finder, name)};
 }
 
 static void make_room(Finder *finder, size_t n) {

@@ -36,7 +36,7 @@ static int collect_task(Collector *collector, const LibraryEntry *entry, Error *
         return -1;
     const char *const splits[] = {task.training_split, task.validation_split, task.test_split,
                                   task.fewshot_split};
-    for (size_t i = 0; i < sizeof splits / sizeof *splits && task.dataset_path; i++)
+    for (size_t i = 0; i < sizeof splits / sizeof *splits && task.dataset_path && !task.data_files; i++)
         if (splits[i])
             add(collector, task.dataset_path, task.dataset_name, splits[i]);
     return 0;

@@ -54,12 +54,15 @@ static int find_dataset(TaskSet *set, const TaskConfig *config, const char *spli
     const char *name = config->dataset_name ? config->dataset_name : "default";
     for (size_t i = 0; i < set->n_datasets; i++) {
         *out = set->datasets[i];
+        const Value *named = (*out)->named;
         if (text_equal((*out)->path, config->dataset_path) && text_equal((*out)->config, name) &&
-            text_equal((*out)->split, split))
+            text_equal((*out)->split, split) && !named == !config->data_files &&
+            (!named || value_equal(named, config->data_files)))
             return 0;
     }
     Dataset *dataset = arena_alloc(&set->arena, sizeof *dataset);
-    if (dataset_read(dataset, &set->arena, set->options->data_root, config->dataset_path, name, split, error))
+    if (dataset_read(dataset, &set->arena, set->options->data_root, config->dataset_path, name, split,
+                     config->data_files, error))
         return error_prefix(error, "%s", config->name);
     set->datasets = grow(set->datasets, set->n_datasets, &set->datasets_room);
     set->datasets[set->n_datasets++] = dataset;

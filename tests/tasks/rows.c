@@ -152,10 +152,89 @@ static void test_bzip2_is_read_in_all_its_streams(void **state) {
     assert_message(&error, "test.csv.bz2", "damaged or cut", NULL);
 }
 
+/* ---- files that a task names itself */
+
+typedef struct NamedCase {
+    const char *keys;     /* behind the splits; every %s is the folder */
+    const char *expected; /* the questions in order, or the error's end */
+    bool refused;
+} NamedCase;
+
+static void check_named(const char *folder, const NamedCase *named) {
+    char *data = path_join(folder, "data"), *tasks = path_join(folder, "tasks"), keys[1024], yaml[1500];
+    Error error = {0};
+    Arena arena = {0};
+    TaskSet *set = NULL;
+    Buffer questions = {0};
+    snprintf(keys, sizeof keys, named->keys, folder, folder);
+    snprintf(yaml, sizeof yaml,
+             "task: t\ntest_split: test\noutput_type: multiple_choice\ndoc_to_text: q\n"
+             "doc_to_choice: ['no', 'yes']\ndoc_to_target: label\n%s\n",
+             keys);
+    folder_write(folder, "tasks/t.yaml", yaml);
+    int status = open_task(&set, "t", data, tasks, 0, &error);
+    for (size_t i = 0; !status && i < task_info(task_set_task(set, 0))->n_documents; i++) {
+        TaskDocument document;
+        status = task_document(task_set_task(set, 0), i, &arena, &document, &error);
+        buffer_append_text(&questions, status ? "" : document.requests[0].context);
+    }
+    if (named->refused)
+        assert_message(&error, named->expected, NULL);
+    else if (status)
+        fail_msg("%s: %s", keys, error.message);
+    else
+        assert_string_equal(questions.data, named->expected);
+    if (set)
+        task_set_close(set);
+    buffer_free(&questions);
+    arena_free(&arena);
+    free(data), free(tasks);
+}
+
+/* As load_dataset of PyPI's datasets reads them: patterns in the order of names, lists in theirs. */
+static void test_files_that_a_task_names(void **state) {
+    (void)state;
+    static const NamedCase cases[] = {
+        {"dataset_path: json\ndataset_kwargs: {data_files: {test: '%s/b.jsonl'}}", "b", false},
+        {"dataset_path: json\ndataset_kwargs: {data_files: {test: ['%s/b.jsonl', '%s/a.json']}}", "ba",
+         false},
+        {"dataset_path: json\ndataset_kwargs: {data_files: {train: x, test: '%s/?.json*'}}", "ab", false},
+        {"dataset_path: csv\ndataset_kwargs: {data_files: {test: '%s/c.csv'}, trust_remote_code: true}", "c",
+         false},
+        {"dataset_path: json\ntest_split: train\ndataset_kwargs: {data_files: '%s/a.json'}", "a", false},
+        {"dataset_path: json\ndataset_kwargs: {data_files: {test: 'hf://datasets/org/set@main/d/*.jsonl'}}",
+         "d", false},
+        {"dataset_path: org/set\ndataset_kwargs: {data_files: {test: 'd/other.jsonl'}}", "s", false},
+        {"dataset_path: json\ndataset_kwargs: {data_files: {train: '%s/a.json'}}",
+         "data_files name no split 'test'", true},
+        {"dataset_path: json\ndataset_kwargs: {data_files: '%s/a.json'}",
+         "files without splits are the split 'train'", true},
+        {"dataset_path: json\ndataset_kwargs: {data_files: {test: '%s/z.json'}}", "z.json is missing", true},
+        {"dataset_path: json\ndataset_kwargs: {data_files: {test: '%s/c.csv'}}",
+         "by its name this is no json file", true},
+        {"dataset_path: json\ndataset_kwargs: {data_files: {test: 'hf://datasets/../a.json'}}",
+         "would leave the data folder", true},
+        {"dataset_path: json\ndataset_kwargs: {data_files: {test: 7}}",
+         "t.yaml:8: dataset_kwargs: data_files: a file's name", true},
+        {"dataset_path: csv\ndataset_kwargs: {data_files: {test: '%s/c.csv'}, sep: ';'}",
+         "'sep' is not supported; data_files is", true},
+    };
+    char *folder = folder_make();
+    folder_write(folder, "a.json", "[{\"q\": \"a\", \"label\": 1}]");
+    folder_write(folder, "b.jsonl", "{\"q\": \"b\", \"label\": 0}\n");
+    folder_write(folder, "c.csv", "q,label\nc,1\n");
+    folder_write(folder, "data/org/set/d/x.jsonl", "{\"q\": \"d\", \"label\": 0}\n");
+    folder_write(folder, "data/org/set/default/test.jsonl", "{\"q\": \"s\", \"label\": 0}\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_named(folder, &cases[i]);
+    folder_remove(folder);
+}
+
 const struct CMUnitTest rows_tests[] = {cmocka_unit_test(test_csv_cells_are_cut_as_the_standard_says),
                                         cmocka_unit_test(test_csv_columns_have_one_type),
                                         cmocka_unit_test(test_bad_csv_is_refused),
                                         cmocka_unit_test(test_json_arrays_and_lines),
                                         cmocka_unit_test(test_every_format_is_found_and_read),
-                                        cmocka_unit_test(test_bzip2_is_read_in_all_its_streams)};
+                                        cmocka_unit_test(test_bzip2_is_read_in_all_its_streams),
+                                        cmocka_unit_test(test_files_that_a_task_names)};
 const size_t n_rows_tests = sizeof rows_tests / sizeof *rows_tests;
