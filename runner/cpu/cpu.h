@@ -90,8 +90,9 @@ typedef struct Factor {
     const Weight *weight;
     const float *bias;
 } Factor;
-/* y = silu(gate's result) * (factor's), each rounded, of the same inputs; the weights are of one shape. */
-void cpu_linear_gated(Cpu *cpu, const Linear *gate, Factor factor, size_t rows);
+/* down's y = down's result of silu(gate's result) * (factor's), each rounded; the weights of gate and factor
+ * are of one shape. gate->y, down's x, is memory for the inner rows. */
+void cpu_linear_gated(Cpu *cpu, const Linear *gate, Factor factor, const Linear *down, size_t rows);
 /* Scratch floats a thread needs for cpu_linear. */
 size_t cpu_linear_scratch(const Cpu *cpu);
 

@@ -355,6 +355,68 @@ static void gemm_unpack(float *y, size_t y_stride, const float *tile, size_t til
         unpack_squares(y, y_stride, tile, tile_stride, rows, columns, NULL, false);
 }
 
+/* n columns from `first` on. In three passes, each with few operations in a row: in one, a vector takes so
+ * many that too few vectors are under way at once to fill the time that each operation waits for the last. */
+ALWAYS_INLINE void gate_columns(float *out, const GateTile *tile, size_t first, size_t n, size_t width,
+                                const bool biases, const bool round) {
+    float *gate = tile->gate + first * tile->stride;
+    const float *factor = tile->factor + first * tile->stride;
+    const float *gate_bias = biases && tile->gate_bias ? tile->gate_bias + first : NULL,
+                *factor_bias = biases && tile->factor_bias ? tile->factor_bias + first : NULL;
+    for (size_t c = 0; c < n && (round || biases); c++)
+        for (size_t row = 0; row < width; row += VEC_FLOATS) {
+            UnalignedVec *a = (UnalignedVec *)(gate + c * tile->stride + row);
+            Vec sum = *a;
+            if (gate_bias)
+                sum += vec_set1(gate_bias[c]);
+            if (round)
+                sum = vec_round(sum);
+            *a = sum;
+        }
+    for (size_t c = 0; c < n; c++)
+        for (size_t row = 0; row < width; row += VEC_FLOATS) {
+            UnalignedVec *a = (UnalignedVec *)(gate + c * tile->stride + row);
+            *a = vec_silu(*a);
+        }
+    for (size_t c = 0; c < n; c += INPUTS_PER_WORD, out += width)
+        for (size_t row = 0; row < width; row += VEC_FLOATS) {
+            Vec words[INPUTS_PER_WORD];
+            for (size_t j = 0; j < INPUTS_PER_WORD; j++) {
+                if (c + j >= n) {
+                    words[j] = vec_set1(0.0f);
+                    continue;
+                }
+                Vec a = vec_load(gate + (c + j) * tile->stride + row),
+                    b = vec_load(factor + (c + j) * tile->stride + row);
+                if (factor_bias)
+                    b += vec_set1(factor_bias[c + j]);
+                words[j] = round ? vec_round(vec_round(a) * vec_round(b)) : (Vec)(a * b);
+            }
+            *(UnalignedVec *)(out + row) = weight_word(words, false);
+        }
+}
+
+/* A word's columns stay in their lanes: what `wide` left is packed without being turned. */
+ALWAYS_INLINE void gate_tile(float *out, const GateTile *tile, const bool biases, const bool round) {
+    enum { AT_ONCE = 4 };
+    size_t width = (tile->rows + VEC_FLOATS - 1) / VEC_FLOATS * VEC_FLOATS;
+    for (size_t c = 0; c < tile->columns; c += AT_ONCE, out += AT_ONCE / INPUTS_PER_WORD * width)
+        if (tile->columns - c < AT_ONCE)
+            gate_columns(out, tile, c, tile->columns - c, width, biases, round);
+        else
+            gate_columns(out, tile, c, AT_ONCE, width, biases, round);
+}
+
+static void gemm_gate(void *out, const GateTile *tile) {
+    bool biases = tile->gate_bias || tile->factor_bias;
+    if (tile->round && !biases)
+        gate_tile(out, tile, false, true);
+    else if (tile->round)
+        gate_tile(out, tile, true, true);
+    else
+        gate_tile(out, tile, true, false);
+}
+
 /* One vector of rows. Column c's term goes to the partial sum c mod LANES, and those are joined, as lanes_sum
  * does it. */
 ALWAYS_INLINE void summarise_rows(Vec *max, BitsVec *argmax, Vec *sum, float *tile, size_t tile_stride,
@@ -404,6 +466,7 @@ const GemmKernels *GEMM_FUNCTION(void) {
                                       .wide = gemm_wide,
                                       .narrow = gemm_narrow,
                                       .unpack = gemm_unpack,
+                                      .gate = gemm_gate,
                                       .summarise = gemm_summarise,
                                       .attend_weigh = attend_weigh,
                                       .attend_share = attend_share};

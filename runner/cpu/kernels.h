@@ -29,6 +29,15 @@ typedef struct TileSummary {
     double sum;     /* of exp(logit - max) */
 } TileSummary;
 
+/* Two tiles of a gated MLP's inner columns as `wide` leaves them. */
+typedef struct GateTile {
+    float *gate;                          /* [columns][stride]; afterwards anything */
+    const float *factor;                  /* [columns][stride] */
+    const float *gate_bias, *factor_bias; /* [columns], or NULL */
+    size_t stride, rows, columns;
+    bool round; /* to bfloat16: both results, silu and product */
+} GateTile;
+
 /* A tile of softmax attention: queries in the lanes, `width` of them, a multiple of GemmKernels.lanes; n
  * keys, a multiple of BLOCK_TOKENS. */
 typedef struct AttendTile {
@@ -69,6 +78,8 @@ typedef struct GemmKernels {
      * tile has whole strips of rows */
     void (*unpack)(float *y, size_t y_stride, const float *tile, size_t tile_stride, size_t rows,
                    size_t columns, const float *bias, bool round);
+    /* silu(gate) * factor, packed as `pack` does it: out[word][row] */
+    void (*gate)(void *out, const GateTile *tile);
     /* A tile of logits as `wide` leaves it, rounded in place to bfloat16 if `round`: row r's summary to
      * out[r * out_stride], the same that Kernels.summarise makes of it. */
     void (*summarise)(TileSummary *out, size_t out_stride, float *tile, size_t tile_stride, size_t rows,

@@ -1,8 +1,8 @@
 /* Vectors, for kernels that are written once. The including file defines
  *   Vec, VEC_FLOATS (divides LANES), vec_set1, vec_fma(a, b, c) = a*b + c, vec_max(a, b) = a > b ? a : b,
- *   vec_min(a, b) = a < b ? a : b, vec_turn (VEC_FLOATS vectors: rows become columns).
- * Lanes is the unit of every reduction: LANES floats, whatever the width of Vec, so that the order of a sum
- * does not depend on the instruction set. */
+ *   vec_min(a, b) = a < b ? a : b, vec_turn (VEC_FLOATS vectors: rows become columns), and vec_round if it
+ * has a shorter way than the one below. Lanes is the unit of every reduction: LANES floats, whatever the
+ * width of Vec, so that the order of a sum does not depend on the instruction set. */
 #include <math.h>
 #include <string.h>
 
@@ -144,18 +144,24 @@ ALWAYS_INLINE Lanes lanes_exp(Lanes a) {
 }
 
 /* u / (1 + e^-u) */
+ALWAYS_INLINE Vec vec_silu(Vec a) {
+    return a / (vec_set1(1.0f) + vec_exp(-a));
+}
+
 ALWAYS_INLINE Lanes lanes_silu(Lanes a) {
-    FOR_VECS a.v[i] = a.v[i] / (vec_set1(1.0f) + vec_exp(-a.v[i]));
+    FOR_VECS a.v[i] = vec_silu(a.v[i]);
     return a;
 }
 
 /* The nearest bfloat16, ties to even. The carry of a NaN's rounding could run into its sign, so NaNs keep
  * their upper bits and become quiet ones. */
+#ifndef vec_round
 ALWAYS_INLINE Vec vec_round(Vec x) {
     BitsVec bits = (BitsVec)x, is_nan = (BitsVec)(x != x);
     BitsVec rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
     return (Vec)(((is_nan & (bits | 0x400000u)) | (~is_nan & rounded)) & 0xffff0000u);
 }
+#endif
 
 ALWAYS_INLINE Lanes lanes_round(Lanes a) {
     FOR_VECS a.v[i] = vec_round(a.v[i]);

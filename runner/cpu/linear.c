@@ -87,7 +87,8 @@ static void pack_rows(void *context, size_t i, int thread) {
                                  job->x + m * job->x_stride, packed->depth);
 }
 
-void cpu_pack(Cpu *cpu, Packed *out, const Linear *jobs, size_t n_jobs, size_t rows) {
+/* Memory for the jobs' inputs; returns the words. */
+static size_t place_packed(Cpu *cpu, Packed *out, const Linear *jobs, size_t n_jobs, size_t rows) {
     size_t words = 0, at = 0;
     for (size_t i = 0; i < n_jobs; i++) {
         bool same = i > 0 && jobs[i].x == jobs[i - 1].x && jobs[i].weight->cols == jobs[i - 1].weight->cols;
@@ -99,12 +100,21 @@ void cpu_pack(Cpu *cpu, Packed *out, const Linear *jobs, size_t n_jobs, size_t r
     cpu_reserve_packed(cpu, words);
     for (size_t i = 0; i < n_jobs; i++)
         out[i].words = cpu->packed + out[i].offset;
+    return words;
+}
+
+static void pack_jobs(Cpu *cpu, const Packed *out, const Linear *jobs, size_t n_jobs, size_t rows,
+                      size_t words) {
     PackRun run = {cpu, jobs, out, n_jobs};
     if (rows <= NARROW_ROWS)
         cpu_parallel(cpu, n_jobs, words * PACK_WORK, pack_rows, &run);
     else
         cpu_parallel(cpu, (rows + cpu->gemm->rows - 1) / cpu->gemm->rows * PARTS, words * PACK_WORK,
                      pack_task, &run);
+}
+
+void cpu_pack(Cpu *cpu, Packed *out, const Linear *jobs, size_t n_jobs, size_t rows) {
+    pack_jobs(cpu, out, jobs, n_jobs, rows, place_packed(cpu, out, jobs, n_jobs, rows));
 }
 
 /* ---- weights that the kernels cannot take from where they lie */
@@ -214,14 +224,16 @@ typedef struct LinearRun {
     const Cpu *cpu;
     const Linear *jobs;
     const Packed *packed; /* [n_jobs] */
-    size_t columns;       /* tasks that all columns of all jobs are cut into */
-    size_t group;         /* chunks of rows that take turns at the same columns; groups follow each other */
-    Factor factor;        /* of every job's result; no weight: none */
+    size_t n_jobs, rows;
+    size_t columns;      /* tasks that all columns of all jobs are cut into */
+    size_t group;        /* chunks of rows that take turns at the same columns; groups follow each other */
+    Factor factor;       /* of every job's result; no weight: none */
+    const Packed *gated; /* where the product with the factor goes instead of the job's y; or NULL */
 } LinearRun;
 
 /* Columns of a job that a task takes. */
 static size_t task_columns(const LinearRun *run, const Linear *job) {
-    if (run->packed->rows > NARROW_ROWS)
+    if (run->rows > NARROW_ROWS)
         return TASK_COLUMNS;
     size_t lanes = run->cpu->gemm->lanes,
            many = NARROW_TASK_BYTES / (job->weight->cols * dtype_bytes(job->weight->dtype));
@@ -233,29 +245,78 @@ static size_t column_tasks(const LinearRun *run, const Linear *job) {
     return (job->weight->rows + columns - 1) / columns;
 }
 
-static void linear_task(void *context, size_t i, int thread) {
-    const LinearRun *run = context;
-    const Cpu *cpu = run->cpu;
+/* What a task takes of its job. */
+typedef struct Share {
+    const Linear *job;
+    const Packed *packed;
+    size_t first, n;                 /* columns */
+    size_t row;                      /* the first of at most TASK_ROWS */
+    const float *bias, *factor_bias; /* of those columns, or NULL */
+    float *scratch;
+} Share;
+
+static Share share_of(const LinearRun *run, size_t i, int thread) {
     size_t group = i / (run->columns * run->group), index = i / run->group % run->columns, number = 0;
     for (; index >= column_tasks(run, &run->jobs[number]); number++)
         index -= column_tasks(run, &run->jobs[number]);
     const Linear *job = &run->jobs[number];
-    const Packed *packed = &run->packed[number];
-    size_t first = index * task_columns(run, job),
-           n = smaller(job->weight->rows - first, task_columns(run, job));
-    size_t row = (group * run->group + i % run->group) * TASK_ROWS;
-    float *y = job->y + row * job->y_stride + first;
-    float *scratch = cpu->scratch[thread];
-    cpu_linear_columns(cpu, job->weight, first, n, job->bias ? job->bias + first : NULL, packed, row, y,
-                       job->y_stride, scratch);
-    if (!run->factor.weight)
+    size_t first = index * task_columns(run, job);
+    return (Share){.job = job,
+                   .packed = &run->packed[number],
+                   .first = first,
+                   .n = smaller(job->weight->rows - first, task_columns(run, job)),
+                   .row = (group * run->group + i % run->group) * TASK_ROWS,
+                   .bias = job->bias ? job->bias + first : NULL,
+                   .factor_bias = run->factor.bias ? run->factor.bias + first : NULL,
+                   .scratch = run->cpu->scratch[thread]};
+}
+
+/* A few rows: both results, then their product. */
+static void multiply_by_factor(const LinearRun *run, const Share *share, float *y) {
+    const Cpu *cpu = run->cpu;
+    float *factors = share->scratch + (size_t)VOCAB_TILE * TASK_ROWS + (size_t)STAGED_ROWS * DEPTH;
+    cpu_linear_columns(cpu, run->factor.weight, share->first, share->n, share->factor_bias, share->packed,
+                       share->row, factors, share->n, share->scratch);
+    for (size_t m = 0; m < run->rows; m++)
+        cpu_silu_multiply(cpu, y + m * share->job->y_stride, factors + m * share->n, share->n);
+}
+
+/* Many rows: both tiles stay as the kernels leave them and become packed inputs of what follows. */
+static void gate_share(const LinearRun *run, const Share *share) {
+    const Cpu *cpu = run->cpu;
+    const GemmKernels *gemm = cpu->gemm;
+    float *other = share->scratch + (size_t)TASK_COLUMNS * TASK_ROWS;
+    GateTile tile = {.gate = cpu_linear_tile(cpu, share->job->weight, share->first, share->n, share->packed,
+                                             share->row, share->scratch),
+                     .factor = cpu_linear_tile(cpu, run->factor.weight, share->first, share->n, share->packed,
+                                               share->row, other),
+                     .gate_bias = share->bias,
+                     .factor_bias = share->factor_bias,
+                     .stride = TASK_ROWS,
+                     .columns = share->n,
+                     .round = cpu->dtype == DTYPE_BFLOAT16};
+    size_t rows = smaller(run->rows - share->row, TASK_ROWS);
+    for (size_t m = 0; m < rows; m += gemm->rows, tile.gate += gemm->rows, tile.factor += gemm->rows) {
+        tile.rows = smaller(rows - m, gemm->rows);
+        gemm->gate((float *)packed_row(cpu, run->gated, share->row + m) +
+                       share->first / gemm->inputs_per_word * round_up(tile.rows, gemm->lanes),
+                   &tile);
+    }
+}
+
+static void linear_task(void *context, size_t i, int thread) {
+    const LinearRun *run = context;
+    Share share = share_of(run, i, thread);
+    const Linear *job = share.job;
+    if (run->gated) {
+        gate_share(run, &share);
         return;
-    size_t rows = smaller(packed->rows - row, TASK_ROWS);
-    float *factors = scratch + (size_t)VOCAB_TILE * TASK_ROWS + (size_t)STAGED_ROWS * DEPTH;
-    const float *bias = run->factor.bias ? run->factor.bias + first : NULL;
-    cpu_linear_columns(cpu, run->factor.weight, first, n, bias, packed, row, factors, n, scratch);
-    for (size_t m = 0; m < rows; m++)
-        cpu_silu_multiply(cpu, y + m * job->y_stride, factors + m * n, n);
+    }
+    float *y = job->y + share.row * job->y_stride + share.first;
+    cpu_linear_columns(run->cpu, job->weight, share.first, share.n, share.bias, share.packed, share.row, y,
+                       job->y_stride, share.scratch);
+    if (run->factor.weight)
+        multiply_by_factor(run, &share, y);
 }
 
 /* Rows are dealt out to as many groups of threads as share them evenly: a thread then multiplies inputs that
@@ -270,30 +331,48 @@ static size_t group_chunks(const Cpu *cpu, size_t row_chunks) {
     return row_chunks / a;
 }
 
-static void run_jobs(Cpu *cpu, const Linear *jobs, size_t n_jobs, Factor factor, size_t rows) {
+/* The run's jobs, whose inputs are packed. */
+static void multiply(Cpu *cpu, LinearRun run) {
+    size_t work = 0, row_chunks = (run.rows + TASK_ROWS - 1) / TASK_ROWS;
+    run.cpu = cpu;
+    run.group = group_chunks(cpu, row_chunks);
+    for (size_t i = 0; i < run.n_jobs; i++) {
+        const Weight *weight = run.jobs[i].weight;
+        size_t numbers = weight->rows * weight->cols * (run.factor.weight ? 2 : 1);
+        run.columns += column_tasks(&run, &run.jobs[i]);
+        work += numbers * (run.rows + 4); /* reading counts as 4 rows */
+        profile_count(&cpu->profile, PHASE_LINEAR, 2.0 * (double)run.rows * (double)numbers);
+    }
+    cpu_parallel(cpu, run.columns * row_chunks, work, linear_task, &run);
+}
+
+void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows) {
     enum { AT_ONCE = 16 };
     EnginePhase before = profile_enter(&cpu->profile, PHASE_LINEAR);
     cpu_reserve(cpu, cpu_linear_scratch(cpu));
     for (; n_jobs > 0 && rows > 0; n_jobs -= smaller(n_jobs, AT_ONCE), jobs += AT_ONCE) {
         Packed packed[AT_ONCE];
-        size_t n = smaller(n_jobs, AT_ONCE), work = 0, row_chunks = (rows + TASK_ROWS - 1) / TASK_ROWS;
+        size_t n = smaller(n_jobs, AT_ONCE);
         cpu_pack(cpu, packed, jobs, n, rows);
-        LinearRun run = {cpu, jobs, packed, 0, group_chunks(cpu, row_chunks), factor};
-        for (size_t i = 0; i < n; i++) {
-            size_t numbers = jobs[i].weight->rows * jobs[i].weight->cols * (factor.weight ? 2 : 1);
-            run.columns += column_tasks(&run, &jobs[i]);
-            work += numbers * (rows + 4); /* reading counts as 4 rows */
-            profile_count(&cpu->profile, PHASE_LINEAR, 2.0 * (double)rows * (double)numbers);
-        }
-        cpu_parallel(cpu, run.columns * row_chunks, work, linear_task, &run);
+        multiply(cpu, (LinearRun){.jobs = jobs, .packed = packed, .n_jobs = n, .rows = rows});
     }
     profile_enter(&cpu->profile, before);
 }
 
-void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows) {
-    run_jobs(cpu, jobs, n_jobs, (Factor){NULL, NULL}, rows);
-}
-
-void cpu_linear_gated(Cpu *cpu, const Linear *gate, Factor factor, size_t rows) {
-    run_jobs(cpu, gate, 1, factor, rows);
+void cpu_linear_gated(Cpu *cpu, const Linear *gate, Factor factor, const Linear *down, size_t rows) {
+    if (rows == 0)
+        return;
+    EnginePhase before = profile_enter(&cpu->profile, PHASE_LINEAR);
+    const Linear jobs[] = {*gate, *down};
+    Packed packed[2];
+    LinearRun run = {.jobs = jobs, .packed = packed, .n_jobs = 1, .rows = rows, .factor = factor};
+    cpu_reserve(cpu, cpu_linear_scratch(cpu));
+    pack_jobs(cpu, packed, jobs, 1, rows, place_packed(cpu, packed, jobs, 2, rows));
+    if (rows > NARROW_ROWS)
+        run.gated = &packed[1];
+    multiply(cpu, run);
+    if (rows <= NARROW_ROWS)
+        pack_jobs(cpu, packed + 1, jobs + 1, 1, rows, packed[1].depth * rows);
+    multiply(cpu, (LinearRun){.jobs = jobs + 1, .packed = packed + 1, .n_jobs = 1, .rows = rows});
+    profile_enter(&cpu->profile, before);
 }

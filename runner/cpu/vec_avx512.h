@@ -8,6 +8,16 @@ enum { VEC_FLOATS = 16 };
 #define vec_max _mm512_max_ps
 #define vec_min _mm512_min_ps
 
+/* As lanes.h has it, the NaNs' part under a mask. */
+static inline __attribute__((always_inline)) Vec vec_round_masked(Vec x) {
+    __m512i bits = (__m512i)x, odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1)),
+            rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    rounded = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits,
+                                   _mm512_set1_epi32(0x400000));
+    return (Vec)_mm512_and_si512(rounded, _mm512_set1_epi32((int)0xffff0000));
+}
+#define vec_round vec_round_masked
+
 /* Fours of rows within lanes of 128 bits, then the lanes: the shuffles that cost least. */
 static inline __attribute__((always_inline)) void vec_turn(Vec a[VEC_FLOATS]) {
     Vec b[VEC_FLOATS];

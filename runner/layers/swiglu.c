@@ -40,8 +40,8 @@ static void swiglu_forward(const void *opaque, const Tile *tile, const float *x,
     size_t rows = tile->n_rows, d = layer->gate.weight.cols, width = layer->gate.weight.rows;
     float *gated = tile->workspace;
     cpu_linear_gated(tile->cpu, &(Linear){&layer->gate.weight, layer->gate.bias, x, gated, d, width},
-                     (Factor){&layer->up.weight, layer->up.bias}, rows);
-    cpu_linear(tile->cpu, &(Linear){&layer->down.weight, layer->down.bias, gated, y, width, d}, 1, rows);
+                     (Factor){&layer->up.weight, layer->up.bias},
+                     &(Linear){&layer->down.weight, layer->down.bias, gated, y, width, d}, rows);
 }
 
 const MlpType mlp_swiglu = {.load = swiglu_load,

@@ -12,6 +12,7 @@ int run_sample_tests(void);
 int run_hostile_field_tests(void);
 int run_storage_tests(void);
 int run_engine_layer_tests(void);
+int run_gated_tests(void);
 int run_engine_family_tests(void);
 int run_engine_tests(void);
 int run_profile_tests(void);
