@@ -5,7 +5,7 @@ all aggregates with their standard errors, key by key and in order.
     python3 tests/oracle/live_lm_eval.py --zeval build/zeval --model MODEL_FOLDER --data DATASETS_FOLDER
         --tasks TASK[,TASK...] [--num-fewshot N] [--limit N] [--samples FILE] [--max-length N] [--batch-size N]
         [--include-path DIR] [--template FILE] [--system-instruction TEXT] [--single-turn] [--made-up-answers]
-        [--share-prefixes [--prove N]] [--keep FOLDER]
+        [--share-prefixes [--prove N]] [--softmax-dtype float64] [--keep FOLDER]
 
 Run with lm-eval 0.4.9.2, datasets 3.6, transformers 4.50 (pip). Nothing is fetched: load_dataset is replaced by a
 reader of DATASETS_FOLDER/ORG/NAME/CONFIG/SPLIT.jsonl.gz. A training split that is not there is stood in by another: nothing
@@ -14,7 +14,8 @@ the user's one turn. --made-up-answers lets lm-eval make up answers where it wou
 lm-eval wrote: all prompts, filters, metrics and aggregates of whole tasks, quickly, but nothing of the model, and no chat
 template. --share-prefixes gives PyTorch only the tokens that differ from the request before, in the order of tokens, so that
 the examples in front of many questions are fed once; --prove N (100) of the requests are then asked once more as lm-eval
-asks them, and an answer that differs by more than 1e-4, or 1e-5 of its size, ends the script. Task files that came after
+asks them, and an answer that differs by more than 1e-4, or 1e-5 of its size, ends the script. --softmax-dtype float64 is
+lm-eval's own option: PyTorch's float32 log-softmax is off by about 1e-5 for each token of a large vocabulary. Task files that came after
 0.4.9.2, or whose numbers changed since, are read from --include-path. --max-length N is the longest input of both: lm-eval
 stops where a continuation alone is longer than the model's own. --samples FILE names documents as both programs' option
 does. Prints a row for each task and the seconds that each program took, and exits 1 if anything differs: log-likelihoods by
@@ -46,6 +47,7 @@ parser.add_argument("--template")
 parser.add_argument("--system-instruction")
 parser.add_argument("--single-turn", action="store_true")
 parser.add_argument("--made-up-answers", action="store_true")
+parser.add_argument("--softmax-dtype", help="lm-eval's softmax_dtype, such as float64")
 parser.add_argument("--share-prefixes", action="store_true")
 parser.add_argument("--prove", type=int, default=100, help="how many answers of --share-prefixes to check")
 parser.add_argument("--keep", help="folder that keeps what both wrote")
@@ -161,7 +163,7 @@ class SharedPrefixes(HFLM):
                 known, held = int(other[0]) if len(other) else known, tokens
                 cache.crop(known)
                 logits = self.model(torch.from_numpy(tokens[known:])[None], past_key_values=cache, logits_to_keep=len(ending)).logits[0]
-                scores = logits.log_softmax(-1, dtype=torch.float32)
+                scores = logits.log_softmax(-1, dtype=self.softmax_dtype)
             own = scores[-len(ending):]
             answers[place] = float(own.gather(1, ending[:, None]).sum()), bool((own.argmax(-1) == ending).all())
         self.prove(requests, answers)
@@ -182,6 +184,8 @@ def run_theirs(folder):
     model_args = f"pretrained={arguments.model},dtype=float32"
     if arguments.max_length:
         model_args += f",max_length={arguments.max_length}"
+    if arguments.softmax_dtype:
+        model_args += f",softmax_dtype={arguments.softmax_dtype}"
     tracker = EvaluationTracker(output_path=folder)
     results = lm_eval.simple_evaluate(
         model=MadeUp(pretrained=arguments.model, dtype="float32", device="cpu") if arguments.made_up_answers
