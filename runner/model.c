@@ -33,7 +33,10 @@ static int load_layer(Model *model, size_t i, Error *error) {
         return -1;
     layer->type = mixer_types[kind];
     layer->place = (Place){model->block_floats, model->recurrent_floats};
-    model->block_floats += layer->type->cache_floats(layer->mixer) * BLOCK_TOKENS;
+    layer->block_floats = layer->type->cache_floats(layer->mixer) * BLOCK_TOKENS;
+    model->block_floats += layer->block_floats;
+    if (layer->block_floats > model->layer_floats)
+        model->layer_floats = layer->block_floats;
     model->recurrent_floats += layer->type->recurrent_floats(layer->mixer);
     model->workspace_floats = larger(model->workspace_floats, layer->type->workspace_floats(layer->mixer));
     if (config->mlp == MLP_NONE)

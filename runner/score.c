@@ -124,6 +124,8 @@ static void run_layers(Engine *engine, Tile *tile, size_t n_head_rows) {
         if (i + 1 == engine->model.n_layers)
             want_head_rows(engine, tile, n_head_rows);
         EnginePhase before = profile_enter(&engine->cpu.profile, mixer_phase(layer->type->kind));
+        for (size_t p = 0; p < tile->n_pieces; p++)
+            state_begin_layer(tile->pieces[p].state, layer->place.cache, layer->block_floats);
         layer->type->forward(layer->mixer, layer->place, tile, engine->normed, engine->mixed);
         profile_enter(&engine->cpu.profile, before);
         if (i + 1 == engine->model.n_layers) {
@@ -159,14 +161,15 @@ typedef struct Batch {
 /* Every parent's reference belongs to the batch until its segment is begun. For borrowed ones that is a
  * reference of our own, which is why a parent that another segment takes over is left whole as long as it is
  * needed. */
-static int begin_segment(Batch *batch, Error *error) {
+static int begin_segment(Batch *batch, size_t room, Error *error) {
     Segment *segment = &batch->segments[batch->segment];
     State *parent = segment->parent;
+    bool passing = !segment->want_state && segment->n_tokens <= room;
     if (segment->move_parent)
         segment->parent = NULL;
     batch->n_begun++;
     int status = state_begin(&batch->states[batch->segment], &batch->engine->pool, parent,
-                             segment->move_parent, segment->n_tokens, error);
+                             segment->move_parent, passing, segment->n_tokens, error);
     if (!segment->move_parent)
         state_release(parent);
     return status;
@@ -204,10 +207,10 @@ static int next_tile(Batch *batch, Tile *tile, size_t *n_head_rows, Error *error
     *n_head_rows = 0;
     while (batch->segment < batch->n_segments && tile->n_rows < engine->tile_rows) {
         const Segment *segment = &batch->segments[batch->segment];
-        if (batch->offset == 0 && begin_segment(batch, error))
+        size_t n = segment->n_tokens - batch->offset, room = engine->tile_rows - tile->n_rows;
+        if (batch->offset == 0 && begin_segment(batch, room, error))
             return -1;
         State *state = batch->states[batch->segment];
-        size_t n = segment->n_tokens - batch->offset, room = engine->tile_rows - tile->n_rows;
         n = n < room ? n : room;
         Piece *piece = &engine->pieces[tile->n_pieces++];
         *piece = (Piece){state, state->position, tile->n_rows, n};

@@ -12,29 +12,35 @@
 /* Memory kept for use again, in bytes; more goes back to the system. */
 enum { KEEP_FREE_BYTES = 256 * 1024 * 1024 };
 
-static CacheBlock *block_new(StatePool *pool, Error *error) {
-    CacheBlock *block = pool->free_blocks;
+static CacheBlock *block_new(StatePool *pool, bool passing, Error *error) {
+    CacheBlock *block = pool->free_blocks[passing];
     if (block) {
-        pool->free_blocks = block->next_free;
-        pool->n_free_blocks--;
+        pool->free_blocks[passing] = block->next_free;
+        pool->n_free_blocks[passing]--;
     } else {
-        float *data = floats_try_alloc(pool->block_floats, "a block of cached tokens", error);
+        float *data = floats_try_alloc(passing ? pool->layer_floats : pool->block_floats,
+                                       "a block of cached tokens", error);
         if (!data)
             return NULL;
         block = mem_alloc(sizeof *block);
         block->data = data;
     }
     block->references = 1;
+    block->is_passing = passing;
+    block->origin = NULL;
     return block;
 }
 
 static void block_release(StatePool *pool, CacheBlock *block) {
     if (--block->references > 0)
         return;
-    if (pool->n_free_blocks < KEEP_FREE_BYTES / sizeof(float) / pool->block_floats) {
-        block->next_free = pool->free_blocks;
-        pool->free_blocks = block;
-        pool->n_free_blocks++;
+    if (block->origin)
+        block_release(pool, block->origin);
+    size_t floats = block->is_passing ? pool->layer_floats : pool->block_floats;
+    if (pool->n_free_blocks[block->is_passing] < KEEP_FREE_BYTES / sizeof(float) / floats) {
+        block->next_free = pool->free_blocks[block->is_passing];
+        pool->free_blocks[block->is_passing] = block;
+        pool->n_free_blocks[block->is_passing]++;
         return;
     }
     free(block->data);
@@ -63,12 +69,13 @@ static void recurrent_release(StatePool *pool, float *recurrent) {
 }
 
 void state_pool_free(StatePool *pool) {
-    while (pool->free_blocks) {
-        CacheBlock *block = pool->free_blocks;
-        pool->free_blocks = block->next_free;
-        free(block->data);
-        free(block);
-    }
+    for (int passing = 0; passing < 2; passing++)
+        while (pool->free_blocks[passing]) {
+            CacheBlock *block = pool->free_blocks[passing];
+            pool->free_blocks[passing] = block->next_free;
+            free(block->data);
+            free(block);
+        }
     while (pool->n_free_recurrent)
         free(pool->free_recurrent[--pool->n_free_recurrent]);
     free(pool->free_recurrent);
@@ -100,7 +107,7 @@ size_t state_bytes_own(const State *state) {
         return 0;
     size_t bytes = sizeof *state + state->n_blocks * sizeof *state->blocks;
     for (size_t i = 0; i < state->n_blocks; i++)
-        if (state->blocks[i]->references == 1)
+        if (state->blocks[i]->references == 1 && !state->blocks[i]->is_passing)
             bytes += state->pool->block_floats * sizeof(float);
     if (state->recurrent)
         bytes += state->pool->recurrent_floats * sizeof(float);
@@ -153,29 +160,34 @@ static int state_fork(State **out, StatePool *pool, const State *parent, Error *
     return 0;
 }
 
-/* Copies the last block if it is going to be written and somebody else holds it. */
-static int own_last_block(State *state, Error *error) {
+/* Takes a block for the last one if that is going to be written and somebody else holds it: a copy, or a
+ * passing one. */
+static int own_last_block(State *state, bool passing, Error *error) {
     if (state->position % BLOCK_TOKENS == 0 || state->n_blocks == 0)
         return 0;
     CacheBlock **last = &state->blocks[state->n_blocks - 1];
     if ((*last)->references == 1)
         return 0;
-    CacheBlock *copy = block_new(state->pool, error);
-    if (!copy)
+    CacheBlock *own = block_new(state->pool, passing, error);
+    if (!own)
         return -1;
-    memcpy(copy->data, (*last)->data, state->pool->block_floats * sizeof(float));
-    block_release(state->pool, *last);
-    *last = copy;
+    if (passing) {
+        own->origin = *last;
+    } else {
+        memcpy(own->data, (*last)->data, state->pool->block_floats * sizeof(float));
+        block_release(state->pool, *last);
+    }
+    *last = own;
     return 0;
 }
 
-static int add_blocks(State *state, size_t n_tokens, Error *error) {
+static int add_blocks(State *state, bool passing, size_t n_tokens, Error *error) {
     if (state->pool->block_floats == 0)
         return 0;
     size_t n = ((size_t)state->position + n_tokens + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
     state->blocks = mem_realloc(state->blocks, n * sizeof *state->blocks);
     while (state->n_blocks < n) {
-        CacheBlock *block = block_new(state->pool, error);
+        CacheBlock *block = block_new(state->pool, passing, error);
         if (!block)
             return -1;
         state->blocks[state->n_blocks++] = block;
@@ -183,7 +195,8 @@ static int add_blocks(State *state, size_t n_tokens, Error *error) {
     return 0;
 }
 
-int state_begin(State **out, StatePool *pool, State *parent, bool take, size_t n_tokens, Error *error) {
+int state_begin(State **out, StatePool *pool, State *parent, bool take, bool passing, size_t n_tokens,
+                Error *error) {
     State *state = parent;
     *out = NULL;
     if (!take || !parent || parent->references > 1) {
@@ -193,10 +206,17 @@ int state_begin(State **out, StatePool *pool, State *parent, bool take, size_t n
         if (status)
             return -1;
     }
-    if (own_last_block(state, error) || add_blocks(state, n_tokens, error)) {
+    if (own_last_block(state, passing, error) || add_blocks(state, passing, n_tokens, error)) {
         state_release(state);
         return -1;
     }
     *out = state;
     return 0;
+}
+
+void state_begin_layer(State *state, size_t place, size_t n) {
+    size_t block = (size_t)state->position / BLOCK_TOKENS;
+    if (block < state->n_blocks && state->blocks[block]->origin)
+        memcpy(state->blocks[block]->data, block_layer(state->blocks[block]->origin, place),
+               n * sizeof(float));
 }

@@ -1,26 +1,40 @@
 /* What the layers remember of a sequence. Invariants: a block that more than one State holds is never
  * written; the last block of a State may be partly filled, all others are full; recurrent memory belongs to
- * one State. */
+ * one State.
+ *
+ * A State that nobody wants after the tile that it is fed in is passing: the blocks that it adds hold the
+ * tokens of one layer at a time, the next layer's over them. Most segments of a tree are leaves, so that the
+ * memory of most of a batch's tokens is a layer's and not the model's, and stays in the caches. */
 #ifndef ZEVAL_RUNNER_STATE_H
 #define ZEVAL_RUNNER_STATE_H
 
 #include "base/threads.h"
 #include "runner/runner.h"
 
-/* BLOCK_TOKENS tokens of every layer's cache. */
+/* BLOCK_TOKENS tokens of every layer's cache, or, passing, of one layer's. */
 typedef struct CacheBlock {
     size_t references;
+    bool is_passing;
+    struct CacheBlock
+        *origin; /* of a passing block: the one whose tokens it begins with, layer by layer; or NULL */
     struct CacheBlock *next_free;
-    float *data; /* [StatePool.block_floats] */
+    float *data; /* [StatePool.block_floats], passing [StatePool.layer_floats] */
 } CacheBlock;
+
+/* A layer's part of a block; `place`: where it begins among all layers'. */
+static inline float *block_layer(const CacheBlock *block, size_t place) {
+    return block->data + (block->is_passing ? 0 : place);
+}
 
 /* Shapes of the states of one engine, and memory given back by them for use again. */
 typedef struct StatePool {
     size_t block_floats, recurrent_floats; /* 0: the model has no such layer */
+    size_t layer_floats;                   /* of block_floats, the most that one layer has */
     ThreadPool *threads;                   /* that copy recurrent memory */
-    CacheBlock *free_blocks;
+    CacheBlock *free_blocks[2];            /* whole ones, passing ones */
+    size_t n_free_blocks[2];
     float **free_recurrent;
-    size_t n_free_blocks, n_free_recurrent, free_recurrent_capacity;
+    size_t n_free_recurrent, free_recurrent_capacity;
 } StatePool;
 
 void state_pool_free(StatePool *pool);
@@ -36,7 +50,12 @@ struct State {
 
 /* A State to be written to: the sequence of `parent` (NULL: empty) with room for n_tokens more, its position
  * still the parent's. With `take`, the caller's reference to parent is used up, also on failure, and parent
- * itself is extended if nobody else holds it. */
-int state_begin(State **out, StatePool *pool, State *parent, bool take, size_t n_tokens, Error *error);
+ * itself is extended if nobody else holds it. With `passing` the State is for these tokens only, fed in one
+ * tile, and let go after it. */
+int state_begin(State **out, StatePool *pool, State *parent, bool take, bool passing, size_t n_tokens,
+                Error *error);
+
+/* Before a layer writes its n floats at `place`: what a passing State's first block has from its parent. */
+void state_begin_layer(State *state, size_t place, size_t n);
 
 #endif

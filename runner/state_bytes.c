@@ -102,7 +102,7 @@ static int restore_body(State **out, StatePool *pool, const uint8_t *body, size_
         return 0;
     }
     State *state;
-    if (state_begin(&state, pool, NULL, false, (size_t)position, error))
+    if (state_begin(&state, pool, NULL, false, false, (size_t)position, error))
         return -1;
     body += 8;
     for (size_t i = 0; i < n_blocks; i++, body += pool->block_floats * sizeof(float))

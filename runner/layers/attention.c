@@ -136,12 +136,12 @@ typedef struct AttentionRun {
 } AttentionRun;
 
 static float *keys_of(const AttentionRun *run, const CacheBlock *block, size_t kv_head) {
-    return block->data + run->cache + kv_head * run->layer->key_words * BLOCK_TOKENS;
+    return block_layer(block, run->cache) + kv_head * run->layer->key_words * BLOCK_TOKENS;
 }
 
 static float *values_of(const AttentionRun *run, const CacheBlock *block, size_t kv_head) {
     const Attention *layer = run->layer;
-    return block->data + run->cache + layer->n_kv_heads * layer->key_words * BLOCK_TOKENS +
+    return block_layer(block, run->cache) + layer->n_kv_heads * layer->key_words * BLOCK_TOKENS +
            kv_head * value_words(layer);
 }
 

@@ -161,7 +161,7 @@ typedef struct MlaRun {
 
 static float *cached_token(const MlaRun *run, const CacheBlock *block, size_t slot) {
     const Mla *mla = run->layer;
-    return block->data + run->cache + slot * mla->key_width / per_word(mla->dtype);
+    return block_layer(block, run->cache) + slot * mla->key_width / per_word(mla->dtype);
 }
 
 /* Pairs (2i, 2i+1) of x go to (i, half + i) of out, then each pair is turned by its angle. */
