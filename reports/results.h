@@ -26,7 +26,7 @@ typedef struct ReportEntry {
     const char *output_type, *dataset_path, *dataset_name, *split;
     int64_t n_documents, n_documents_total, n_requests, n_truncated;
     int64_t n_dropped; /* documents that lost few-shot examples so that they fit */
-    double chance; /* accuracy of guessing among the choices; NAN when it is not multiple choice */
+    double chance;     /* accuracy of guessing among the choices; NAN when it is not multiple choice */
 
     /* groups */
     const char **children; /* names, sorted */
