@@ -31,9 +31,9 @@ const char *filter_function_name(FilterFunction function) {
 
 static int read_function(const Reader *reader, const Key *key, const Value *item, TaskFilterStep *out) {
     const Value *name = value_get(item, "function");
-    if (!name || name->kind != VALUE_STRING)
+    if (!name || (name->kind != VALUE_STRING && name->kind != VALUE_FUNCTION))
         return config_fail(reader, key, "each step must be a mapping with the key 'function' and a name");
-    for (int i = 0; i < N_FUNCTIONS; i++)
+    for (int i = 0; i < N_FUNCTIONS && name->kind == VALUE_STRING; i++)
         if (strcmp(functions[i].name, name->as.text) == 0) {
             out->function = (FilterFunction)i;
             return 0;

@@ -83,6 +83,11 @@ static void test_bad_task_files_are_refused(void **state) {
                    ROW, "t.yaml:8", "aggregation: the function 'utils.f1' has no twin");
     assert_refused("task: t\n" GOOD "doc_to_text: q\nmetric_list: [{metric: !function utils.f1}]\n", ROW,
                    "t.yaml:8", "metric: the function 'utils.f1' has no twin");
+    assert_refused("task: t\n" GOOD
+                   "doc_to_text: q\nfilter_list: [{name: n, filter: [{function: !function utils.Best}]}]\n",
+                   ROW, "t.yaml:8", "the filter 'utils.Best' has no twin");
+    assert_refused("task: t\n" GOOD "doc_to_text: q\nfilter_list: [{name: n, filter: [take_first]}]\n", ROW,
+                   "t.yaml:8", "each step must be a mapping");
     assert_refused("task: t\n" GOOD "doc_to_text: q\naggregate_metric_list: []\n", ROW, "t.yaml:8",
                    "does not belong into a task's file");
     assert_refused("task: t\n" GOOD "doc_to_text: q\nfewshot_config: {sampler: best}\n", ROW, "t.yaml:8",
