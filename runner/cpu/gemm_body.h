@@ -13,7 +13,7 @@
  * registers, which keeps up with memory, and every number of the weight is read once.
  *
  * Either way an output is the same chain of multiply-adds over k (or pairs of k) inside each block of
- * K_BLOCK, and the blocks are added in order. */
+ * K_BLOCK or K_BLOCK_PAIRS, and the blocks are added in order. */
 
 #include "runner/cpu/lanes.h"
 
@@ -21,8 +21,9 @@
 typedef enum Operands { FLOATS, HALVES_AS_FLOATS, PAIRS } Operands;
 enum { GEMM_COLUMNS = 6, WORDS_A_LINE = 16 };
 
-ALWAYS_INLINE size_t per_word(const Operands operands) {
-    return operands == FLOATS ? 1 : 2;
+/* Words of a block of the sum. */
+ALWAYS_INLINE size_t block_words(const Operands operands) {
+    return operands == FLOATS ? K_BLOCK : operands == PAIRS ? K_BLOCK_PAIRS / 2 : K_BLOCK / 2;
 }
 
 /* The first n <= VEC_FLOATS numbers, zeros after them. */
@@ -140,7 +141,7 @@ ALWAYS_INLINE void wide_step(const int columns, const int strips, const Operands
 ALWAYS_INLINE void wide_block(const int columns, const int strips, const Operands operands, float *out,
                               size_t out_stride, const float *x, const uint8_t *weight, size_t row_bytes,
                               size_t words, bool accumulate) {
-    const size_t block = K_BLOCK / per_word(operands);
+    const size_t block = block_words(operands);
     const size_t inputs = (size_t)strips * VEC_FLOATS * (operands == HALVES_AS_FLOATS ? 2 : 1);
     for (size_t k = 0; k < words; k += block) {
         Vec sum[GEMM_COLUMNS][GEMM_STRIPS];
@@ -239,7 +240,7 @@ ALWAYS_INLINE void narrow_load(Vec a[VEC_FLOATS], const uint8_t *weight, size_t 
 ALWAYS_INLINE void narrow_block(const int rows, const Operands operands, float *out, const float *x,
                                 size_t x_stride, const uint8_t *weight, size_t row_bytes, size_t columns,
                                 size_t words, bool accumulate) {
-    const size_t block = K_BLOCK / per_word(operands), inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
+    const size_t block = block_words(operands), inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
     Vec sum[NARROW_ROWS] = {0};
     for (size_t k = 0; k < words; k += VEC_FLOATS) {
         Vec a[VEC_FLOATS];

@@ -1,11 +1,11 @@
 /* The CPU's kernels: one table per instruction set, made from bodies that are written once over lanes.h.
  *
  * Order of every sum, the same in each table, which is what makes a row's bits independent of its company: a
- * linear layer's output is a chain of multiply-adds over k inside each block of K_BLOCK, the blocks added in
- * order; an elementwise reduction has LANES partial sums (element i goes to lane i mod LANES) joined by one
- * fixed tree. Tables with a fused multiply-add (avx2, avx512) agree bit for bit; portable rounds twice where
- * they round once. The dot product of bfloat16 pairs (avx512_bf16) takes two k at once, rounds in its own way
- * and takes denormals for zeros. */
+ * linear layer's output is a chain of multiply-adds over k inside each block of K_BLOCK (K_BLOCK_PAIRS where
+ * pairs of bfloat16 are multiplied), the blocks added in order; an elementwise reduction has LANES partial
+ * sums (element i goes to lane i mod LANES) joined by one fixed tree. Tables with a fused multiply-add (avx2,
+ * avx512) agree bit for bit; portable rounds twice where they round once. The dot product of bfloat16 pairs
+ * (avx512_bf16) takes two k at once, rounds in its own way and takes denormals for zeros. */
 #ifndef ZEVAL_RUNNER_CPU_KERNELS_H
 #define ZEVAL_RUNNER_CPU_KERNELS_H
 
@@ -17,6 +17,8 @@
 enum {
     LANES = 16,
     K_BLOCK = 256,        /* a chain of multiply-adds is at most this long */
+    K_BLOCK_PAIRS = 2048, /* in bfloat16, whose results are rounded to eight bits: putting the sums away and
+                           * beginning anew takes as long as six more words */
     BLOCK_TOKENS = LANES, /* tokens of a cache block: one lane each in the scores */
     NARROW_ROWS = 8,      /* inputs up to so many rows take the narrow kernel */
     VOCAB_TILE = 192      /* columns of the vocabulary whose logits exist at once */
