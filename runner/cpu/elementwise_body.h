@@ -77,6 +77,14 @@ static void widen(float *out, const uint8_t *from, Dtype dtype, size_t n) {
         out[i] = weight_element(from, dtype, i);
 }
 
+static void halve(uint16_t *out, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        out[i] = (uint16_t)(bits >> 16);
+    }
+}
+
 static void add(float *x, const float *y, size_t n) {
     for (size_t i = 0; i < n; i++)
         x[i] += y[i];
@@ -125,26 +133,31 @@ static void rotate(float *x, const float *cosines, const float *sines, size_t ha
     }
 }
 
-/* The pairs (x[i], x[half + i]) of the lanes from i on, of which n exist. */
-ALWAYS_INLINE void rotate_lanes_bfloat16(float *x, const float *cosines, const float *sines, size_t half,
-                                         size_t n) {
-    Lanes a = lanes_load_part(x, n), b = lanes_load_part(x + half, n),
-          c = lanes_round(lanes_load_part(cosines, n)), s = lanes_round(lanes_load_part(sines, n)),
-          minus_s = lanes_multiply(s, lanes_set1(-1.0f));
-    lanes_store_part(
-        x, lanes_round(lanes_add(lanes_round(lanes_multiply(a, c)), lanes_round(lanes_multiply(b, minus_s)))),
-        n);
-    lanes_store_part(
-        x + half,
-        lanes_round(lanes_add(lanes_round(lanes_multiply(b, c)), lanes_round(lanes_multiply(a, s)))), n);
+/* The pairs (*a, *b), turned by the angles of cosines c and sines s. */
+ALWAYS_INLINE void rotate_lanes_bfloat16(Lanes *a, Lanes *b, Lanes c, Lanes s) {
+    c = lanes_round(c);
+    s = lanes_round(s);
+    Lanes minus_s = lanes_multiply(s, lanes_set1(-1.0f)), ac = lanes_round(lanes_multiply(*a, c)),
+          bc = lanes_round(lanes_multiply(*b, c)), as = lanes_round(lanes_multiply(*a, s));
+    *a = lanes_round(lanes_add(ac, lanes_round(lanes_multiply(*b, minus_s))));
+    *b = lanes_round(lanes_add(bc, as));
 }
 
 static void rotate_bfloat16(float *x, const float *cosines, const float *sines, size_t half) {
     size_t i = 0;
-    for (; i + LANES <= half; i += LANES)
-        rotate_lanes_bfloat16(x + i, cosines + i, sines + i, half, LANES);
-    if (i < half)
-        rotate_lanes_bfloat16(x + i, cosines + i, sines + i, half, half - i);
+    for (; i + LANES <= half; i += LANES) {
+        Lanes a = lanes_load(x + i), b = lanes_load(x + half + i);
+        rotate_lanes_bfloat16(&a, &b, lanes_load(cosines + i), lanes_load(sines + i));
+        lanes_store(x + i, a);
+        lanes_store(x + half + i, b);
+    }
+    if (i < half) {
+        size_t n = half - i;
+        Lanes a = lanes_load_part(x + i, n), b = lanes_load_part(x + half + i, n);
+        rotate_lanes_bfloat16(&a, &b, lanes_load_part(cosines + i, n), lanes_load_part(sines + i, n));
+        lanes_store_part(x + i, a, n);
+        lanes_store_part(x + half + i, b, n);
+    }
 }
 
 static void multiply_add(float *out, const float *a, const float *b, size_t n) {

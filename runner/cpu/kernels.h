@@ -110,6 +110,7 @@ typedef struct Kernels {
     const char *name;
 
     void (*widen)(float *out, const uint8_t *from, Dtype dtype, size_t n); /* n stored numbers in a row */
+    void (*halve)(uint16_t *out, const float *x, size_t n); /* floats that are bfloat16 numbers as such */
 
     /* y = weight * x / sqrt(mean(x^2) + eps) */
     void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float eps);

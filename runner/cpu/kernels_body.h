@@ -9,6 +9,7 @@
 const Kernels *KERNELS_FUNCTION(void) {
     static const Kernels table = {.name = KERNELS_NAME,
                                   .widen = widen,
+                                  .halve = halve,
                                   .rms_norm = rms_norm,
                                   .layer_norm = layer_norm,
                                   .round_bfloat16 = round_bfloat16,

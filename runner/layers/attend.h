@@ -54,6 +54,14 @@ size_t attend_scratch(size_t key_width, size_t value_width);
 /* Writes rows->out, rounded to the arithmetic's dtype. */
 void attend_rows(const Attend *attend, const QueryRows *rows, float *scratch);
 
+/* n numbers in a row, which are rounded already, to the beginning of an array in a cache of this dtype. */
+static inline void cache_put_row(const Cpu *cpu, void *array, Dtype dtype, const float *x, size_t n) {
+    if (dtype == DTYPE_BFLOAT16)
+        cpu->kernels->halve(array, x, n);
+    else
+        memcpy(array, x, n * sizeof *x);
+}
+
 /* Number i of an array in a cache of this dtype becomes x, which is rounded already. */
 static inline void cache_put(void *array, Dtype dtype, size_t i, float x) {
     if (dtype == DTYPE_BFLOAT16) {

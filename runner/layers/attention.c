@@ -155,6 +155,23 @@ static void prepare_head(const AttentionRun *run, float *head, const float *norm
                rope->half);
 }
 
+/* A token's value to its slot among each channel's tokens. */
+static void put_value(const AttentionRun *run, float *values, size_t slot, const float *v) {
+    enum { AT_ONCE = 64 };
+    const Attention *layer = run->layer;
+    size_t bytes = dtype_bytes(layer->dtype);
+    for (size_t first = 0; first < layer->head_dim; first += AT_ONCE) {
+        uint32_t some[AT_ONCE];
+        size_t rest = layer->head_dim - first, n = rest < AT_ONCE ? rest : AT_ONCE;
+        uint8_t *to = (uint8_t *)values + (first * BLOCK_TOKENS + slot) * bytes;
+        cache_put_row(run->tile->cpu, some, layer->dtype, v + first, n);
+        for (size_t i = 0; bytes == 2 && i < n; i++)
+            memcpy(to + i * BLOCK_TOKENS * 2, (uint8_t *)some + i * 2, 2);
+        for (size_t i = 0; bytes == 4 && i < n; i++)
+            memcpy(to + i * BLOCK_TOKENS * 4, some + i, 4);
+    }
+}
+
 /* Prepares the queries of a span's outputs and its keys, and puts its keys and values into the cache. */
 static void store_span(void *context, size_t index, int thread) {
     (void)thread;
@@ -173,11 +190,9 @@ static void store_span(void *context, size_t index, int thread) {
             float *k = run->k + row * run->kv_stride + h * dim;
             const float *v = run->v + row * run->kv_stride + h * dim;
             prepare_head(run, k, layer->k_norm, position);
-            float *key = keys_of(run, block, h) + slot * layer->key_words, *values = values_of(run, block, h);
-            for (size_t d = 0; d < dim; d++) {
-                cache_put(key, layer->dtype, d, k[d]);
-                cache_put(values, layer->dtype, d * BLOCK_TOKENS + slot, v[d]);
-            }
+            float *key = keys_of(run, block, h) + slot * layer->key_words;
+            cache_put_row(run->tile->cpu, key, layer->dtype, k, dim);
+            put_value(run, values_of(run, block, h), slot, v);
             if (dim < layer->key_words * per_word(layer->dtype))
                 cache_put(key, layer->dtype, dim, 0.0f);
         }

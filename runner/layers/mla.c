@@ -217,8 +217,7 @@ static void store_latents(void *context, size_t i, int thread) {
         rotate_interleaved(run, token + mla->latent_width, kv + mla->rank, position);
         float *cached =
             cached_token(run, span->piece->state->blocks[position / BLOCK_TOKENS], position % BLOCK_TOKENS);
-        for (size_t d = 0; d < mla->key_width; d++)
-            cache_put(cached, mla->dtype, d, token[d]);
+        cache_put_row(run->tile->cpu, cached, mla->dtype, token, mla->key_width);
     }
 }
 
