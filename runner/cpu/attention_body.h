@@ -19,6 +19,8 @@ ALWAYS_INLINE Vec vec_power_of_two(Vec x) {
     return (Vec)((BitsVec)p + ((BitsVec)shifted << 23)); /* the low bits of `shifted` are the integer */
 }
 
+enum { WEIGH_VECS = 4 };
+
 /* a where the key counts for the lane, b elsewhere. */
 ALWAYS_INLINE Vec where_counting(const AttendTile *tile, size_t lane, size_t key, Vec a, Vec b) {
     BitsVec first, end, at = (uint32_t)key - (BitsVec){0};
@@ -28,31 +30,51 @@ ALWAYS_INLINE Vec where_counting(const AttendTile *tile, size_t lane, size_t key
     return (Vec)((counts & (BitsVec)a) | (~counts & (BitsVec)b));
 }
 
-/* One vector of lanes; returns its factor. */
-ALWAYS_INLINE Vec weigh_lanes(const AttendTile *tile, size_t lane, const bool masked) {
+/* The largest score of the lanes' keys, scaled, and of the tiles before. */
+ALWAYS_INLINE void find_largest(Vec largest[], const AttendTile *tile, size_t lane, const size_t vecs,
+                                const bool masked) {
     const Vec scale = vec_set1(tile->scale), lowest = vec_set1(ATTEND_NO_MAX);
-    const float *scores = tile->scores + lane;
-    Vec before = vec_load(tile->max + lane), largest = lowest, total = vec_set1(0.0f);
-    for (size_t i = 0; i < tile->n; i++) {
-        Vec a = vec_load(scores + i * tile->width);
-        largest = vec_max(masked ? where_counting(tile, lane, i, a, lowest) : a, largest);
-    }
-    largest = vec_max(largest * scale, before);
-    for (size_t i = 0; i < tile->n; i += INPUTS_PER_WORD) {
-        Vec a[INPUTS_PER_WORD];
-        for (size_t j = 0; j < INPUTS_PER_WORD; j++) {
-            a[j] = vec_power_of_two(vec_fma(vec_load(scores + (i + j) * tile->width), scale, -largest));
-            if (masked)
-                a[j] = where_counting(tile, lane, i + j, a[j], vec_set1(0.0f));
-            total += a[j];
+    for (size_t v = 0; v < vecs; v++)
+        largest[v] = lowest;
+    for (size_t i = 0; i < tile->n; i++)
+        for (size_t v = 0; v < vecs; v++) {
+            size_t at = lane + v * VEC_FLOATS;
+            Vec a = vec_load(tile->scores + i * tile->width + at);
+            largest[v] = vec_max(masked ? where_counting(tile, at, i, a, lowest) : a, largest[v]);
         }
-        *(UnalignedVec *)(tile->weights + i / INPUTS_PER_WORD * tile->width + lane) =
-            weight_word(a, tile->round);
+    for (size_t v = 0; v < vecs; v++)
+        largest[v] = vec_max(largest[v] * scale, vec_load(tile->max + lane + v * VEC_FLOATS));
+}
+
+/* Some vectors of lanes side by side, since each is a chain of operations that wait for each other; their
+ * factors. */
+ALWAYS_INLINE void weigh_lanes(Vec factors[], const AttendTile *tile, size_t lane, const size_t vecs,
+                               const bool masked) {
+    const Vec scale = vec_set1(tile->scale);
+    Vec largest[WEIGH_VECS], total[WEIGH_VECS];
+    find_largest(largest, tile, lane, vecs, masked);
+    for (size_t v = 0; v < vecs; v++)
+        total[v] = vec_set1(0.0f);
+    for (size_t i = 0; i < tile->n; i += INPUTS_PER_WORD)
+        for (size_t v = 0; v < vecs; v++) {
+            Vec a[INPUTS_PER_WORD];
+            size_t at = lane + v * VEC_FLOATS;
+            for (size_t j = 0; j < INPUTS_PER_WORD; j++) {
+                Vec score = vec_load(tile->scores + (i + j) * tile->width + at);
+                a[j] = vec_power_of_two(vec_fma(score, scale, -largest[v]));
+                if (masked)
+                    a[j] = where_counting(tile, at, i + j, a[j], vec_set1(0.0f));
+                total[v] += a[j];
+            }
+            *(UnalignedVec *)(tile->weights + i / INPUTS_PER_WORD * tile->width + at) =
+                weight_word(a, tile->round);
+        }
+    for (size_t v = 0; v < vecs; v++) {
+        float *max = tile->max + lane + v * VEC_FLOATS, *sum = tile->sum + lane + v * VEC_FLOATS;
+        factors[v] = vec_power_of_two(vec_load(max) - largest[v]);
+        *(UnalignedVec *)sum = vec_fma(vec_load(sum), factors[v], total[v]);
+        *(UnalignedVec *)max = largest[v];
     }
-    Vec factor = vec_power_of_two(before - largest);
-    *(UnalignedVec *)(tile->sum + lane) = vec_fma(vec_load(tile->sum + lane), factor, total);
-    *(UnalignedVec *)(tile->max + lane) = largest;
-    return factor;
 }
 
 /* sums[i][lane] *= factor */
@@ -63,15 +85,38 @@ static void shrink_lanes(const AttendTile *tile, size_t lane, Vec factor) {
     }
 }
 
+/* As many vectors as there are from `lane` on, but for WEIGH_VECS at most; returns how many. */
+ALWAYS_INLINE size_t weigh_some(Vec factors[], const AttendTile *tile, size_t lane, const bool masked) {
+    size_t rest = (tile->width - lane) / VEC_FLOATS;
+    switch (rest) {
+    case 1:
+        weigh_lanes(factors, tile, lane, 1, masked);
+        return 1;
+    case 2:
+        weigh_lanes(factors, tile, lane, 2, masked);
+        return 2;
+    case 3:
+        weigh_lanes(factors, tile, lane, 3, masked);
+        return 3;
+    default:
+        weigh_lanes(factors, tile, lane, WEIGH_VECS, masked);
+        return WEIGH_VECS;
+    }
+}
+
 static void attend_weigh(const AttendTile *tile) {
-    for (size_t lane = 0; lane < tile->width; lane += VEC_FLOATS) {
-        Vec factor = tile->all_count ? weigh_lanes(tile, lane, false) : weigh_lanes(tile, lane, true);
-        BitsVec changed = (BitsVec)(factor != vec_set1(1.0f));
-        uint32_t any = 0;
-        for (size_t i = 0; i < VEC_FLOATS; i++)
-            any |= changed[i];
-        if (any)
-            shrink_lanes(tile, lane, factor);
+    for (size_t lane = 0; lane < tile->width;) {
+        Vec factors[WEIGH_VECS];
+        size_t n =
+            tile->all_count ? weigh_some(factors, tile, lane, false) : weigh_some(factors, tile, lane, true);
+        for (size_t v = 0; v < n; v++, lane += VEC_FLOATS) {
+            BitsVec changed = (BitsVec)(factors[v] != vec_set1(1.0f));
+            uint32_t any = 0;
+            for (size_t i = 0; i < VEC_FLOATS; i++)
+                any |= changed[i];
+            if (any)
+                shrink_lanes(tile, lane, factors[v]);
+        }
     }
 }
 
