@@ -103,7 +103,7 @@ static int open_parts(Engine *engine, const EngineOptions *options, Error *error
     rope_init(&engine->rope, &rope);
     engine->pool.threads = engine->cpu.pool;
     engine->pool.block_floats = engine->model.block_floats;
-    engine->pool.layer_floats = engine->model.layer_floats;
+    engine->pool.layer = engine->model.layer;
     engine->pool.recurrent_floats = engine->model.recurrent_floats;
     fill_info(engine);
     return allocate_tile(engine, error);

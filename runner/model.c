@@ -32,12 +32,13 @@ static int load_layer(Model *model, size_t i, Error *error) {
                                 tensor_name(prefix, layer_prefix, names->mixer[kind]), error))
         return -1;
     layer->type = mixer_types[kind];
-    layer->place = (Place){model->block_floats, model->recurrent_floats};
-    layer->block_floats = layer->type->cache_floats(layer->mixer) * BLOCK_TOKENS;
-    model->block_floats += layer->block_floats;
-    if (layer->block_floats > model->layer_floats)
-        model->layer_floats = layer->block_floats;
-    model->recurrent_floats += layer->type->recurrent_floats(layer->mixer);
+    Place place = {model->block_floats, layer->type->cache_floats(layer->mixer) * BLOCK_TOKENS,
+                   model->recurrent_floats, layer->type->recurrent_floats(layer->mixer)};
+    layer->place = place;
+    model->block_floats += place.cache_floats;
+    model->recurrent_floats += place.recurrent_floats;
+    model->layer.cache_floats = larger(model->layer.cache_floats, place.cache_floats);
+    model->layer.recurrent_floats = larger(model->layer.recurrent_floats, place.recurrent_floats);
     model->workspace_floats = larger(model->workspace_floats, layer->type->workspace_floats(layer->mixer));
     if (config->mlp == MLP_NONE)
         return 0;

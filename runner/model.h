@@ -10,7 +10,6 @@ typedef struct Layer {
     const MixerType *type;
     void *mixer;
     Place place;
-    size_t block_floats;     /* of a CacheBlock, from place.cache on */
     const MlpType *mlp_type; /* NULL: the layer has no MLP */
     void *mlp;
 } Layer;
@@ -25,7 +24,7 @@ typedef struct Model {
     Layer *layers;
     size_t n_layers;
     size_t block_floats, recurrent_floats; /* of a State */
-    size_t layer_floats;                   /* of block_floats, the most that one layer has */
+    Place layer;                           /* the most floats of each that one layer has */
     size_t workspace_floats;               /* per row, the most any layer wants */
     bool float32_residual;                 /* the sum of the layers' results stays float32 in bfloat16, too */
     int64_t n_parameters;

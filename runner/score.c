@@ -114,6 +114,17 @@ static EnginePhase mixer_phase(MixerKind kind) {
 
 /* Afterwards `normed` holds the head rows, ready for the output projection. The last layer computes only what
  * those rows need: of the others their tokens become part of their sequences. */
+typedef struct LayerBegin {
+    const Tile *tile;
+    const Place *place;
+} LayerBegin;
+
+static void begin_piece(void *context, size_t i, int thread) {
+    (void)thread;
+    const LayerBegin *begin = context;
+    state_begin_layer(begin->tile->pieces[i].state, begin->place);
+}
+
 static void run_layers(Engine *engine, Tile *tile, size_t n_head_rows) {
     RowRun run = {.engine = engine, .n_rows = tile->n_rows};
     run_rows(run, embed_rows);
@@ -124,8 +135,10 @@ static void run_layers(Engine *engine, Tile *tile, size_t n_head_rows) {
         if (i + 1 == engine->model.n_layers)
             want_head_rows(engine, tile, n_head_rows);
         EnginePhase before = profile_enter(&engine->cpu.profile, mixer_phase(layer->type->kind));
-        for (size_t p = 0; p < tile->n_pieces; p++)
-            state_begin_layer(tile->pieces[p].state, layer->place.cache, layer->block_floats);
+        LayerBegin begin = {tile, &layer->place};
+        cpu_parallel(&engine->cpu, tile->n_pieces,
+                     tile->n_pieces * (layer->place.cache_floats + layer->place.recurrent_floats),
+                     begin_piece, &begin);
         layer->type->forward(layer->mixer, layer->place, tile, engine->normed, engine->mixed);
         profile_enter(&engine->cpu.profile, before);
         if (i + 1 == engine->model.n_layers) {

@@ -18,7 +18,7 @@ static CacheBlock *block_new(StatePool *pool, bool passing, Error *error) {
         pool->free_blocks[passing] = block->next_free;
         pool->n_free_blocks[passing]--;
     } else {
-        float *data = floats_try_alloc(passing ? pool->layer_floats : pool->block_floats,
+        float *data = floats_try_alloc(passing ? pool->layer.cache_floats : pool->block_floats,
                                        "a block of cached tokens", error);
         if (!data)
             return NULL;
@@ -36,7 +36,7 @@ static void block_release(StatePool *pool, CacheBlock *block) {
         return;
     if (block->origin)
         block_release(pool, block->origin);
-    size_t floats = block->is_passing ? pool->layer_floats : pool->block_floats;
+    size_t floats = block->is_passing ? pool->layer.cache_floats : pool->block_floats;
     if (pool->n_free_blocks[block->is_passing] < KEEP_FREE_BYTES / sizeof(float) / floats) {
         block->next_free = pool->free_blocks[block->is_passing];
         pool->free_blocks[block->is_passing] = block;
@@ -47,38 +47,44 @@ static void block_release(StatePool *pool, CacheBlock *block) {
     free(block);
 }
 
-static float *recurrent_new(StatePool *pool, Error *error) {
-    if (pool->n_free_recurrent)
-        return pool->free_recurrent[--pool->n_free_recurrent];
-    return floats_try_alloc(pool->recurrent_floats, "a recurrent state", error);
+static size_t recurrent_floats(const StatePool *pool, bool passing) {
+    return passing ? pool->layer.recurrent_floats : pool->recurrent_floats;
 }
 
-static void recurrent_release(StatePool *pool, float *recurrent) {
+static float *recurrent_new(StatePool *pool, bool passing, Error *error) {
+    if (pool->n_free_recurrent[passing])
+        return pool->free_recurrent[passing][--pool->n_free_recurrent[passing]];
+    return floats_try_alloc(recurrent_floats(pool, passing), "a recurrent state", error);
+}
+
+static void recurrent_release(StatePool *pool, float *recurrent, bool passing) {
+    size_t *n = &pool->n_free_recurrent[passing], *capacity = &pool->free_recurrent_capacity[passing];
+    float ***free_ones = &pool->free_recurrent[passing];
     if (!recurrent)
         return;
-    if (pool->n_free_recurrent >= KEEP_FREE_BYTES / sizeof(float) / pool->recurrent_floats) {
+    if (*n >= KEEP_FREE_BYTES / sizeof(float) / recurrent_floats(pool, passing)) {
         free(recurrent);
         return;
     }
-    if (pool->n_free_recurrent == pool->free_recurrent_capacity) {
-        pool->free_recurrent_capacity = pool->free_recurrent_capacity * 2 + 8;
-        pool->free_recurrent =
-            mem_realloc(pool->free_recurrent, pool->free_recurrent_capacity * sizeof *pool->free_recurrent);
+    if (*n == *capacity) {
+        *capacity = *capacity * 2 + 8;
+        *free_ones = mem_realloc(*free_ones, *capacity * sizeof **free_ones);
     }
-    pool->free_recurrent[pool->n_free_recurrent++] = recurrent;
+    (*free_ones)[(*n)++] = recurrent;
 }
 
 void state_pool_free(StatePool *pool) {
-    for (int passing = 0; passing < 2; passing++)
+    for (int passing = 0; passing < 2; passing++) {
         while (pool->free_blocks[passing]) {
             CacheBlock *block = pool->free_blocks[passing];
             pool->free_blocks[passing] = block->next_free;
             free(block->data);
             free(block);
         }
-    while (pool->n_free_recurrent)
-        free(pool->free_recurrent[--pool->n_free_recurrent]);
-    free(pool->free_recurrent);
+        while (pool->n_free_recurrent[passing])
+            free(pool->free_recurrent[passing][--pool->n_free_recurrent[passing]]);
+        free(pool->free_recurrent[passing]);
+    }
     memset(pool, 0, sizeof *pool);
 }
 
@@ -94,7 +100,8 @@ void state_release(State *state) {
     for (size_t i = 0; i < state->n_blocks; i++)
         block_release(state->pool, state->blocks[i]);
     free(state->blocks);
-    recurrent_release(state->pool, state->recurrent);
+    recurrent_release(state->pool, state->recurrent, state->is_passing);
+    state_release(state->origin);
     free(state);
 }
 
@@ -133,11 +140,26 @@ static void copy_part(void *context, size_t i, int thread) {
         memset(copy->to + first, 0, n * sizeof *copy->to);
 }
 
+static int fork_recurrent(State *state, State *parent, Error *error) {
+    StatePool *pool = state->pool;
+    state->recurrent = recurrent_new(pool, state->is_passing, error);
+    if (!state->recurrent)
+        return -1;
+    if (state->is_passing) {
+        state->origin = state_retain(parent);
+        return 0;
+    }
+    RecurrentCopy copy = {state->recurrent, parent ? parent->recurrent : NULL, pool->recurrent_floats};
+    thread_pool_run(pool->threads, (copy.n + COPY_FLOATS - 1) / COPY_FLOATS, copy_part, &copy);
+    return 0;
+}
+
 /* A snapshot of parent with its full blocks shared; the partly filled last one comes with own_last_block. */
-static int state_fork(State **out, StatePool *pool, const State *parent, Error *error) {
+static int state_fork(State **out, StatePool *pool, State *parent, bool passing, Error *error) {
     State *state = mem_alloc_zero(1, sizeof *state);
     state->references = 1;
     state->pool = pool;
+    state->is_passing = passing;
     if (parent) {
         state->position = parent->position;
         state->n_blocks = parent->n_blocks;
@@ -147,14 +169,9 @@ static int state_fork(State **out, StatePool *pool, const State *parent, Error *
             state->blocks[i]->references++;
         }
     }
-    if (pool->recurrent_floats) {
-        state->recurrent = recurrent_new(pool, error);
-        if (!state->recurrent) {
-            state_release(state);
-            return -1;
-        }
-        RecurrentCopy copy = {state->recurrent, parent ? parent->recurrent : NULL, pool->recurrent_floats};
-        thread_pool_run(pool->threads, (copy.n + COPY_FLOATS - 1) / COPY_FLOATS, copy_part, &copy);
+    if (pool->recurrent_floats && fork_recurrent(state, parent, error)) {
+        state_release(state);
+        return -1;
     }
     *out = state;
     return 0;
@@ -200,7 +217,7 @@ int state_begin(State **out, StatePool *pool, State *parent, bool take, bool pas
     State *state = parent;
     *out = NULL;
     if (!take || !parent || parent->references > 1) {
-        int status = state_fork(&state, pool, parent, error);
+        int status = state_fork(&state, pool, parent, passing, error);
         if (take)
             state_release(parent);
         if (status)
@@ -214,9 +231,15 @@ int state_begin(State **out, StatePool *pool, State *parent, bool take, bool pas
     return 0;
 }
 
-void state_begin_layer(State *state, size_t place, size_t n) {
-    size_t block = (size_t)state->position / BLOCK_TOKENS;
+void state_begin_layer(State *state, const Place *place) {
+    size_t block = (size_t)state->position / BLOCK_TOKENS, bytes = place->recurrent_floats * sizeof(float);
     if (block < state->n_blocks && state->blocks[block]->origin)
-        memcpy(state->blocks[block]->data, block_layer(state->blocks[block]->origin, place),
-               n * sizeof(float));
+        memcpy(state->blocks[block]->data, block_layer(state->blocks[block]->origin, place->cache),
+               place->cache_floats * sizeof(float));
+    if (!state->is_passing || bytes == 0)
+        return;
+    if (state->origin)
+        memcpy(state->recurrent, state->origin->recurrent + place->recurrent, bytes);
+    else
+        memset(state->recurrent, 0, bytes);
 }

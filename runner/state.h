@@ -2,14 +2,21 @@
  * written; the last block of a State may be partly filled, all others are full; recurrent memory belongs to
  * one State.
  *
- * A State that nobody wants after the tile that it is fed in is passing: the blocks that it adds hold the
- * tokens of one layer at a time, the next layer's over them. Most segments of a tree are leaves, so that the
- * memory of most of a batch's tokens is a layer's and not the model's, and stays in the caches. */
+ * A State that nobody wants after the tile that it is fed in is passing: its recurrent memory and the blocks
+ * that it adds hold the tokens of one layer at a time, the next layer's over them. Most segments of a tree
+ * are leaves, so that the memory of most of a batch's tokens is a layer's and not the model's, and stays in
+ * the caches. */
 #ifndef ZEVAL_RUNNER_STATE_H
 #define ZEVAL_RUNNER_STATE_H
 
 #include "base/threads.h"
 #include "runner/runner.h"
+
+/* A layer's part of a State's memory, in floats. */
+typedef struct Place {
+    size_t cache, cache_floats;         /* in a CacheBlock's data */
+    size_t recurrent, recurrent_floats; /* in State.recurrent */
+} Place;
 
 /* BLOCK_TOKENS tokens of every layer's cache, or, passing, of one layer's. */
 typedef struct CacheBlock {
@@ -18,7 +25,7 @@ typedef struct CacheBlock {
     struct CacheBlock
         *origin; /* of a passing block: the one whose tokens it begins with, layer by layer; or NULL */
     struct CacheBlock *next_free;
-    float *data; /* [StatePool.block_floats], passing [StatePool.layer_floats] */
+    float *data; /* [StatePool.block_floats], passing [StatePool.layer.cache_floats] */
 } CacheBlock;
 
 /* A layer's part of a block; `place`: where it begins among all layers'. */
@@ -29,12 +36,12 @@ static inline float *block_layer(const CacheBlock *block, size_t place) {
 /* Shapes of the states of one engine, and memory given back by them for use again. */
 typedef struct StatePool {
     size_t block_floats, recurrent_floats; /* 0: the model has no such layer */
-    size_t layer_floats;                   /* of block_floats, the most that one layer has */
+    Place layer;                           /* the most floats of each that one layer has */
     ThreadPool *threads;                   /* that copy recurrent memory */
     CacheBlock *free_blocks[2];            /* whole ones, passing ones */
     size_t n_free_blocks[2];
-    float **free_recurrent;
-    size_t n_free_recurrent, free_recurrent_capacity;
+    float **free_recurrent[2];
+    size_t n_free_recurrent[2], free_recurrent_capacity[2];
 } StatePool;
 
 void state_pool_free(StatePool *pool);
@@ -45,8 +52,15 @@ struct State {
     int64_t position;
     CacheBlock **blocks;
     size_t n_blocks;
-    float *recurrent; /* NULL if recurrent_floats is 0 */
+    float *recurrent;     /* NULL if recurrent_floats is 0 */
+    bool is_passing;      /* recurrent memory is one layer's */
+    struct State *origin; /* then, where it begins, layer by layer; NULL: zeros */
 };
+
+/* A layer's recurrent memory; `place`: where it begins among all layers'. */
+static inline float *recurrent_layer(const State *state, size_t place) {
+    return state->recurrent + (state->is_passing ? 0 : place);
+}
 
 /* A State to be written to: the sequence of `parent` (NULL: empty) with room for n_tokens more, its position
  * still the parent's. With `take`, the caller's reference to parent is used up, also on failure, and parent
@@ -55,7 +69,7 @@ struct State {
 int state_begin(State **out, StatePool *pool, State *parent, bool take, bool passing, size_t n_tokens,
                 Error *error);
 
-/* Before a layer writes its n floats at `place`: what a passing State's first block has from its parent. */
-void state_begin_layer(State *state, size_t place, size_t n);
+/* Before a layer is run over a passing State's tokens: takes what the layer has from the parent. */
+void state_begin_layer(State *state, const Place *place);
 
 #endif

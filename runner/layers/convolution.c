@@ -38,7 +38,7 @@ size_t convolution_window_floats(const Convolution *convolution) {
 /* The input at `offset` tokens from the piece's first one; negative offsets are in the window. */
 static const float *input_at(const ConvolutionRun *run, const Piece *piece, int64_t offset) {
     if (offset < 0)
-        return piece->state->recurrent + run->window +
+        return recurrent_layer(piece->state, run->window) +
                (size_t)(CONV_TAPS - 1 + offset) * run->convolution->channels;
     return run->in + (piece->row + (size_t)offset) * run->in_stride;
 }
@@ -60,7 +60,7 @@ void convolution_span(const ConvolutionRun *run, const Span *span) {
 /* Keeps the last inputs for the tokens to come. */
 void convolution_shift(const ConvolutionRun *run, const Piece *piece) {
     size_t channels = run->convolution->channels;
-    float *window = piece->state->recurrent + run->window;
+    float *window = recurrent_layer(piece->state, run->window);
     for (int64_t j = 0; j < CONV_TAPS - 1; j++)
         memmove(window + (size_t)j * channels,
                 input_at(run, piece, (int64_t)piece->n_rows - (CONV_TAPS - 1) + j),

@@ -43,12 +43,6 @@ typedef struct Tile {
     float *workspace; /* [n_rows * the layer's workspace_floats] */
 } Tile;
 
-/* Where a layer's memory lies inside a State. */
-typedef struct Place {
-    size_t cache;     /* offset in floats in a CacheBlock's data */
-    size_t recurrent; /* offset in floats in State.recurrent */
-} Place;
-
 typedef struct MixerType {
     MixerKind kind;
     /* Takes the tensors of layer number `layer`, whose names begin with `prefix`, from the checkpoint. */

@@ -94,7 +94,7 @@ typedef struct LlambaRun {
     const Llamba *layer;
     const Tile *tile;
     ConvolutionRun convolution;
-    size_t matrices; /* where this layer's matrices begin in a state's recurrent memory */
+    size_t matrices; /* where the matrices begin in the layer's recurrent memory */
     float *in;       /* [n_rows, in_width]: x, B, C, z, a */
     float *conv;     /* [n_rows, channels]: x, B, C after the convolution */
     float *y;        /* [n_rows, inner] */
@@ -155,7 +155,8 @@ static void scan_head(void *context, size_t i, int thread) {
     const Llamba *llamba = run->layer;
     const Piece *piece = &run->tile->pieces[i / llamba->n_heads];
     size_t head = i % llamba->n_heads, end = piece->row + piece->n_rows;
-    float *state = piece->state->recurrent + run->matrices + head * llamba->state_width * llamba->head_stride;
+    float *state = recurrent_layer(piece->state, run->convolution.window) + run->matrices +
+                   head * llamba->state_width * llamba->head_stride;
     if (head == 0)
         convolution_shift(&run->convolution, piece);
     for (size_t row = piece->row; row < end; row += SPAN_ROWS)
@@ -166,7 +167,7 @@ static void llamba_forward(const void *opaque, Place place, const Tile *tile, co
     const Llamba *llamba = opaque;
     size_t rows = tile->n_rows, d = llamba->in.weight.cols, channels = llamba->convolution.channels;
     LlambaRun run = {.layer = llamba, .tile = tile, .in = tile->workspace};
-    run.matrices = place.recurrent + convolution_window_floats(&llamba->convolution);
+    run.matrices = convolution_window_floats(&llamba->convolution);
     run.conv = run.in + rows * llamba->in_width;
     run.y = run.conv + rows * channels;
     run.convolution =

@@ -97,7 +97,7 @@ static size_t mamba1_workspace_floats(const void *layer) {
 typedef struct Mamba1Run {
     const Mamba1 *layer;
     const Tile *tile;
-    size_t states;          /* where this layer's states begin in a state's recurrent memory */
+    size_t place, states;   /* where the layer begins in a state's recurrent memory, and the states in it */
     float *z, *c, *dt;      /* [inner] */
     float *x, *b;           /* [shared] */
     float *low;             /* [dt_rank] */
@@ -127,7 +127,7 @@ static void scan_group(void *context, size_t i, int thread) {
     const Kernels *kernels = run->tile->cpu->kernels;
     const Piece *piece = &run->tile->pieces[i / mamba->groups];
     size_t group = i % mamba->groups;
-    float *state = piece->state->recurrent + run->states + group * STATES * LANES;
+    float *state = recurrent_layer(piece->state, run->place) + run->states + group * STATES * LANES;
     const float *a = mamba->a + group * STATES * LANES, *d = mamba->d + group * LANES;
     for (size_t row = piece->row; row < piece->row + piece->n_rows; row++) {
         size_t at = row * mamba->inner + group * LANES;
@@ -145,7 +145,8 @@ static void mamba1_forward(const void *opaque, Place place, const Tile *tile, co
     const Mamba1 *mamba = opaque;
     size_t rows = tile->n_rows, d = mamba->z.weight.cols, inner = mamba->inner, shared = mamba->shared;
     Mamba1Run run = {.layer = mamba, .tile = tile, .z = tile->workspace};
-    run.states = place.recurrent + convolution_window_floats(&mamba->convolution);
+    run.place = place.recurrent;
+    run.states = convolution_window_floats(&mamba->convolution);
     run.c = run.z + rows * inner;
     run.dt = run.c + rows * inner;
     run.repeated = run.dt + rows * inner;

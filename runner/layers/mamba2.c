@@ -122,7 +122,7 @@ typedef struct Mamba2Run {
     const Mamba2 *layer;
     const Tile *tile;
     ConvolutionRun convolution;
-    size_t matrices; /* where this layer's matrices begin in a state's recurrent memory */
+    size_t matrices; /* where the matrices begin in the layer's recurrent memory */
     float *in;       /* [n_rows, in_width]: z, x, B, C, dt */
     float *conv;     /* [n_rows, channels]: x, B, C after the convolution */
     float *y;        /* [n_rows, inner] */
@@ -193,7 +193,8 @@ static void scan_head(void *context, size_t i, int thread) {
     const Mamba2 *mamba = run->layer;
     const Piece *piece = &run->tile->pieces[i / mamba->n_heads];
     size_t head = i % mamba->n_heads, end = piece->row + piece->n_rows;
-    float *state = piece->state->recurrent + run->matrices + head * mamba->state_width * mamba->head_stride;
+    float *state = recurrent_layer(piece->state, run->convolution.window) + run->matrices +
+                   head * mamba->state_width * mamba->head_stride;
     if (head == 0)
         convolution_shift(&run->convolution, piece);
     for (size_t row = piece->row; row < end; row += SPAN_ROWS)
@@ -214,7 +215,7 @@ static void mamba2_forward(const void *opaque, Place place, const Tile *tile, co
     const Mamba2 *mamba = opaque;
     size_t rows = tile->n_rows, d = mamba->in.weight.cols, channels = mamba->convolution.channels;
     Mamba2Run run = {.layer = mamba, .tile = tile, .in = tile->workspace};
-    run.matrices = place.recurrent + convolution_window_floats(&mamba->convolution);
+    run.matrices = convolution_window_floats(&mamba->convolution);
     run.conv = run.in + rows * mamba->in_width;
     run.y = run.conv + rows * channels;
     run.decay = run.y + rows * mamba->inner;
