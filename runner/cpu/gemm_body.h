@@ -7,7 +7,9 @@
  * that one load gives one column of the tile, meets GEMM_COLUMNS rows of the weight, whose numbers are
  * broadcast from where they lie: weights are never packed, so a tile costs the same whether there are many of
  * them or one. The sums fill the registers: 6 x 4 of 32 with AVX-512, which needs 10 loads for 24
- * multiply-adds.
+ * multiply-adds. Fewer strips meet 8 columns, or their few sums would wait for themselves
+ * (an instruction takes up to six cycles, and two begin in each); more would be worse where rows are 4 KiB
+ * apart, which all fall into one set of the first-level cache, and that has 8 to 12 places.
  *
  * The narrow kernel, for a few input rows, has the weight's rows in the lanes: squares of them are turned in
  * registers, which keeps up with memory, and every number of the weight is read once.
@@ -123,18 +125,19 @@ ALWAYS_INLINE BitsVec bits_set1(const uint8_t *p) {
     return bits - (BitsVec){0};
 }
 
-/* sum[c][s] += the weight's words (column c, all k) times the inputs' (strip s). */
+/* sum[c * strips + s] += the weight's words (column c, all k) times the inputs' (strip s). */
 ALWAYS_INLINE void wide_step(const int columns, const int strips, const Operands operands,
-                             Vec sum[GEMM_COLUMNS][GEMM_STRIPS], const float *x, const uint8_t *weight,
+                             Vec sum[GEMM_COLUMNS * GEMM_STRIPS], const float *x, const uint8_t *weight,
                              size_t row_bytes) {
     for (int c = 0; c < columns; c++) {
         BitsVec bits = bits_set1(weight + (size_t)c * row_bytes);
         Vec first = operands == HALVES_AS_FLOATS ? (Vec)(bits << 16) : (Vec)bits,
             second = (Vec)(bits & 0xffff0000u);
         for (int s = 0; s < strips; s++)
-            sum[c][s] = vec_step(sum[c][s], first, vec_load(x + s * VEC_FLOATS));
+            sum[c * strips + s] = vec_step(sum[c * strips + s], first, vec_load(x + s * VEC_FLOATS));
         for (int s = 0; operands == HALVES_AS_FLOATS && s < strips; s++)
-            sum[c][s] = vec_step(sum[c][s], second, vec_load(x + (strips + s) * VEC_FLOATS));
+            sum[c * strips + s] =
+                vec_step(sum[c * strips + s], second, vec_load(x + (strips + s) * VEC_FLOATS));
     }
 }
 
@@ -144,11 +147,10 @@ ALWAYS_INLINE void wide_block(const int columns, const int strips, const Operand
     const size_t block = block_words(operands);
     const size_t inputs = (size_t)strips * VEC_FLOATS * (operands == HALVES_AS_FLOATS ? 2 : 1);
     for (size_t k = 0; k < words; k += block) {
-        Vec sum[GEMM_COLUMNS][GEMM_STRIPS];
+        Vec sum[GEMM_COLUMNS * GEMM_STRIPS];
         size_t end = words - k < block ? words : k + block;
-        for (int c = 0; c < columns; c++)
-            for (int s = 0; s < strips; s++)
-                sum[c][s] = vec_set1(0.0f);
+        for (int i = 0; i < columns * strips; i++)
+            sum[i] = vec_set1(0.0f);
         for (size_t i = k; i < end; i += WORDS_A_LINE) {
             size_t line_end = end - i < WORDS_A_LINE ? end : i + WORDS_A_LINE;
             for (int c = 0; c < columns; c++)
@@ -160,8 +162,8 @@ ALWAYS_INLINE void wide_block(const int columns, const int strips, const Operand
             for (int s = 0; s < strips; s++) {
                 UnalignedVec *to = (UnalignedVec *)(out + (size_t)c * out_stride + s * VEC_FLOATS);
                 if (accumulate || k > 0)
-                    sum[c][s] += *to;
-                *to = sum[c][s];
+                    sum[c * strips + s] += *to;
+                *to = sum[c * strips + s];
             }
     }
 }
@@ -191,14 +193,21 @@ ALWAYS_INLINE void wide_block(const int columns, const int strips, const Operand
     WIDE_KERNELS(2, operands)                                                                                \
     WIDE_KERNELS(3, operands)                                                                                \
     WIDE_KERNELS(4, operands)                                                                                \
+    WIDE_KERNEL(8, 1, operands)                                                                              \
+    WIDE_KERNEL(8, 2, operands)                                                                              \
+    WIDE_KERNEL(8, 3, operands)                                                                              \
     static Wide *const wide_##operands[GEMM_STRIPS][GEMM_COLUMNS] = {                                        \
-        WIDE_ROW(1, operands), WIDE_ROW(2, operands), WIDE_ROW(3, operands), WIDE_ROW(4, operands)};
+        WIDE_ROW(1, operands), WIDE_ROW(2, operands), WIDE_ROW(3, operands), WIDE_ROW(4, operands)};         \
+    static Wide *const widest_##operands[GEMM_STRIPS] = {wide_##operands##_8_1, wide_##operands##_8_2,       \
+                                                         wide_##operands##_8_3, wide_##operands##_6_4};
 #else
 #define WIDE_TABLE(operands)                                                                                 \
     WIDE_KERNELS(1, operands)                                                                                \
     WIDE_KERNELS(2, operands)                                                                                \
+    WIDE_KERNEL(8, 1, operands)                                                                              \
     static Wide *const wide_##operands[GEMM_STRIPS][GEMM_COLUMNS] = {WIDE_ROW(1, operands),                  \
-                                                                     WIDE_ROW(2, operands)};
+                                                                     WIDE_ROW(2, operands)};                 \
+    static Wide *const widest_##operands[GEMM_STRIPS] = {wide_##operands##_8_1, wide_##operands##_6_2};
 #endif
 
 typedef void Wide(WIDE_ARGUMENTS);
@@ -209,18 +218,38 @@ WIDE_TABLE(FLOATS)
 WIDE_TABLE(HALVES_AS_FLOATS)
 #endif
 
+static size_t gemm_columns(size_t rows) {
+#if GEMM_STRIPS == 4
+    static const uint8_t most[] = {8, 8, 8, GEMM_COLUMNS};
+#else
+    static const uint8_t most[] = {8, GEMM_COLUMNS};
+#endif
+    return most[(rows - 1) / VEC_FLOATS];
+}
+
 static void gemm_wide(float *out, size_t out_stride, const void *x, size_t rows, const uint8_t *weight,
                       Dtype dtype, size_t row_bytes, size_t columns, size_t depth, bool accumulate) {
-    size_t more_strips = (rows - 1) / VEC_FLOATS;
+    size_t more_strips = (rows - 1) / VEC_FLOATS, most = gemm_columns(rows);
 #ifdef vec_dot
     (void)dtype;
-    Wide *kernel = wide_PAIRS[more_strips][columns - 1];
+    Wide *const *kernels = wide_PAIRS[more_strips], *widest = widest_PAIRS[more_strips];
     size_t words = (depth + 1) / 2;
 #else
-    Wide *kernel = (dtype == DTYPE_BFLOAT16 ? wide_HALVES_AS_FLOATS : wide_FLOATS)[more_strips][columns - 1];
-    size_t words = dtype == DTYPE_BFLOAT16 ? depth / 2 : depth;
+    bool halves = dtype == DTYPE_BFLOAT16;
+    Wide *const *kernels = (halves ? wide_HALVES_AS_FLOATS : wide_FLOATS)[more_strips];
+    Wide *widest = (halves ? widest_HALVES_AS_FLOATS : widest_FLOATS)[more_strips];
+    size_t words = halves ? depth / 2 : depth;
 #endif
-    kernel(out, out_stride, x, weight, row_bytes, words, accumulate);
+    if (columns == most) {
+        widest(out, out_stride, x, weight, row_bytes, words, accumulate);
+        return;
+    }
+    for (; columns > GEMM_COLUMNS; columns -= GEMM_COLUMNS) {
+        kernels[GEMM_COLUMNS - 1](out, out_stride, x, weight, row_bytes, words, accumulate);
+        out += GEMM_COLUMNS * out_stride;
+        weight += GEMM_COLUMNS * row_bytes;
+    }
+    kernels[columns - 1](out, out_stride, x, weight, row_bytes, words, accumulate);
 }
 
 /* VEC_FLOATS rows of the weight, a vector's bytes of each, turned: a[i] holds the i-th word of every row.
@@ -459,7 +488,7 @@ static void gemm_summarise(TileSummary *out, size_t out_stride, float *tile, siz
 const GemmKernels *GEMM_FUNCTION(void) {
     static const GemmKernels table = {.lanes = VEC_FLOATS,
                                       .rows = GEMM_STRIPS * VEC_FLOATS,
-                                      .columns = GEMM_COLUMNS,
+                                      .columns = gemm_columns,
                                       .inputs_per_word = INPUTS_PER_WORD,
                                       .pack = gemm_pack,
                                       .pack_words = gemm_pack_words,

@@ -190,11 +190,11 @@ float *cpu_linear_tile(const Cpu *cpu, const Weight *weight, size_t first, size_
     const GemmKernels *gemm = cpu->gemm;
     float *tile = scratch, *copy = scratch + (size_t)VOCAB_TILE * TASK_ROWS;
     size_t rows = smaller(packed->rows - row, TASK_ROWS);
-    size_t step = DEPTH * gemm->inputs_per_word;
+    size_t step = DEPTH * gemm->inputs_per_word, together = gemm->columns(smaller(rows, gemm->rows));
     for (size_t k = 0; k < weight->cols; k += step) {
         size_t depth = smaller(weight->cols - k, step);
-        for (size_t j = 0; j < n; j += gemm->columns) {
-            size_t columns = smaller(n - j, gemm->columns);
+        for (size_t j = 0; j < n; j += together) {
+            size_t columns = smaller(n - j, together);
             Rows w = weight_rows_at(cpu, weight, first + j, columns, k, depth, copy);
             for (size_t m = 0; m < rows; m += gemm->rows) {
                 size_t some = smaller(rows - m, gemm->rows), width = round_up(some, gemm->lanes);
