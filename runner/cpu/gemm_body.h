@@ -21,7 +21,7 @@
 
 /* What a weight's four bytes are, and what an input's. */
 typedef enum Operands { FLOATS, HALVES_AS_FLOATS, PAIRS } Operands;
-enum { GEMM_COLUMNS = 6, WORDS_A_LINE = 16 };
+enum { GEMM_COLUMNS = 6, MOST_COLUMNS = 8, WORDS_A_LINE = 16 };
 
 /* Words of a block of the sum. */
 ALWAYS_INLINE size_t block_words(const Operands operands) {
@@ -125,19 +125,18 @@ ALWAYS_INLINE BitsVec bits_set1(const uint8_t *p) {
     return bits - (BitsVec){0};
 }
 
-/* sum[c * strips + s] += the weight's words (column c, all k) times the inputs' (strip s). */
+/* sum[c][s] += the weight's words (column c, all k) times the inputs' (strip s). */
 ALWAYS_INLINE void wide_step(const int columns, const int strips, const Operands operands,
-                             Vec sum[GEMM_COLUMNS * GEMM_STRIPS], const float *x, const uint8_t *weight,
+                             Vec sum[MOST_COLUMNS][GEMM_STRIPS], const float *x, const uint8_t *weight,
                              size_t row_bytes) {
     for (int c = 0; c < columns; c++) {
         BitsVec bits = bits_set1(weight + (size_t)c * row_bytes);
         Vec first = operands == HALVES_AS_FLOATS ? (Vec)(bits << 16) : (Vec)bits,
             second = (Vec)(bits & 0xffff0000u);
         for (int s = 0; s < strips; s++)
-            sum[c * strips + s] = vec_step(sum[c * strips + s], first, vec_load(x + s * VEC_FLOATS));
+            sum[c][s] = vec_step(sum[c][s], first, vec_load(x + s * VEC_FLOATS));
         for (int s = 0; operands == HALVES_AS_FLOATS && s < strips; s++)
-            sum[c * strips + s] =
-                vec_step(sum[c * strips + s], second, vec_load(x + (strips + s) * VEC_FLOATS));
+            sum[c][s] = vec_step(sum[c][s], second, vec_load(x + (strips + s) * VEC_FLOATS));
     }
 }
 
@@ -147,10 +146,11 @@ ALWAYS_INLINE void wide_block(const int columns, const int strips, const Operand
     const size_t block = block_words(operands);
     const size_t inputs = (size_t)strips * VEC_FLOATS * (operands == HALVES_AS_FLOATS ? 2 : 1);
     for (size_t k = 0; k < words; k += block) {
-        Vec sum[GEMM_COLUMNS * GEMM_STRIPS];
+        Vec sum[MOST_COLUMNS][GEMM_STRIPS];
         size_t end = words - k < block ? words : k + block;
-        for (int i = 0; i < columns * strips; i++)
-            sum[i] = vec_set1(0.0f);
+        for (int c = 0; c < columns; c++)
+            for (int s = 0; s < strips; s++)
+                sum[c][s] = vec_set1(0.0f);
         for (size_t i = k; i < end; i += WORDS_A_LINE) {
             size_t line_end = end - i < WORDS_A_LINE ? end : i + WORDS_A_LINE;
             for (int c = 0; c < columns; c++)
@@ -162,8 +162,8 @@ ALWAYS_INLINE void wide_block(const int columns, const int strips, const Operand
             for (int s = 0; s < strips; s++) {
                 UnalignedVec *to = (UnalignedVec *)(out + (size_t)c * out_stride + s * VEC_FLOATS);
                 if (accumulate || k > 0)
-                    sum[c * strips + s] += *to;
-                *to = sum[c * strips + s];
+                    sum[c][s] += *to;
+                *to = sum[c][s];
             }
     }
 }
@@ -220,9 +220,9 @@ WIDE_TABLE(HALVES_AS_FLOATS)
 
 static size_t gemm_columns(size_t rows) {
 #if GEMM_STRIPS == 4
-    static const uint8_t most[] = {8, 8, 8, GEMM_COLUMNS};
+    static const uint8_t most[] = {MOST_COLUMNS, MOST_COLUMNS, MOST_COLUMNS, GEMM_COLUMNS};
 #else
-    static const uint8_t most[] = {8, GEMM_COLUMNS};
+    static const uint8_t most[] = {MOST_COLUMNS, GEMM_COLUMNS};
 #endif
     return most[(rows - 1) / VEC_FLOATS];
 }
