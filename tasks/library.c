@@ -529,6 +529,17 @@ Value library_group_overrides(const LibraryEntry *group, Arena *arena) {
     return keys;
 }
 
+Value library_merged_keys(Arena *arena, const Value *base, const Value *over) {
+    Value keys = {.kind = VALUE_DICT,
+                  .as.pairs = arena_alloc(arena, (base->n + over->n + 1) * sizeof(ValuePair))};
+    for (size_t i = 0; i < base->n; i++)
+        if (!value_get(over, base->as.pairs[i].key))
+            keys.as.pairs[keys.n++] = base->as.pairs[i];
+    for (size_t i = 0; i < over->n; i++)
+        keys.as.pairs[keys.n++] = over->as.pairs[i];
+    return keys;
+}
+
 static int compare_names(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }

@@ -72,6 +72,8 @@ const LibraryEntry *library_inline(Library *library, const LibraryEntry *group, 
                                    const Value *keys, bool is_group);
 /* The keys of a group that are not a group's own: they override those of its members. */
 Value library_group_overrides(const LibraryEntry *group, Arena *arena);
+/* Two mappings as one; what `over` has wins. */
+Value library_merged_keys(Arena *arena, const Value *base, const Value *over);
 
 /* All tags, sorted, each once; allocated in arena. */
 void library_tags(const Library *library, Arena *arena, const char ***out, size_t *n);

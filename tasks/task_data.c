@@ -16,7 +16,15 @@ typedef struct Collector {
     int depth;
 } Collector;
 
-static int collect_name(Collector *collector, const char *name, bool *known, Error *error);
+/* The group that a member is reached through, and the keys for all that is below it. */
+typedef struct Above {
+    const LibraryEntry *group;
+    Value overrides;
+} Above;
+
+static int collect_name(Collector *collector, const char *name, const Above *above, bool *known,
+                        Error *error);
+static int collect_entry(Collector *collector, const LibraryEntry *entry, const Above *above, Error *error);
 
 static void add(Collector *collector, const char *path, const char *config, const char *split) {
     config = config ? config : "default";
@@ -42,37 +50,62 @@ static int collect_task(Collector *collector, const LibraryEntry *entry, Error *
     return 0;
 }
 
-static int collect_group(Collector *collector, const LibraryEntry *entry, Error *error) {
+/* A member as the group's file has it; a mapping whose name stands for nothing defines what it names. */
+static int collect_member(Collector *collector, const Above *above, const Value *member, Error *error) {
+    bool known, is_group = value_get(member, "group") != NULL;
+    const char *name = group_member_name(member)->as.text;
+    Above below = *above;
+    if (member->kind == VALUE_DICT)
+        below.overrides = library_merged_keys(collector->scratch, &above->overrides, member);
+    if (is_group && !library_find(collector->library, name))
+        return collect_entry(collector, library_inline(collector->library, above->group, name, member, true),
+                             above, error);
+    if (collect_name(collector, name, &below, &known, error))
+        return -1;
+    if (known || member->kind != VALUE_DICT || !value_get(member, "dataset_path"))
+        return 0;
+    return collect_task(
+        collector, library_inline(collector->library, above->group, name, &below.overrides, false), error);
+}
+
+static int collect_group(Collector *collector, const LibraryEntry *entry, const Above *above, Error *error) {
     GroupConfig group;
-    bool known;
     if (config_read_group(&group, entry, collector->scratch, error))
         return -1;
     if (++collector->depth > MOST_NESTED)
         return error_set(error, "group %s: groups are nested more than %d deep", entry->name, MOST_NESTED);
+    Above below = {entry, library_group_overrides(entry, collector->scratch)};
+    if (above)
+        below.overrides = library_merged_keys(collector->scratch, &below.overrides, &above->overrides);
     int result = 0;
     for (size_t i = 0; i < group.members->n && result == 0; i++)
-        result = collect_name(collector, group.members->as.items[i].as.text, &known, error);
+        result = collect_member(collector, &below, &group.members->as.items[i], error);
     collector->depth--;
     return result;
 }
 
-static int collect_entry(Collector *collector, const LibraryEntry *entry, Error *error) {
-    return entry->is_group ? collect_group(collector, entry, error) : collect_task(collector, entry, error);
+static int collect_entry(Collector *collector, const LibraryEntry *entry, const Above *above, Error *error) {
+    if (entry->is_group)
+        return collect_group(collector, entry, above, error);
+    if (above)
+        entry = library_override(collector->library, entry, &above->overrides, above->group->file);
+    return collect_task(collector, entry, error);
 }
 
 /* A task, a group, a tag or a pattern of names. */
-static int collect_name(Collector *collector, const char *name, bool *known, Error *error) {
+static int collect_name(Collector *collector, const char *name, const Above *above, bool *known,
+                        Error *error) {
     const LibraryEntry *entry = library_find(collector->library, name);
     *known = entry != NULL;
     if (entry)
-        return collect_entry(collector, entry, error);
+        return collect_entry(collector, entry, above, error);
     bool pattern = strpbrk(name, "*?[") != NULL;
     for (size_t i = 0; i < library_count(collector->library); i++) {
         entry = library_entry(collector->library, i);
         if (!library_has_tag(entry, name) && !(pattern && text_glob(name, entry->name)))
             continue;
         *known = true;
-        if (collect_entry(collector, entry, error))
+        if (collect_entry(collector, entry, above, error))
             return -1;
     }
     return 0;
@@ -89,9 +122,9 @@ static int collect_asked(Collector *collector, const char *asked, Error *error) 
     if (text_ends_with(name, ".yaml") && file_exists(name)) {
         known = true;
         result = library_add_file(collector->library, name, &entry, error) ||
-                 collect_entry(collector, entry, error);
+                 collect_entry(collector, entry, NULL, error);
     } else {
-        result = collect_name(collector, name, &known, error);
+        result = collect_name(collector, name, NULL, &known, error);
     }
     if (result == 0 && !known)
         result = library_unknown(collector->library, name, error);

@@ -290,18 +290,6 @@ static int add_name(TaskSet *set, const char *name, const GroupChain *chain, Mem
 static int add_entry(TaskSet *set, const LibraryEntry *entry, const GroupChain *chain, Members *into,
                      Error *error);
 
-/* Two mappings as one; what `over` has wins. */
-static Value merged_keys(Arena *arena, const Value *base, const Value *over) {
-    Value keys = {.kind = VALUE_DICT,
-                  .as.pairs = arena_alloc(arena, (base->n + over->n + 1) * sizeof(ValuePair))};
-    for (size_t i = 0; i < base->n; i++)
-        if (!value_get(over, base->as.pairs[i].key))
-            keys.as.pairs[keys.n++] = base->as.pairs[i];
-    for (size_t i = 0; i < over->n; i++)
-        keys.as.pairs[keys.n++] = over->as.pairs[i];
-    return keys;
-}
-
 /* A member as the group's file has it: a name, or a mapping with a name and keys of its own. A name that
  * stands for nothing makes of its mapping a task or a group of the group's own. */
 static int add_member(TaskSet *set, const GroupChain *chain, const Value *member, Members *members,
@@ -310,7 +298,7 @@ static int add_member(TaskSet *set, const GroupChain *chain, const Value *member
     const char *name = group_member_name(member)->as.text;
     GroupChain below = *chain;
     if (member->kind == VALUE_DICT)
-        below.overrides = merged_keys(&set->arena, &chain->overrides, member);
+        below.overrides = library_merged_keys(&set->arena, &chain->overrides, member);
     if (is_group && !library_find(set->library, name)) {
         const Value *list = value_get(member, "task");
         if (!list || list->kind != VALUE_LIST)
@@ -376,7 +364,7 @@ static int add_group(TaskSet *set, const LibraryEntry *entry, const GroupChain *
         return -1;
     chain.overrides = library_group_overrides(entry, &set->arena);
     if (outer)
-        chain.overrides = merged_keys(&set->arena, &chain.overrides, &outer->overrides);
+        chain.overrides = library_merged_keys(&set->arena, &chain.overrides, &outer->overrides);
     int status = add_group_members(set, &config, &chain, &members, error);
     if (!status && config.n_metrics > 0)
         add_aggregate(set, &config, &members);

@@ -238,12 +238,50 @@ static void test_samples_choose_documents(void **state) {
     remove_folder(&opened);
 }
 
-const struct CMUnitTest selection_tests[] = {cmocka_unit_test(test_a_fraction_is_rounded_up_for_each_task),
-                                             cmocka_unit_test(test_v0_4_0_rounds_down_once),
-                                             cmocka_unit_test(test_v0_4_0_templates),
-                                             cmocka_unit_test(test_tasks_that_came_later),
-                                             cmocka_unit_test(test_shots_in_names),
-                                             cmocka_unit_test(test_groups_override_their_members),
-                                             cmocka_unit_test(test_suites_name_tasks_and_shots),
-                                             cmocka_unit_test(test_samples_choose_documents)};
+/* The splits that the names read, as "ORG/NAME CONFIG SPLIT;..." */
+static char *data_of(const Opened *opened, const char *name) {
+    Arena arena = {0};
+    Buffer found = {0};
+    Error error = {0};
+    TaskData *data;
+    size_t n;
+    const TaskOptions options = {.names = &name, .n_names = 1, .include_path = opened->tasks};
+    if (task_data(&options, &arena, &data, &n, &error))
+        fail_msg("%s", error.message);
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(&found, "%s %s %s;", data[i].path, data[i].config, data[i].split);
+    arena_free(&arena);
+    return buffer_take(&found);
+}
+
+/* Members that are mappings count too: with their own keys, as tasks of the group's own, as groups in it. */
+static void test_data_of_groups_whose_members_are_mappings(void **state) {
+    (void)state;
+    Opened opened = make_folder();
+    folder_write(opened.folder, "tasks/mapped.yaml",
+                 "group: mapped\ntask:\n  - {task: first, num_fewshot: 2}\n"
+                 "  - {task: second, dataset_name: other}\n"
+                 "  - {task: own, dataset_path: org/own, test_split: t, doc_to_text: a, doc_to_target: b}\n"
+                 "  - {group: inner, task: [{task: first, test_split: inner}]}\n");
+    char *found = data_of(&opened, "mapped");
+    assert_string_equal(found, "org/set default train;org/set default test;org/set other train;"
+                               "org/set other test;org/own default t;org/set default inner;");
+    free(found);
+    found = data_of(&opened, "zebra-few-shot");
+    assert_non_null(strstr(found, "allenai/ai2_arc ARC-Challenge test;"));
+    assert_non_null(strstr(found, "cais/mmlu anatomy dev;"));
+    free(found);
+    remove_folder(&opened);
+}
+
+const struct CMUnitTest selection_tests[] = {
+    cmocka_unit_test(test_a_fraction_is_rounded_up_for_each_task),
+    cmocka_unit_test(test_v0_4_0_rounds_down_once),
+    cmocka_unit_test(test_v0_4_0_templates),
+    cmocka_unit_test(test_tasks_that_came_later),
+    cmocka_unit_test(test_shots_in_names),
+    cmocka_unit_test(test_groups_override_their_members),
+    cmocka_unit_test(test_suites_name_tasks_and_shots),
+    cmocka_unit_test(test_samples_choose_documents),
+    cmocka_unit_test(test_data_of_groups_whose_members_are_mappings)};
 const size_t n_selection_tests = sizeof selection_tests / sizeof *selection_tests;
