@@ -8,7 +8,7 @@
 
 #include "reports/lm_eval_samples.h"
 
-enum { GROUP_DEPTH_MAX = 16, BOOTSTRAP_ITERATIONS = 100000 };
+enum { BOOTSTRAP_ITERATIONS = 100000 };
 
 /* ---- pieces of JSON */
 
@@ -71,80 +71,90 @@ static void append_metrics(Buffer *out, const LmEntry *entry) {
     }
 }
 
-static void append_entry(Buffer *out, const LmEntry *entry, int depth) {
-    Buffer alias = {0};
-    buffer_printf(&alias, "%*s%s%s", depth, "", depth ? "- " : "", entry->alias);
+/* How many documents a group's value of a metric is of; all if no metric is asked for. */
+static int64_t documents_below(LmRun *run, LmEntry *group, const LmMetric *metric) {
+    LmOrder order = lm_order_new(run);
+    int64_t documents = 0;
+    lm_order_add(&order, run, group, false);
+    for (size_t i = 0; i < order.n; i++) {
+        const LmEntry *entry = order.entries[i];
+        bool counts = !metric;
+        for (size_t k = 0; k < entry->n_metrics && !counts; k++)
+            counts = strcmp(entry->metrics[k].name, metric->name) == 0 &&
+                     strcmp(entry->metrics[k].filter, metric->filter) == 0;
+        documents += counts && !entry->is_group ? entry->n_documents : 0;
+    }
+    return documents;
+}
+
+static void append_counts(LmRun *run, Buffer *out, LmEntry *group) {
+    append_key(out, "sample_count");
+    buffer_append_char(out, '{');
+    for (size_t i = 0; i < group->n_metrics; i++) {
+        Buffer key = {0};
+        buffer_printf(&key, "%s,%s", group->metrics[i].name, group->metrics[i].filter);
+        append_int(out, key.data, documents_below(run, group, &group->metrics[i]));
+        buffer_free(&key);
+    }
+    buffer_append_char(out, '}');
+}
+
+static void append_entry(LmRun *run, Buffer *out, LmEntry *entry) {
     append_key(out, entry->name);
     buffer_append_char(out, '{');
-    if (!entry->is_group)
-        append_text(out, "alias", alias.data);
-    append_metrics(out, entry);
     if (entry->is_group)
-        append_text(out, "alias", alias.data);
+        append_text(out, "alias", entry->alias);
+    append_text(out, "name", entry->name);
+    if (!entry->is_group)
+        append_text(out, "alias", entry->alias);
+    append_int(out, "sample_len", entry->is_group ? documents_below(run, entry, NULL) : entry->n_documents);
+    append_metrics(out, entry);
+    if (entry->is_group && entry->n_metrics > 0)
+        append_counts(run, out, entry);
     buffer_append_char(out, '}');
-    buffer_free(&alias);
 }
 
-static int compare_names(const void *a, const void *b) {
-    return strcmp((*(LmEntry *const *)a)->name, (*(LmEntry *const *)b)->name);
-}
+/* ---- groups */
 
-typedef enum Dictionary { DICTIONARY_RESULTS = 1, DICTIONARY_GROUPS } Dictionary;
-
-/* The hierarchy, each level sorted by name and each name once. */
-static void append_level(LmRun *run, Buffer *out, LmEntry *const *entries, size_t n, int depth,
-                         Dictionary dictionary) {
-    LmEntry **sorted = arena_alloc(&run->arena, (n + 1) * sizeof *sorted);
-    if (n)
-        memcpy(sorted, entries, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, compare_names);
-    for (size_t i = 0; i < n && depth <= GROUP_DEPTH_MAX; i++) {
-        bool wanted = sorted[i]->is_group || dictionary == DICTIONARY_RESULTS;
-        if (wanted && sorted[i]->written != (int)dictionary)
-            append_entry(out, sorted[i], depth);
-        sorted[i]->written = dictionary;
-        append_level(run, out, sorted[i]->children, sorted[i]->n_children, depth + 1, dictionary);
-    }
-}
-
-/* ---- which group has which members */
-
-/* Groups and lone tasks in upstream's order before it is turned round: a group before those in it. */
-static void collect(LmEntry *entry, bool is_root, LmEntry **out, size_t *n, size_t room, int depth) {
-    for (size_t i = 0; i < *n; i++)
-        if (out[i] == entry)
-            return;
-    if ((entry->is_group || is_root) && *n < room)
-        out[(*n)++] = entry;
-    for (size_t i = 0; i < entry->n_children && depth < GROUP_DEPTH_MAX; i++)
-        collect(entry->children[i], false, out, n, room, depth + 1);
-}
-
-static LmEntry **collect_all(LmRun *run, size_t *n) {
-    size_t n_roots;
+/* In the order in which they were asked for, each before those in it, or behind them. */
+static LmOrder groups_of(LmRun *run, bool children_first) {
+    size_t n_roots, n = 0;
     LmEntry **roots = lm_run_roots(run, &n_roots);
-    LmEntry **out = arena_alloc(&run->arena, (run->n_entries + 1) * sizeof *out);
-    *n = 0;
-    while (n_roots-- > 0)
-        collect(roots[n_roots], true, out, n, run->n_entries, 0);
-    return out;
+    LmOrder order = lm_order_new(run);
+    for (size_t i = 0; i < n_roots; i++)
+        lm_order_add(&order, run, roots[i], children_first);
+    for (size_t i = 0; i < order.n; i++)
+        if (order.entries[i]->is_group)
+            order.entries[n++] = order.entries[i];
+    order.n = n;
+    return order;
+}
+
+static void append_groups(LmRun *run, Buffer *out) {
+    const LmOrder groups = groups_of(run, true);
+    for (size_t i = 0; i < groups.n; i++)
+        append_entry(run, out, groups.entries[i]);
 }
 
 static void append_subtasks(LmRun *run, Buffer *out) {
-    size_t n;
-    LmEntry **entries = collect_all(run, &n);
+    const LmOrder groups = groups_of(run, false);
     append_key(out, "group_subtasks");
     buffer_append_char(out, '{');
-    while (n-- > 0) {
-        append_key(out, entries[n]->name);
+    for (size_t g = 0; g < groups.n; g++) {
+        const LmEntry *group = groups.entries[g];
+        append_key(out, group->name);
         buffer_append_char(out, '[');
-        for (size_t i = 0; i < entries[n]->n_children; i++) {
+        for (size_t i = 0; i < group->n_children; i++) {
             buffer_append_text(out, i ? ", " : "");
-            lm_append_string(out, entries[n]->children[i]->name);
+            lm_append_string(out, group->children[i]->name);
         }
         buffer_append_char(out, ']');
     }
     buffer_append_char(out, '}');
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp((*(LmEntry *const *)a)->name, (*(LmEntry *const *)b)->name);
 }
 
 /* ---- dictionaries by name */
@@ -158,24 +168,22 @@ static LmEntry **sorted_entries(LmRun *run, bool groups_too, size_t *n) {
     return sorted;
 }
 
-/* The stored configuration, and in its metadata what upstream adds from the command line. */
+/* The stored configuration, and in its metadata what upstream adds from the command line: before the place of
+ * the file, which ends it, or where there is no metadata. */
 static void append_config(const LmRun *run, Buffer *out, const LmEntry *task) {
+    static const char source[] = "\"config_source\": ";
     Buffer added = {0};
     append_text(&added, "pretrained", run->model);
     append_text(&added, "dtype", run->dtype);
-    cJSON *config = NULL;
-    json_parse(&config, task->config, strlen(task->config), "config", NULL);
-    const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(config, "metadata");
-    size_t bytes = strlen(task->config);
-    bool last = cJSON_IsObject(metadata) && !metadata->next && text_ends_with(task->config, "}}");
+    const char *place = NULL, *text = task->config;
+    for (const char *at = text; (at = strstr(at, source)); at++)
+        place = at;
     append_key(out, task->name);
-    if (last)
-        buffer_printf(out, "%.*s%s%s}}", (int)(bytes - 2), task->config, metadata->child ? ", " : "",
-                      added.data);
+    if (place)
+        buffer_printf(out, "%.*s%s, %s", (int)(place - text), text, added.data, place);
     else
-        buffer_printf(out, "%.*s%s\"metadata\": {%s}}", (int)(bytes - 1), task->config,
-                      config && config->child ? ", " : "", added.data);
-    cJSON_Delete(config);
+        buffer_printf(out, "%.*s%s\"metadata\": {%s}}", (int)(strlen(text) - 1), text,
+                      strcmp(text, "{}") == 0 ? "" : ", ", added.data);
     buffer_free(&added);
 }
 
@@ -197,9 +205,7 @@ static void append_versions(LmRun *run, Buffer *out) {
     for (size_t i = 0; i < n; i++) {
         double number;
         const char *version = entries[i]->version;
-        if (entries[i]->is_group && strcmp(version, "Yaml") == 0)
-            continue;
-        if (text_to_double(version, &number))
+        if (!entries[i]->is_group && text_to_double(version, &number))
             append_raw(out, entries[i]->name, version);
         else
             append_text(out, entries[i]->name, version);
@@ -207,13 +213,32 @@ static void append_versions(LmRun *run, Buffer *out) {
     buffer_append_char(out, '}');
 }
 
+/* A group has the number that all its members have; upstream looks at groups before those in them, so of
+ * these it knows none yet. */
+static bool shots_of(const LmEntry *entry, int64_t *shots) {
+    bool known = !entry->is_group;
+    *shots = entry->num_fewshot;
+    for (size_t i = 0; entry->is_group && i < entry->n_children; i++) {
+        const LmEntry *child = entry->children[i];
+        if (child->is_group)
+            continue;
+        if (known && child->num_fewshot != *shots)
+            return false;
+        *shots = child->num_fewshot;
+        known = true;
+    }
+    return known;
+}
+
 static void append_shots(LmRun *run, Buffer *out) {
     size_t n;
-    LmEntry **tasks = sorted_entries(run, false, &n);
+    int64_t shots;
+    LmEntry **entries = sorted_entries(run, true, &n);
     append_key(out, "n-shot");
     buffer_append_char(out, '{');
     for (size_t i = 0; i < n; i++)
-        append_int(out, tasks[i]->name, tasks[i]->num_fewshot);
+        if (shots_of(entries[i], &shots))
+            append_int(out, entries[i]->name, shots);
     buffer_append_char(out, '}');
 }
 
@@ -270,38 +295,35 @@ static void append_directions(Buffer *out, const char *name, const Direction *di
     buffer_append_char(out, '}');
 }
 
-/* Upstream gives all groups one dictionary, of the metrics of all their tasks. */
+/* A group's are those of the tasks that it names itself: null where they differ. */
 static void append_higher(LmRun *run, Buffer *out) {
-    Direction shared[MOST_DIRECTIONS], own[MOST_DIRECTIONS];
-    size_t n, n_shared = 0, n_groups;
-    LmEntry **groups = collect_all(run, &n_groups), **entries = sorted_entries(run, true, &n);
-    for (size_t g = 0; g < n_groups; g++)
-        for (size_t i = 0; i < groups[g]->n_children; i++)
-            if (!groups[g]->children[i]->is_group)
-                add_task_directions(run, groups[g]->children[i], shared, &n_shared);
+    Direction directions[MOST_DIRECTIONS];
+    size_t n;
+    LmEntry **entries = sorted_entries(run, true, &n);
     append_key(out, "higher_is_better");
     buffer_append_char(out, '{');
     for (size_t i = 0; i < n; i++) {
-        size_t n_own = 0;
-        if (entries[i]->is_group) {
-            append_directions(out, entries[i]->name, shared, n_shared);
-            continue;
-        }
-        add_task_directions(run, entries[i], own, &n_own);
-        append_directions(out, entries[i]->name, own, n_own);
+        const LmEntry *entry = entries[i];
+        size_t n_known = 0;
+        for (size_t k = 0; k < entry->n_children; k++)
+            if (!entry->children[k]->is_group)
+                add_task_directions(run, entry->children[k], directions, &n_known);
+        if (!entry->is_group)
+            add_task_directions(run, entry, directions, &n_known);
+        if (!entry->is_group || n_known > 0)
+            append_directions(out, entry->name, directions, n_known);
     }
     buffer_append_char(out, '}');
 }
 
-static void append_samples(LmRun *run, Buffer *out) {
-    size_t n;
-    LmEntry **tasks = lm_run_tasks(run, &n);
+static void append_samples(const LmRun *run, Buffer *out) {
     append_key(out, "n-samples");
     buffer_append_char(out, '{');
-    for (size_t i = 0; i < n; i++) {
-        append_key(out, tasks[i]->name);
-        buffer_printf(out, "{\"original\": %lld, \"effective\": %lld}",
-                      (long long)tasks[i]->n_documents_total, (long long)tasks[i]->n_documents);
+    for (size_t i = 0; i < run->n_tasks; i++) {
+        const LmEntry *task = &run->entries[i];
+        append_key(out, task->name);
+        buffer_printf(out, "{\"original\": %lld, \"effective\": %lld}", (long long)task->n_documents_total,
+                      (long long)task->n_documents);
     }
     buffer_append_char(out, '}');
 }
@@ -359,14 +381,12 @@ static void append_environment(const LmRun *run, Buffer *out) {
     append_int(out, "max_length", run->max_length);
 }
 
-static void append_task_hashes(LmRun *run, Buffer *out) {
-    size_t n;
-    LmEntry **tasks = lm_run_tasks(run, &n);
+static void append_task_hashes(const LmRun *run, Buffer *out) {
     append_key(out, "task_hashes");
     buffer_append_char(out, '{');
-    for (size_t i = 0; i < n; i++)
-        if (tasks[i]->hash)
-            append_text(out, tasks[i]->name, tasks[i]->hash);
+    for (size_t i = 0; i < run->n_tasks; i++)
+        if (run->entries[i].hash)
+            append_text(out, run->entries[i].name, run->entries[i].hash);
     buffer_append_char(out, '}');
 }
 
@@ -386,10 +406,9 @@ static char *sanitized(const char *name) {
 }
 
 static void append_tracker(const LmRun *run, Buffer *out) {
-    double start = unix_time(run->started), end = unix_time(run->finished);
     char *name = sanitized(run->model);
     Buffer seconds = {0};
-    text_append_double(&seconds, end - start);
+    text_append_double(&seconds, unix_time(run->finished) - unix_time(run->started));
     append_text(out, "model_source", "zeval");
     append_text(out, "model_name", run->model);
     append_text(out, "model_name_sanitized", name);
@@ -398,25 +417,23 @@ static void append_tracker(const LmRun *run, Buffer *out) {
     append_raw(out, "fewshot_as_multiturn", run->fewshot_as_multiturn ? "true" : "false");
     append_text(out, "chat_template", run->chat_template);
     append_sha256(out, "chat_template_sha", run->chat_template);
-    append_double(out, "start_time", start);
-    append_double(out, "end_time", end);
     append_text(out, "total_evaluation_time_seconds", seconds.data);
     buffer_free(&seconds);
     free(name);
 }
 
 static void append_results(LmRun *run, Buffer *out) {
-    size_t n;
-    LmEntry **roots = lm_run_roots(run, &n);
     buffer_append_char(out, '{');
     append_key(out, "results");
     buffer_append_char(out, '{');
-    append_level(run, out, roots, n, 0, DICTIONARY_RESULTS);
+    for (size_t i = 0; i < run->n_tasks; i++)
+        append_entry(run, out, &run->entries[i]);
+    append_groups(run, out);
     buffer_append_char(out, '}');
     if (run->n_entries > run->n_tasks) {
         append_key(out, "groups");
         buffer_append_char(out, '{');
-        append_level(run, out, roots, n, 0, DICTIONARY_GROUPS);
+        append_groups(run, out);
         buffer_append_char(out, '}');
     }
     append_subtasks(run, out);

@@ -323,25 +323,24 @@ LmEntry **lm_run_roots(LmRun *run, size_t *n) {
     return roots;
 }
 
-static void add_leaves(LmEntry *entry, LmEntry **out, size_t *n, size_t room, int depth) {
-    if (!entry->is_group) {
-        for (size_t i = 0; i < *n; i++)
-            if (out[i] == entry)
-                return;
-        if (*n < room)
-            out[(*n)++] = entry;
-        return;
-    }
-    for (size_t i = 0; i < entry->n_children && depth < GROUP_DEPTH_MAX; i++)
-        add_leaves(entry->children[i], out, n, room, depth + 1);
+LmOrder lm_order_new(LmRun *run) {
+    return (LmOrder){.entries = arena_alloc(&run->arena, (run->n_entries + 1) * sizeof(LmEntry *)),
+                     .seen = memset(arena_alloc(&run->arena, run->n_entries + 1), 0, run->n_entries + 1)};
 }
 
-LmEntry **lm_run_tasks(LmRun *run, size_t *n) {
-    size_t n_roots;
-    LmEntry **roots = lm_run_roots(run, &n_roots);
-    LmEntry **tasks = arena_alloc(&run->arena, (run->n_tasks + 1) * sizeof *tasks);
-    *n = 0;
-    while (n_roots-- > 0)
-        add_leaves(roots[n_roots], tasks, n, run->n_tasks, 0);
-    return tasks;
+static void add_below(LmOrder *order, LmRun *run, LmEntry *root, bool children_first, int depth) {
+    bool *seen = &order->seen[root - run->entries];
+    if (*seen || depth > GROUP_DEPTH_MAX)
+        return;
+    *seen = true;
+    if (!children_first)
+        order->entries[order->n++] = root;
+    for (size_t i = 0; i < root->n_children; i++)
+        add_below(order, run, root->children[i], children_first, depth + 1);
+    if (children_first)
+        order->entries[order->n++] = root;
+}
+
+void lm_order_add(LmOrder *order, LmRun *run, LmEntry *root, bool children_first) {
+    add_below(order, run, root, children_first, 0);
 }

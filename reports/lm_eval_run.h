@@ -19,7 +19,6 @@ typedef struct LmEntry {
     size_t n_metrics;
     int64_t first_task; /* where it stands among those asked for: the lowest task_id at or below it */
     bool is_member;     /* of a group */
-    int written;        /* the last of upstream's dictionaries that it was written into */
     /* a task */
     int64_t task_id, num_fewshot, n_documents, n_documents_total;
     const char *output_type, *config; /* config: JSON object, "{}" if unknown */
@@ -47,8 +46,15 @@ void lm_run_free(LmRun *run);
 /* Entries that no group contains, in the order in which they were asked for: *n of them, allocated in arena.
  */
 LmEntry **lm_run_roots(LmRun *run, size_t *n);
-/* Tasks in the order in which upstream holds them: the last name first, a group's own in their order. */
-LmEntry **lm_run_tasks(LmRun *run, size_t *n);
+/* Entries as they are reached from roots, each once; allocated in the run's arena. */
+typedef struct LmOrder {
+    LmEntry **entries;
+    size_t n;
+    bool *seen;
+} LmOrder;
+LmOrder lm_order_new(LmRun *run);
+/* Adds root and all below it that is not there yet, groups before their members or behind them. */
+void lm_order_add(LmOrder *order, LmRun *run, LmEntry *root, bool children_first);
 
 /* Names of a task's filters in the order of its configuration, [n] allocated in arena. */
 const char **lm_filters(LmRun *run, const LmEntry *task, size_t *n);

@@ -327,9 +327,9 @@ static int read_output_type(const Reader *reader, TaskConfig *out) {
     return config_fail(reader, &key, "there is no output type '%.50s'", name);
 }
 
-static int read_version(const Reader *reader, const char **out) {
+static int read_version(const Reader *reader, const char *none, const char **out) {
     Key key = config_key(reader, "metadata");
-    *out = "Yaml";
+    *out = none;
     if (!key.value || key.value->kind != VALUE_DICT || reader->entry->compat == COMPAT_V0_4_0)
         return 0;
     const Value *version = value_get(key.value, "version");
@@ -434,7 +434,7 @@ int config_read(TaskConfig *out, const LibraryEntry *entry, Arena *arena, Error 
                         .num_fewshot = -1,
                         .repeats = 1};
     if (check_keys(&reader) || config_string(&reader, "task_alias", &out->alias) ||
-        read_version(&reader, &out->version) || read_splits(&reader, out) ||
+        read_version(&reader, "Yaml", &out->version) || read_splits(&reader, out) ||
         read_prompt(&reader, &out->prompt) || read_process_docs(&reader, out) || read_fewshot(&reader, out) ||
         config_count(&reader, "num_fewshot", 1000, &out->num_fewshot) || read_output_type(&reader, out) ||
         read_generation(&reader, out) || read_repeats(&reader, out) || config_scoring(&reader, out) ||
@@ -485,7 +485,7 @@ int config_read_group(GroupConfig *out, const LibraryEntry *entry, Arena *arena,
     const Reader reader = {entry, arena, error};
     *out = (GroupConfig){.name = entry->name, .alias = entry->name};
     if (check_keys(&reader) || config_string(&reader, "group_alias", &out->alias) ||
-        read_version(&reader, &out->version) || config_aggregate(&reader, out))
+        read_version(&reader, "N/A", &out->version) || config_aggregate(&reader, out))
         return -1;
     Key members = config_key(&reader, "task");
     out->members = members.value;

@@ -50,14 +50,72 @@ static void append_value(Buffer *out, const Value *value) {
     }
 }
 
+/* What an example is made of: as upstream's main holds it, with what it has from the task itself. */
+static void append_fewshot(Buffer *out, const Reader *reader) {
+    static const struct {
+        const char *name, *inherited, *fallback;
+    } fields[] = {{"sampler", NULL, "\"default\""},
+                  {"split", "fewshot_split", "null"},
+                  {"process_docs", "process_docs", "null"},
+                  {"fewshot_indices", NULL, "null"},
+                  {"samples", NULL, "null"},
+                  {"doc_to_text", "doc_to_text", "null"},
+                  {"doc_to_choice", "doc_to_choice", "null"},
+                  {"doc_to_target", "doc_to_target", "null"},
+                  {"gen_prefix", "gen_prefix", "null"},
+                  {"fewshot_delimiter", "fewshot_delimiter", "\"\\n\\n\""},
+                  {"target_delimiter", "target_delimiter", "\" \""}};
+    const Key own = config_key(reader, "fewshot_config");
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        const Value *value = own.value ? value_get(own.value, fields[i].name) : NULL;
+        if (!value && fields[i].inherited)
+            value = config_key(reader, fields[i].inherited).value;
+        buffer_printf(out, "%s\"%s\": ", i ? ", " : "{", fields[i].name);
+        if (value)
+            append_value(out, value);
+        else
+            buffer_append_text(out, fields[i].fallback);
+    }
+    buffer_append_char(out, '}');
+}
+
+/* The file's own, and which file that is. */
+static void append_metadata(Buffer *out, const Reader *reader) {
+    const Key key = config_key(reader, "metadata");
+    bool is_dict = key.value && key.value->kind == VALUE_DICT;
+    buffer_append_char(out, '{');
+    for (size_t i = 0; is_dict && i < key.value->n; i++) {
+        const ValuePair *pair = &key.value->as.pairs[i];
+        text_append_json(out, pair->key, strlen(pair->key));
+        buffer_append_text(out, ": ");
+        append_value(out, &pair->value);
+        buffer_append_text(out, ", ");
+    }
+    if (key.value && !is_dict) {
+        buffer_append_text(out, "\"_metadata\": ");
+        append_value(out, key.value);
+        buffer_append_text(out, ", ");
+    }
+    buffer_append_text(out, "\"config_source\": ");
+    text_append_json(out, reader->entry->file, strlen(reader->entry->file));
+    buffer_append_char(out, '}');
+}
+
 /* The text of one key; nothing if it has none. */
 static void append_key(Buffer *out, const Reader *reader, const TaskConfig *config, int num_fewshot,
                        const char *name, const char *fallback) {
     Key key = config_key(reader, name);
+    bool main = reader->entry->compat == COMPAT_MAIN;
+    if (strcmp(name, "tag") == 0 && main)
+        return; /* taken away before a task is made */
     if (strcmp(name, "num_fewshot") == 0)
         buffer_printf(out, "%d", num_fewshot);
     else if (strcmp(name, "generation_kwargs") == 0 && config->generation)
         buffer_append_text(out, config->generation);
+    else if (strcmp(name, "fewshot_config") == 0 && main)
+        append_fewshot(out, reader);
+    else if (strcmp(name, "metadata") == 0 && main)
+        append_metadata(out, reader);
     else if (key.value)
         append_value(out, key.value);
     else if (fallback)

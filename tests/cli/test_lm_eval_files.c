@@ -92,8 +92,6 @@ static bool is_environment(const char *key) {
                                        "lm_eval_version",
                                        "upper_git_hash",
                                        "git_hash",
-                                       "start_time",
-                                       "end_time",
                                        "total_evaluation_time_seconds",
                                        "model",
                                        "model_args",
@@ -102,6 +100,7 @@ static bool is_environment(const char *key) {
                                        "model_name",
                                        "model_name_sanitized",
                                        "pretrained",
+                                       "config_source",
                                        "tokenizer_pad_token",
                                        "tokenizer_eos_token",
                                        "tokenizer_bos_token",
@@ -149,7 +148,7 @@ static void test_results_have_the_keys_and_values_that_lm_eval_wrote(void **stat
         fail_msg("%s", error.message);
     compare(found, expected, "results");
     assert_non_null(
-        strstr(text.data, "{\n  \"results\": {\n    \"endings\": {\n      \"alias\": \"endings\",\n"));
+        strstr(text.data, "{\n  \"results\": {\n    \"endings\": {\n      \"name\": \"endings\",\n"));
     cJSON_Delete(found);
     cJSON_Delete(expected);
     buffer_free(&text);

@@ -7,7 +7,8 @@ all aggregates with their standard errors, key by key and in order.
         [--include-path DIR] [--template FILE] [--system-instruction TEXT] [--single-turn] [--made-up-answers]
         [--share-prefixes [--prove N]] [--softmax-dtype float64] [--keep FOLDER]
 
-Run with lm-eval 0.4.9.2, datasets 3.6, transformers 4.50 (pip). Nothing is fetched: load_dataset is replaced by a
+Run with lm-eval 0.4.9.2, datasets 3.6, transformers 4.50 (pip), or with PYTHONPATH naming a checkout of 4e7e0d4, whose results
+files zeval writes: against 0.4.9.2 only what both versions have there is compared. Nothing is fetched: load_dataset is replaced by a
 reader of DATASETS_FOLDER/ORG/NAME/CONFIG/SPLIT.jsonl.gz. A training split that is not there is stood in by another: nothing
 is drawn from it without examples. --template FILE runs both with that chat template, --single-turn with the examples in
 the user's one turn. --made-up-answers lets lm-eval make up answers where it would ask the model, and zeval replay what
@@ -117,11 +118,12 @@ def one_turn(self, doc, num_fewshot, fewshot_as_multiturn=False, gen_prefix=None
     return [{"role": "user", "content": self.get_context(doc, num_fewshot, gen_prefix=gen_prefix)}]
 
 
-# lm-eval 0.4.9.2 draws the examples of one turn twice and uses the second draw; 4e7e0d4 draws once, and so does zeval.
-plain_chat_context, samplers.ContextSampler.get_chat_context = samplers.ContextSampler.get_chat_context, one_turn
-
-plain = transformers.AutoModelForCausalLM.from_pretrained
-transformers.AutoModelForCausalLM.from_pretrained = lambda *a, dtype=None, **k: plain(*a, torch_dtype=dtype, **k)
+released = hasattr(samplers.ContextSampler, "get_chat_context")
+if released:
+    # lm-eval 0.4.9.2 draws the examples of one turn twice and uses the second draw; 4e7e0d4 draws once, and so does zeval.
+    plain_chat_context, samplers.ContextSampler.get_chat_context = samplers.ContextSampler.get_chat_context, one_turn
+    plain = transformers.AutoModelForCausalLM.from_pretrained
+    transformers.AutoModelForCausalLM.from_pretrained = lambda *a, dtype=None, **k: plain(*a, torch_dtype=dtype, **k)
 
 
 class MadeUp(HFLM):
@@ -246,24 +248,35 @@ def close(a, b):
     return a == b
 
 
+# What 4e7e0d4 writes otherwise than 0.4.9.2 did: groups' places, names, versions, shots and directions, and these keys.
+CHANGED = {"group_subtasks", "versions", "n-shot", "higher_is_better", "n-samples", "task_hashes"}
+NEW = {"name", "sample_len", "sample_count", "fewshot_config", "start_time", "end_time", "metadata"}
+
+
+def names(dictionary):
+    return sorted(k for k in dictionary if k not in NEW) if released else list(dictionary)
+
+
 def compare_results(ours, theirs):
     wrong = []
-    if list(ours) != list(theirs):
+    if names(ours) != names(theirs):
         wrong.append(f"keys: {list(ours)} and {list(theirs)}")
     for key in theirs:
         if key in ENVIRONMENT or (key == "max_length" and arguments.made_up_answers):  # which is the model's
             continue
-        if json.dumps(ours[key]) != json.dumps(theirs[key]):
+        if not (released and key in CHANGED) and json.dumps(ours[key]) != json.dumps(theirs[key]):
             wrong.append(f"{key}: {json.dumps(ours[key])[:400]} and {json.dumps(theirs[key])[:400]}")
     for part in ("results", "groups"):
         mine, his = ours.get(part, {}), theirs.get(part, {})
-        if [(k, list(v)) for k, v in mine.items()] != [(k, list(v)) for k, v in his.items()]:
+        if names(mine) != names(his) or any(names(mine[k]) != names(his[k]) for k in his):
             wrong.append(f"{part}: other entries or keys: {[(k, list(v)) for k, v in mine.items()]} and {[(k, list(v)) for k, v in his.items()]}")
     if list(ours["config"]) != list(theirs["config"]):
         wrong.append(f"config: {list(ours['config'])} and {list(theirs['config'])}")
     for task, config in theirs["configs"].items():
-        if [k for k in config if k not in DATA_KEYS] != [k for k in ours["configs"][task] if k not in DATA_KEYS]:
-            wrong.append(f"configs of {task}: {list(ours['configs'][task])} and {list(config)}")
+        mine = {k: v for k, v in ours["configs"][task].items() if k not in DATA_KEYS}
+        his = {k: v for k, v in config.items() if k not in DATA_KEYS}
+        if names(mine) != names(his):
+            wrong.append(f"configs of {task}: {list(mine)} and {list(his)}")
     return wrong
 
 

@@ -1,8 +1,8 @@
-"""Makes tests/fixtures/lm_eval_files/out: the results and samples files that lm-evaluation-harness 0.4.9.2 itself writes for
+"""Makes tests/fixtures/lm_eval_files/out: the results and samples files that lm-evaluation-harness (4e7e0d4) itself writes for
 the tasks and data beside them, run on a small checkpoint; and tests/fixtures/lm_eval_repeats/out, its samples of a task whose
 texts are drawn several times, made up so that the draws differ.
 
-    python3 tests/oracle/make_lm_eval_files.py ZEVAL MODEL_FOLDER
+    PYTHONPATH=LM_EVAL_CHECKOUT python3 tests/oracle/make_lm_eval_files.py ZEVAL MODEL_FOLDER
 
 It goes through live_lm_eval.py, which also compares them with what zeval writes for the same run. What describes the machine
 is taken out.
@@ -28,11 +28,11 @@ with tempfile.TemporaryDirectory() as folder:
             shutil.copy(file, fixture / "out" / (file.name.rsplit("_", 1)[0] + "_TIME.jsonl"))
             continue
         results = json.load(open(file, encoding="utf-8"))
-        for key in ("pretty_env_info", "date", "start_time", "end_time", "total_evaluation_time_seconds"):
+        for key in ("pretty_env_info", "date", "total_evaluation_time_seconds"):
             results[key] = None
         results["config"]["model_args"] = results["model_name"] = results["model_name_sanitized"] = "model"
         for config in results["configs"].values():
-            config["metadata"] = {k: "model" if k == "pretrained" else v for k, v in config["metadata"].items()}
+            config["metadata"] = {k: "model" if k in ("pretrained", "config_source") else v for k, v in config["metadata"].items()}
         text = json.dumps(results, indent=2, ensure_ascii=False)
         (fixture / "out/results.json").write_text(text + "\n", encoding="utf-8")
 fixture = here.parent / "fixtures/lm_eval_repeats"

@@ -64,7 +64,7 @@ static void test_groups_hold_their_leaves_children_first(void **state) {
     const TaskGroup *inner = task_set_group(set, 0), *outer = task_set_group(set, 1);
     assert_string_equal(inner->name, "inner");
     assert_true(inner->metrics[0].weight_by_size);
-    assert_string_equal(inner->version, "Yaml");
+    assert_string_equal(inner->version, "N/A");
     assert_int_equal(inner->n_leaves, 2);
     assert_string_equal(outer->alias, "Outer");
     assert_string_equal(outer->version, "3");
