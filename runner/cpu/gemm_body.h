@@ -252,16 +252,62 @@ static void gemm_wide(float *out, size_t out_stride, const void *x, size_t rows,
     kernels[columns - 1](out, out_stride, x, weight, row_bytes, words, accumulate);
 }
 
-/* VEC_FLOATS rows of the weight, a vector's bytes of each, turned: a[i] holds the i-th word of every row.
- * Rows from `columns` on and words from n on count as zeros. */
-ALWAYS_INLINE void narrow_load(Vec a[VEC_FLOATS], const uint8_t *weight, size_t row_bytes, size_t columns,
-                               size_t n) {
-    if (columns == VEC_FLOATS && n == VEC_FLOATS)
-        for (int r = 0; r < VEC_FLOATS; r++)
-            a[r] = vec_load(weight + (size_t)r * row_bytes);
-    else
-        for (size_t r = 0; r < VEC_FLOATS; r++)
-            a[r] = r < columns ? vec_load_part(weight + r * row_bytes, n) : vec_set1(0.0f);
+/* Asks for a square's worth of the weights that come after those at word k: of a row's next RUN bytes, row
+ * after row, or, where rows are short, of the next VEC_FLOATS rows in the order in which they lie. Memory
+ * answers runs of lines faster than one line of each row at a time, and slower where runs are shorter or
+ * further ahead. */
+ALWAYS_INLINE void narrow_ask(const uint8_t *weight, size_t row_bytes, size_t k, size_t words) {
+    enum { LINE = 64, RUN = 1024, RUN_WORDS = RUN / 4, SQUARE = VEC_FLOATS * VEC_FLOATS * 4 };
+    const uint8_t *from = weight + VEC_FLOATS * row_bytes;
+    if (words < 2 * RUN_WORDS) {
+        from += k * 4 * VEC_FLOATS;
+    } else {
+        size_t in_run = k % RUN_WORDS, next = k - in_run + RUN_WORDS, at = in_run * 4 * VEC_FLOATS;
+        from = (next < words ? weight + next * 4 : from) + at / RUN * row_bytes + at % RUN;
+    }
+    for (size_t at = 0; at < SQUARE; at += LINE)
+        __builtin_prefetch(from + at, 0, 0);
+}
+
+/* sum[m] += word i of VEC_FLOATS rows of the weight, for i in [0, n), times row m's input i. */
+ALWAYS_INLINE void narrow_steps(const int rows, const Operands operands, Vec sum[NARROW_ROWS],
+                                const Vec words[VEC_FLOATS], size_t n, const float *x, size_t x_stride) {
+    const size_t inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
+    for (size_t i = 0; i < n; i++) {
+        BitsVec bits = (BitsVec)words[i];
+        Vec first = operands == HALVES_AS_FLOATS ? (Vec)(bits << 16) : words[i],
+            second = (Vec)(bits & 0xffff0000u);
+        for (int m = 0; m < rows; m++) {
+            const float *input = x + (size_t)m * x_stride + i * inputs;
+            sum[m] = vec_step(sum[m], first, (Vec)bits_set1((const uint8_t *)input));
+            if (operands == HALVES_AS_FLOATS)
+                sum[m] = vec_step(sum[m], second, (Vec)bits_set1((const uint8_t *)(input + 1)));
+        }
+    }
+}
+
+/* A pointer that the compiler does not know to follow from another: of many that do it would keep every one,
+ * most of them in memory. */
+ALWAYS_INLINE const uint8_t *fresh(const uint8_t *p) {
+    __asm__("" : "+r"(p));
+    return p;
+}
+
+/* A vector's bytes of VEC_FLOATS rows, turned: a[i] holds the i-th word of every row. */
+ALWAYS_INLINE void narrow_load(Vec a[VEC_FLOATS], const uint8_t *weight, size_t row_bytes) {
+    for (size_t r = 0; r < VEC_FLOATS; r += 4) {
+        const uint8_t *row = fresh(weight + r * row_bytes);
+        for (size_t i = 0; i < 4; i++)
+            a[r + i] = vec_load(row + i * row_bytes);
+    }
+    vec_turn(a);
+}
+
+/* The same of the n first words of so many rows, zeros elsewhere. */
+ALWAYS_INLINE void narrow_load_part(Vec a[VEC_FLOATS], const uint8_t *weight, size_t row_bytes,
+                                    size_t columns, size_t n) {
+    for (size_t r = 0; r < VEC_FLOATS; r++)
+        a[r] = r < columns ? vec_load_part(weight + r * row_bytes, n) : vec_set1(0.0f);
     vec_turn(a);
 }
 
@@ -270,34 +316,25 @@ ALWAYS_INLINE void narrow_block(const int rows, const Operands operands, float *
                                 size_t x_stride, const uint8_t *weight, size_t row_bytes, size_t columns,
                                 size_t words, bool accumulate) {
     const size_t block = block_words(operands), inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
-    Vec sum[NARROW_ROWS] = {0};
-    for (size_t k = 0; k < words; k += VEC_FLOATS) {
-        Vec a[VEC_FLOATS];
-        size_t n = words - k < VEC_FLOATS ? words - k : VEC_FLOATS;
-        for (size_t r = 0; r < VEC_FLOATS; r++)
-            __builtin_prefetch(weight + k * 4 + (VEC_FLOATS + r) * row_bytes, 0, 2);
-        narrow_load(a, weight + k * 4, row_bytes, columns, n);
-        if (k % block == 0)
-            for (int m = 0; m < rows; m++)
-                sum[m] = vec_set1(0.0f);
-        for (size_t i = 0; i < n; i++) {
-            BitsVec bits = (BitsVec)a[i];
-            Vec first = operands == HALVES_AS_FLOATS ? (Vec)(bits << 16) : a[i],
-                second = (Vec)(bits & 0xffff0000u);
-            for (int m = 0; m < rows; m++) {
-                const float *input = x + (size_t)m * x_stride + (k + i) * inputs;
-                sum[m] = vec_step(sum[m], first, (Vec)bits_set1((const uint8_t *)input));
-                if (operands == HALVES_AS_FLOATS)
-                    sum[m] = vec_step(sum[m], second, (Vec)bits_set1((const uint8_t *)(input + 1)));
-            }
+    for (size_t first = 0; first < words; first += block) {
+        Vec sum[NARROW_ROWS] = {0}, a[VEC_FLOATS];
+        size_t k = first, end = words - first < block ? words : first + block;
+        for (; columns == VEC_FLOATS && k + VEC_FLOATS <= end; k += VEC_FLOATS) {
+            narrow_ask(weight, row_bytes, k, words);
+            narrow_load(a, weight + k * 4, row_bytes);
+            narrow_steps(rows, operands, sum, a, VEC_FLOATS, x + k * inputs, x_stride);
         }
-        if ((k + VEC_FLOATS) % block == 0 || k + VEC_FLOATS >= words)
-            for (int m = 0; m < rows; m++) {
-                UnalignedVec *to = (UnalignedVec *)(out + m * VEC_FLOATS);
-                if (accumulate || k >= block)
-                    sum[m] += *to;
-                *to = sum[m];
-            }
+        for (; k < end; k += VEC_FLOATS) {
+            size_t n = end - k < VEC_FLOATS ? end - k : VEC_FLOATS;
+            narrow_load_part(a, weight + k * 4, row_bytes, columns, n);
+            narrow_steps(rows, operands, sum, a, n, x + k * inputs, x_stride);
+        }
+        for (int m = 0; m < rows; m++) {
+            UnalignedVec *to = (UnalignedVec *)(out + m * VEC_FLOATS);
+            if (accumulate || first > 0)
+                sum[m] += *to;
+            *to = sum[m];
+        }
     }
 }
 
