@@ -45,9 +45,36 @@ static double bits_per_byte(const MetricItem *items, size_t n) {
     return -weighted_mean(items, n) / log(2);
 }
 
-/* The item in the middle, in the order of the documents: upstream does not sort. */
+static int compare_values(const void *a, const void *b) {
+    double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+/* The item in the middle, of an even number the second of two. */
 static double median(const MetricItem *items, size_t n) {
+    double *values = mem_alloc(n * sizeof *values);
+    for (size_t i = 0; i < n; i++)
+        values[i] = items[i].value;
+    qsort(values, n, sizeof *values, compare_values);
+    double middle = values[n / 2];
+    free(values);
+    return middle;
+}
+
+/* v0.4.0 took the item in the middle of the documents without sorting. */
+static double middle_item(const MetricItem *items, size_t n) {
     return items[n / 2].value;
+}
+
+/* Of what is a number. */
+static double nanmean(const MetricItem *items, size_t n) {
+    double sum = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += isnan(items[i].value) ? 0 : items[i].value;
+        kept += !isnan(items[i].value);
+    }
+    return kept ? sum / (double)kept : (double)NAN;
 }
 
 /* Of two classes, 1 the positive one; 0 where nothing is 1. */
@@ -90,6 +117,7 @@ static double matthews(const MetricItem *items, size_t n) {
 static const Aggregation aggregations[] = {
     {"mean", METRIC_NUMBER, FORM_CLOSED, mean},
     {"median", METRIC_NUMBER, FORM_BOOTSTRAP, median},
+    {"nanmean", METRIC_NUMBER, FORM_BOOTSTRAP, nanmean},
     {"perplexity", METRIC_NUMBER, FORM_BOOTSTRAP, perplexity},
     {"weighted_perplexity", METRIC_WEIGHTED, FORM_NONE, weighted_perplexity},
     {"bits_per_byte", METRIC_WEIGHTED, FORM_NONE, bits_per_byte},
@@ -97,7 +125,9 @@ static const Aggregation aggregations[] = {
     {"matthews_corrcoef", METRIC_CHOICES, FORM_BOOTSTRAP, matthews},
 };
 
-int aggregation_find(const Aggregation **out, const char *name, MetricShape shape, Error *error) {
+int aggregation_find(const Aggregation **out, const char *name, MetricShape shape, bool v0_4_0,
+                     Error *error) {
+    static const Aggregation old_median = {"median", METRIC_NUMBER, FORM_BOOTSTRAP, middle_item};
     Buffer known = {0};
     *out = NULL;
     for (size_t i = 0; i < sizeof aggregations / sizeof *aggregations; i++) {
@@ -107,6 +137,8 @@ int aggregation_find(const Aggregation **out, const char *name, MetricShape shap
             *out = &aggregations[i];
         buffer_printf(&known, "%s%s", known.size ? ", " : "", aggregations[i].name);
     }
+    if (*out && v0_4_0 && strcmp(name, "median") == 0)
+        *out = &old_median;
     if (!*out)
         error_set(error, "aggregation \"%s\": expected one of: %s", name, known.data);
     buffer_free(&known);

@@ -3,7 +3,7 @@
 #ifndef ZEVAL_EVAL_FILTERS_H
 #define ZEVAL_EVAL_FILTERS_H
 
-#include "eval/python_regex.h"
+#include "base/python_regex.h"
 #include "tasks/tasks.h"
 
 /* A pipeline ready to be applied. */

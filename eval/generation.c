@@ -131,7 +131,8 @@ static int check_keys(const cJSON *settings, Error *error) {
                                         "top_k", "top_p",     "repetition_penalty"};
     const cJSON *item;
     cJSON_ArrayForEach(item, settings) {
-        bool found = is_token_count(item->string);
+        bool found = is_token_count(item->string) || (strcmp(item->string, "num_beams") == 0 &&
+                                                      cJSON_IsNumber(item) && item->valuedouble == 1);
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)
             found |= strcmp(item->string, known[i]) == 0;
         if (!found)

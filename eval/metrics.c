@@ -1,7 +1,8 @@
-/* One function per metric, found through a table; see metrics.h. Ties go to the first choice, as numpy's
- * argmax does. */
+/* One function per metric, found through a table; see metrics.h. Ties go to the first choice, and what is no
+ * number (0 by the length of an empty choice) is more than all numbers, as numpy's argmax has it. */
 #include "eval/metrics.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,9 +62,9 @@ static double mutual_information(const Scored *scored, size_t i) {
 static size_t best(const Scored *scored, ChoiceScore *score) {
     size_t choice = 0;
     double most = score(scored, 0);
-    for (size_t i = 1; i < scored->document->n_choices; i++) {
+    for (size_t i = 1; i < scored->document->n_choices && !isnan(most); i++) {
         double value = score(scored, i);
-        if (value > most) {
+        if (value > most || isnan(value)) {
             choice = i;
             most = value;
         }

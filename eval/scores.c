@@ -11,6 +11,7 @@
 
 static int init_rows(TaskScores *scores, Error *error) {
     const TaskInfo *info = scores->info;
+    bool old = text_equal(info->compat, compat_name(COMPAT_V0_4_0));
     scores->rows = mem_alloc_zero(info->n_filters * info->n_metrics, sizeof *scores->rows);
     for (size_t f = 0; f < info->n_filters; f++)
         for (size_t m = 0; m < info->n_metrics; m++) {
@@ -20,7 +21,7 @@ static int init_rows(TaskScores *scores, Error *error) {
                               .filter = info->filters[f].name,
                               .filter_index = f,
                               .items = mem_alloc_zero(info->n_documents, sizeof *row->items)};
-            if (aggregation_find(&row->aggregation, row->config->aggregation, metric_shape(row->metric),
+            if (aggregation_find(&row->aggregation, row->config->aggregation, metric_shape(row->metric), old,
                                  error))
                 return error_prefix(error, "metric \"%s\"", row->config->name);
         }

@@ -14,9 +14,9 @@ double stat_mean_stderr(const double *values, size_t n);
 
 /* What a task's items come to: an aggregation by upstream's name. */
 typedef struct Aggregation Aggregation;
-/* The aggregation for items of that shape; an unknown one, or one of other items, is an error that lists
- * those there are. */
-int aggregation_find(const Aggregation **out, const char *name, MetricShape shape, Error *error);
+/* The profile's aggregation for items of that shape; an unknown one, or one of other items, is an error that
+ * lists those there are. */
+int aggregation_find(const Aggregation **out, const char *name, MetricShape shape, bool v0_4_0, Error *error);
 /* Items in the order of their documents; n > 0. */
 double aggregation_value(const Aggregation *aggregation, const MetricItem *items, size_t n);
 /* Its standard error: in closed form where there is one, by `iterations` resamples where upstream draws them

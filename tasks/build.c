@@ -9,9 +9,9 @@
 enum { GOLD_NONE = -100, GOLD_NO_CHOICES = -1 };
 
 static int64_t gold_index(const Value *gold, const Value *choices) {
-    if (gold->kind == VALUE_INT)
-        return gold->as.integer >= 0 && (uint64_t)gold->as.integer < choices->n ? gold->as.integer
-                                                                                : GOLD_NONE;
+    int64_t choice;
+    if (value_as_int(gold, &choice))
+        return choice >= 0 && (uint64_t)choice < choices->n ? choice : GOLD_NONE;
     for (size_t i = 0; i < choices->n; i++)
         if (value_equal(gold, &choices->as.items[i]))
             return (int64_t)i;

@@ -356,21 +356,24 @@ static int read_splits(const Reader *reader, TaskConfig *out) {
     return 0;
 }
 
-/* One key of generation_kwargs: `until` as a list, `temperature` as a float, all others as they are. */
+/* One key of generation_kwargs: `temperature` as a float, all others as they are. */
 static int add_generation_key(const Reader *reader, const Key *key, const ValuePair *pair, ValuePair *out) {
+    static const char *const known[] = {
+        "do_sample",          "max_completion_tokens", "max_gen_toks", "max_new_tokens", "max_tokens",
+        "repetition_penalty", "temperature",           "top_k",        "top_p",          "until"};
     const Value *value = &pair->value;
+    bool is_known = strcmp(pair->key, "num_beams") == 0 && value->kind == VALUE_INT && value->as.integer == 1;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        is_known |= strcmp(pair->key, known[i]) == 0;
+    if (!is_known)
+        return config_fail(reader, key, "'%.50s' is not supported; it would change every text", pair->key);
     *out = *pair;
     if (strcmp(pair->key, "temperature") == 0 && value->kind == VALUE_INT)
         out->value = value_double((double)value->as.integer);
     if (strcmp(pair->key, "until") != 0)
         return 0;
-    if (value->kind == VALUE_STRING) {
-        out->value = value_list(reader->arena, 1);
-        out->value.as.items[0] = *value;
-        return 0;
-    }
-    bool right = value->kind == VALUE_LIST;
-    for (size_t i = 0; right && i < value->n; i++)
+    bool right = value->kind == VALUE_LIST || value->kind == VALUE_STRING;
+    for (size_t i = 0; right && value->kind == VALUE_LIST && i < value->n; i++)
         right = value->as.items[i].kind == VALUE_STRING;
     return right ? 0 : config_fail(reader, key, "until: a string or a list of strings was expected");
 }
@@ -390,14 +393,16 @@ static int read_generation(const Reader *reader, TaskConfig *out) {
         if (add_generation_key(reader, &key, &key.value->as.pairs[kwargs.n], &kwargs.as.pairs[kwargs.n]))
             return -1;
     stop.as.items[0] = value_string(out->prompt.fewshot_delimiter);
-    if (!value_get(&kwargs, "until"))
-        kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "until", .value = stop};
-    if (!key.value)
-        kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "do_sample", .value = value_bool(false)};
-    if (!key.value && reader->entry->compat == COMPAT_MAIN) {
+    bool main = reader->entry->compat == COMPAT_MAIN;
+    if (!key.value && main) {
         kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "temperature", .value = value_double(0)};
+        kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "do_sample", .value = value_bool(false)};
         kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "max_gen_toks", .value = value_int(256)};
     }
+    if (!value_get(&kwargs, "until"))
+        kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "until", .value = stop};
+    if (!key.value && !main)
+        kwargs.as.pairs[kwargs.n++] = (ValuePair){.key = "do_sample", .value = value_bool(false)};
     Buffer json = {0};
     value_append_json(&json, &kwargs);
     out->generation = arena_strdup(reader->arena, json.data);

@@ -15,7 +15,6 @@ static const struct {
                        {"word_perplexity", "weighted_perplexity", false},
                        {"byte_perplexity", "weighted_perplexity", false},
                        {"bits_per_byte", "bits_per_byte", false},
-                       {"brier_score", "brier_score", false},
                        {"f1", "f1", true},
                        {"mcc", "matthews_corrcoef", true}};
 

@@ -74,7 +74,8 @@ static int add_system(Conversation *to, const Value *document) {
 static void add_answered(Conversation *to, const Prompt *prompt, const Value *text, const Turn *turn,
                          const Value *answer) {
     bool old = to->task->config.compat == COMPAT_V0_4_0;
-    bool answered = old || turn->target.kind != VALUE_STRING || turn->target.n > 0;
+    bool none = turn->target.kind == VALUE_NULL || (turn->target.kind == VALUE_STRING && turn->target.n == 0);
+    bool answered = old || !none;
     bool delimits = turn->prefix.n > 0 ? needs_delimiter(text, &turn->prefix) : answered;
     add(to, "user", *text, delimits ? prompt->target_delimiter : "");
     if (answered)

@@ -631,7 +631,9 @@ typedef struct FilterEntry {
 static const FilterEntry filters[] = {
     ON_VALUE("abs", filter_abs, "", 0),
     ON_VALUE("attr", filter_attr, "name", 1),
+    ON_VALUE("batch", template_batch, "linecount,fill_with", 1),
     ON_TEXT("capitalize", template_capitalize, "", 0),
+    ON_TEXT("center", template_center, "width", 0),
     ON_VALUE("count", filter_length, "", 0),
     {"d", filter_default, NULL, "default_value,boolean", 0, false, true},
     {"default", filter_default, NULL, "default_value,boolean", 0, false, true},
@@ -640,6 +642,7 @@ static const FilterEntry filters[] = {
     ON_TEXT("escape", filter_escape, "", 0),
     ON_VALUE("first", filter_first, "", 0),
     ON_VALUE("float", filter_float, "default", 0),
+    ON_TEXT("forceescape", filter_escape, "", 0),
     RAW("format", filter_format),
     ON_TEXT("indent", filter_indent, "width,first,blank", 0),
     ON_VALUE("int", filter_int, "default", 0),
@@ -652,6 +655,7 @@ static const FilterEntry filters[] = {
     RAW("map", filter_map),
     ON_VALUE("max", filter_max, "case_sensitive,attribute", 0),
     ON_VALUE("min", filter_min, "case_sensitive,attribute", 0),
+    ON_VALUE("regex_replace", template_regex_replace, "pattern,repl,count", 2),
     RAW("reject", filter_reject),
     RAW("rejectattr", filter_rejectattr),
     ON_TEXT("replace", template_replace, "old,new,count", 2),
@@ -660,14 +664,17 @@ static const FilterEntry filters[] = {
     ON_TEXT("safe", filter_itself, "", 0),
     RAW("select", filter_select),
     RAW("selectattr", filter_selectattr),
+    ON_VALUE("slice", template_slice, "slices,fill_with", 1),
     ON_VALUE("sort", filter_sort, "reverse,case_sensitive,attribute", 0),
     ON_VALUE("string", filter_string, "", 0),
     ON_VALUE("sum", filter_sum, "attribute,start", 0),
     ON_TEXT("title", filter_title, "", 0),
     ON_VALUE("tojson", filter_tojson, NULL, 0),
     ON_TEXT("trim", template_strip, "chars", 0),
+    ON_TEXT("truncate", template_truncate, "length,killwords,end,leeway", 0),
     ON_VALUE("unique", filter_unique, "case_sensitive,attribute", 0),
     ON_TEXT("upper", template_upper, "", 0),
+    ON_TEXT("urlencode", template_urlencode, "", 0),
     ON_TEXT("wordcount", filter_wordcount, "", 0)};
 
 static const FilterEntry *find_filter(const char *name) {

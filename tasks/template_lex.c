@@ -2,6 +2,7 @@
  * `at`. A comment becomes nothing; a minus at a tag's edge takes the white space of the text beside it. In
  * chat templates a block also takes the indent before it, unless a plus forbids it, and the newline behind
  * it. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,14 @@ static int lex_raw(Lexer *lexer) {
     return 1;
 }
 
+static int append_code(const Lexer *lexer, uint32_t code, Buffer *out) {
+    char bytes[4];
+    if (code == 0 || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000))
+        return fail(lexer, "an escape that names no character");
+    buffer_append(out, bytes, utf8_encode(code, bytes));
+    return 0;
+}
+
 /* One escape behind a backslash; unknown ones stay as written, as in Python. */
 static int lex_escape(Lexer *lexer, Buffer *out) {
     static const char from[] = "\\'\"abfnrtv", to[] = "\\'\"\a\b\f\n\r\t\v";
@@ -177,15 +186,20 @@ static int lex_escape(Lexer *lexer, Buffer *out) {
         buffer_append_char(out, to[simple - from]);
         advance(lexer, 2);
     } else if (digits > 0) {
-        char hex[9] = {0}, bytes[4];
+        char hex[9] = {0};
         strncpy(hex, lexer->at + 2, digits);
         if (strspn(hex, "0123456789abcdefABCDEF") != digits)
             return fail(lexer, "an escape without its hexadecimal digits");
-        uint32_t code = (uint32_t)strtoul(hex, NULL, 16);
-        if (code == 0 || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000))
-            return fail(lexer, "an escape that names no character");
-        buffer_append(out, bytes, utf8_encode(code, bytes));
+        if (append_code(lexer, (uint32_t)strtoul(hex, NULL, 16), out))
+            return -1;
         advance(lexer, 2 + digits);
+    } else if (c >= '0' && c <= '7') {
+        char octal[4] = {0};
+        size_t n = strspn(lexer->at + 1, "01234567");
+        memcpy(octal, lexer->at + 1, n < 3 ? n : 3);
+        if (append_code(lexer, (uint32_t)strtoul(octal, NULL, 8), out))
+            return -1;
+        advance(lexer, 1 + strlen(octal));
     } else {
         buffer_append_char(out, '\\');
         advance(lexer, 1);
@@ -223,30 +237,67 @@ static int lex_string(Lexer *lexer) {
     return status;
 }
 
-/* Length of the digits of a number at `text`; *fraction tells whether it has a point or an exponent. */
+/* Length of the digits of `set` at `text`, with single underscores between them. */
+static size_t digits_length(const char *text, const char *set) {
+    size_t length = strspn(text, set);
+    while (length > 0 && text[length] == '_' && text[length + 1] && strchr(set, text[length + 1]))
+        length += 1 + strspn(text + length + 1, set);
+    return length;
+}
+
+/* Length of the number at `text`; *fraction tells whether it has a point or an exponent. */
 static size_t number_length(const char *text, bool *fraction) {
     static const char digits[] = "0123456789";
-    size_t length = strspn(text, digits), more = text[length] == '.' ? strspn(text + length + 1, digits) : 0;
+    size_t length = digits_length(text, digits),
+           more = text[length] == '.' ? digits_length(text + length + 1, digits) : 0;
     *fraction = more > 0;
     if (more > 0)
         length += 1 + more;
     size_t sign = text[length] == 'e' || text[length] == 'E' ? strspn(text + length + 1, "+-") : 2;
-    more = sign < 2 ? strspn(text + length + 1 + sign, digits) : 0;
+    more = sign < 2 ? digits_length(text + length + 1 + sign, digits) : 0;
     *fraction = *fraction || more > 0;
     return more > 0 ? length + 1 + sign + more : length;
 }
 
+/* 10 for what does not begin as 0x1, 0o7 or 0b1 do. */
+static int base_of(const char *text, size_t *length) {
+    static const struct {
+        int base;
+        const char *letters, *digits;
+    } bases[] = {{16, "xX", "0123456789abcdefABCDEF"}, {8, "oO", "01234567"}, {2, "bB", "01"}};
+    for (size_t i = 0; i < sizeof bases / sizeof *bases; i++) {
+        *length = 0;
+        if (text[0] == '0' && text[1] && strchr(bases[i].letters, text[1]))
+            *length = digits_length(text + 2, bases[i].digits);
+        if (*length > 0) {
+            *length += 2;
+            return bases[i].base;
+        }
+    }
+    return 10;
+}
+
 static int lex_number(Lexer *lexer) {
     char digits[40] = {0};
-    bool fraction;
-    size_t length = number_length(lexer->at, &fraction);
+    bool fraction = false;
+    size_t length, n = 0;
+    int base = base_of(lexer->at, &length);
+    if (base == 10)
+        length = number_length(lexer->at, &fraction);
     if (length >= sizeof digits)
         return fail(lexer, "a number is too long");
-    memcpy(digits, lexer->at, length);
+    for (size_t i = base == 10 ? 0 : 2; i < length; i++)
+        if (lexer->at[i] != '_')
+            digits[n++] = lexer->at[i];
     Token *token = push(lexer, TOKEN_LITERAL);
     int64_t integer = 0;
     double number = 0;
-    if (fraction ? !text_to_double(digits, &number) : !text_to_int(digits, &integer))
+    errno = 0;
+    if (base != 10)
+        integer = strtoll(digits, NULL, base);
+    else if (fraction ? !text_to_double(digits, &number) : !text_to_int(digits, &integer))
+        errno = ERANGE;
+    if (errno)
         return fail(lexer, "a number is out of range");
     token->literal = fraction ? value_double(number) : value_int(integer);
     advance(lexer, length);

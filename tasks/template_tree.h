@@ -239,6 +239,9 @@ int template_test(Renderer *renderer, const Node *node, const char *name, const 
                   const Arguments *arguments, bool *out);
 /* Methods that filters are, too. */
 TemplateFunction template_lower, template_upper, template_capitalize, template_strip, template_replace;
+/* template_more_filters.c */
+TemplateFunction template_batch, template_slice, template_center, template_truncate, template_urlencode,
+    template_regex_replace;
 /* True if a value of that kind has a method of that name. */
 bool template_has_method(ValueKind kind, const char *name);
 /* For the parser: unknown names are found when a template is compiled. */

@@ -85,7 +85,6 @@ static int read_text(const Prompt *prompt, const Value *document, Arena *arena, 
 
 static int read_target(const Prompt *prompt, const Value *document, Arena *arena, Turn *turn, Error *error) {
     bool rendered;
-    int64_t integer;
     Value list;
     Error ignored;
     if (source_value(&prompt->target, document, arena, &turn->target, &rendered, error))
@@ -95,8 +94,6 @@ static int read_target(const Prompt *prompt, const Value *document, Arena *arena
     if (rendered && is_list_text(&turn->target) &&
         !value_from_python(&list, arena, turn->target.as.text, turn->target.n, &ignored))
         turn->target = list;
-    if (value_as_int(&turn->target, &integer))
-        turn->target = value_int(integer);
     if (turn->target.kind == VALUE_LIST && turn->target.n == 0)
         return error_set(error, "doc_to_target gave an empty list");
     return 0;
@@ -124,15 +121,16 @@ int turn_read(const Prompt *prompt, const Value *document, Arena *arena, Turn *t
                : 0;
 }
 
+/* Truth values are numbers where Python counts with them. */
 int turn_answer(const Turn *turn, Arena *arena, Value *out, Error *error) {
     const Value *target = turn->target.kind == VALUE_LIST ? &turn->target.as.items[0] : &turn->target;
-    if (target->kind != VALUE_INT || turn->choices.kind != VALUE_LIST) {
+    int64_t choice;
+    if (turn->choices.kind != VALUE_LIST || !value_as_int(target, &choice)) {
         *out = value_to_string(arena, target);
         return 0;
     }
-    if (target->as.integer < 0 || (uint64_t)target->as.integer >= turn->choices.n)
-        return error_set(error, "doc_to_target gave choice %lld of %zu", (long long)target->as.integer,
-                         turn->choices.n);
-    *out = turn->choices.as.items[target->as.integer];
+    if (choice < 0 || (uint64_t)choice >= turn->choices.n)
+        return error_set(error, "doc_to_target gave choice %lld of %zu", (long long)choice, turn->choices.n);
+    *out = turn->choices.as.items[choice];
     return 0;
 }

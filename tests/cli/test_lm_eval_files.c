@@ -10,6 +10,7 @@
 
 #define FIXTURE "tests/fixtures/lm_eval_files"
 #define REPEATS "tests/fixtures/lm_eval_repeats"
+#define ODD "tests/fixtures/lm_eval_odd"
 
 static void replay(Output *output, const char *more) {
     test_run_expecting(0, output,
@@ -156,6 +157,44 @@ static void test_results_have_the_keys_and_values_that_lm_eval_wrote(void **stat
     test_output_free(&output);
 }
 
+/* Columns of truth values, numbers and nothing, choices without a letter, aggregations and settings that few
+ * tasks have. */
+static void test_what_few_tasks_have_is_as_lm_eval_has_it(void **state) {
+    (void)state;
+    static const char *const tasks[] = {"truths", "spoken", "true_texts", "sizes"};
+    Output output;
+    Buffer folder = {0}, text = {0};
+    cJSON *found = NULL, *expected = NULL;
+    Error error = {0};
+    test_run_expecting(0, &output,
+                       "run --model replay:" ODD "/out --tasks truths,spoken,true_texts,sizes --data " ODD
+                       "/data --include-path " ODD "/tasks --db %s/odd.db --output-path %s/odd --log-samples",
+                       test_folder, test_folder);
+    buffer_printf(&folder, "%s/odd/replay__out", test_folder);
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
+        Buffer mine = {0}, theirs = {0}, prefix = {0}, path = {0};
+        buffer_printf(&prefix, "samples_%s_", tasks[i]);
+        buffer_printf(&path, ODD "/out/%sTIME.jsonl", prefix.data);
+        read_output(folder.data, prefix.data, &mine);
+        assert_int_equal(file_read(&theirs, path.data, 1 << 24, NULL), 0);
+        assert_string_equal(mine.data, theirs.data);
+        buffer_free(&mine);
+        buffer_free(&theirs);
+        buffer_free(&prefix);
+        buffer_free(&path);
+    }
+    read_output(folder.data, "results_", &text);
+    if (json_parse(&found, text.data, text.size, "results", &error) ||
+        json_parse_file(&expected, ODD "/out/results.json", 1 << 20, &error))
+        fail_msg("%s", error.message);
+    compare(cJSON_GetObjectItem(found, "results"), cJSON_GetObjectItem(expected, "results"), "results");
+    cJSON_Delete(found);
+    cJSON_Delete(expected);
+    buffer_free(&text);
+    buffer_free(&folder);
+    test_output_free(&output);
+}
+
 static void test_a_name_of_a_file_and_no_samples(void **state) {
     (void)state;
     Output output;
@@ -210,6 +249,7 @@ int run_lm_eval_files_tests(void) {
         cmocka_unit_test(test_samples_are_the_bytes_that_lm_eval_wrote),
         cmocka_unit_test(test_repeats_are_read_and_written_as_lm_eval_wrote_them),
         cmocka_unit_test(test_results_have_the_keys_and_values_that_lm_eval_wrote),
+        cmocka_unit_test(test_what_few_tasks_have_is_as_lm_eval_has_it),
         cmocka_unit_test(test_a_name_of_a_file_and_no_samples),
         cmocka_unit_test(test_a_folder_of_task_files_is_validated),
         cmocka_unit_test(test_recorded_answers_have_no_chat_template),

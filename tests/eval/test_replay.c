@@ -263,7 +263,7 @@ static void test_resampled_error_of_the_goldens(void **state) {
         cJSON_GetObjectItem(cJSON_GetObjectItem(goldens, "expected"), "lambada_openai"), "scoring");
     cJSON_ArrayForEach(document, cJSON_GetObjectItem(scoring, "docs")) items[n++] =
         (MetricItem){.value = cJSON_GetObjectItem(document, "resps")->child->child->valuedouble};
-    assert_int_equal(aggregation_find(&perplexity, "perplexity", METRIC_NUMBER, &error), 0);
+    assert_int_equal(aggregation_find(&perplexity, "perplexity", METRIC_NUMBER, false, &error), 0);
     assert_int_equal(aggregation_stderr(perplexity, items, n, 2000, 2, &found, &error), 0);
     double expected = cJSON_GetObjectItem(cJSON_GetObjectItem(scoring, "aggregate_bootstrap_iters_2000"),
                                           "perplexity_stderr,none")

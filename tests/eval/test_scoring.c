@@ -222,7 +222,7 @@ static void test_unknown_metric_lists_the_known(void **state) {
     assert_string_equal(error.message,
                         "metric \"bleu\" of a multiple_choice task: expected one of: acc, f1, mcc, "
                         "acc_norm, acc_bytes, exact_match, acc_mutual_info");
-    assert_int_equal(aggregation_find(&aggregation, "mean", METRIC_WEIGHTED, &error), -1);
+    assert_int_equal(aggregation_find(&aggregation, "mean", METRIC_WEIGHTED, false, &error), -1);
     assert_string_equal(error.message,
                         "aggregation \"mean\": expected one of: weighted_perplexity, bits_per_byte");
 }
@@ -526,6 +526,10 @@ static void test_aggregates_and_resampled_errors_equal_upstreams(void **state) {
     (void)state;
     cJSON *fixture = load_fixture("tests/fixtures/scoring_upstream.json");
     const cJSON *one, *item;
+    const Aggregation *old;
+    assert_int_equal(aggregation_find(&old, "median", METRIC_NUMBER, true, NULL), 0);
+    const MetricItem unsorted[] = {{.value = 3}, {.value = 9}, {.value = 1}};
+    assert_float_equal(aggregation_value(old, unsorted, 3), 9, 0); /* c9bbec6: arr[len(arr) // 2] */
     cJSON_ArrayForEach(one, get(fixture, "aggregates")) {
         MetricItem items[256];
         size_t n = 0;
@@ -543,7 +547,7 @@ static void test_aggregates_and_resampled_errors_equal_upstreams(void **state) {
         const cJSON *expected = get(one, "stderr");
         Error error = {0};
         double stderr_value;
-        assert_no_error(aggregation_find(&aggregation, name, shape, &error), &error);
+        assert_no_error(aggregation_find(&aggregation, name, shape, false, &error), &error);
         assert_near(aggregation_value(aggregation, items, n), get(one, "value")->valuedouble, name);
         for (int threads = 1; threads <= 3; threads += 2) {
             assert_no_error(aggregation_stderr(aggregation, items, n,
@@ -567,7 +571,7 @@ static void test_one_document_has_no_standard_error(void **state) {
     Error error = {0};
     assert_true(isnan(stat_mean_stderr(&value, 1)));
     assert_true(isnan(stat_mean(&value, 0)));
-    assert_no_error(aggregation_find(&aggregation, "perplexity", METRIC_NUMBER, &error), &error);
+    assert_no_error(aggregation_find(&aggregation, "perplexity", METRIC_NUMBER, false, &error), &error);
     assert_no_error(aggregation_stderr(aggregation, &item, 1, 1000, 1, &stderr_value, &error), &error);
     assert_true(isnan(stderr_value));
 }

@@ -4,6 +4,7 @@ for task files (strict undefined, trailing newline kept). `output` is null where
 Needs: pip install jinja2==3.1.6"""
 import json
 import pathlib
+import re
 
 import jinja2
 
@@ -116,6 +117,22 @@ a {%- if true -%} b {%- endif -%} c
 {{ 'x }}
 {{ a b }}
 {{ n | nofilter }}
+{{ words|regex_replace('[aeiou]', '*') }} {{ words|regex_replace('(\\w+) (\\w+)', '\\2 \\1', 1) }}
+{{ words|regex_replace('(?P<w>q\\w+)', '<\\g<w>|\\g<1>|\\\\>') }} {{ words|regex_replace('x*', '-') }} {{ 'abxd'|regex_replace('x*', '-', count=2) }}
+{{ words|regex_replace('q(z)?', '[\\1]') }} {{ tabs|regex_replace('\\s', '\\n') }} {{ question|regex_replace('\\W+', repl='_') }}
+{{ words|regex_replace('(', '') }}
+{{ words|regex_replace('q', '\\2') }}
+{{ words|regex_replace('q', '\\y') }}
+{{ words|regex_replace('q', '\\g<nope>') }}
+{{ n|regex_replace('3', '4') }}
+{{ items_list|batch(3)|list }} {{ words|batch(4, '.')|list }} {{ rows|batch(5)|list|length }}
+{{ items_list|slice(3)|list }} {{ words|list|slice(4, 'x')|list }} {{ empty|slice(2)|list }}
+{{ 'mid'|center(8) }}|{{ 'mid'|center(9) }}|{{ greek|center(3) }}|{{ 'x'|center|length }}
+{{ words|truncate(9) }}|{{ words|truncate(9, true) }}|{{ words|truncate(9, false, '…', 0) }}|{{ words|truncate(255) }}|{{ 'abcdefghijkl'|truncate(5, leeway=0) }}|{{ words|truncate(17) }}
+{{ words|truncate(2) }}
+{{ question|urlencode }} {{ 'a/b?c=d&e'|urlencode }} {{ '<a>'|forceescape }}
+{{ 'a\101\60\1019\7z' }} {{ 'q\8' }}
+{{ 1_000 }} {{ 0x1F }} {{ 0o17 }} {{ 0b101 }} {{ 1_0.2_5 }} {{ 1e1_0 }}
 {{ n is notest }}
 {{ (1 }}
 {{ 1 + }}
@@ -130,6 +147,7 @@ a {%- if true -%} b {%- endif -%} c
 
 def main():
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    environment.filters["regex_replace"] = lambda text, pattern, repl, count=0: re.sub(pattern, repl, text, count=count)  # lm-eval's
     templates, pending = [], ""
     for line in TEMPLATES.strip("\n").split("\n"):
         pending = pending + "\n" + line if pending else line

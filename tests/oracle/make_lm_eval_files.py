@@ -1,6 +1,6 @@
 """Makes tests/fixtures/lm_eval_files/out: the results and samples files that lm-evaluation-harness (4e7e0d4) itself writes for
-the tasks and data beside them, run on a small checkpoint; and tests/fixtures/lm_eval_repeats/out, its samples of a task whose
-texts are drawn several times, made up so that the draws differ.
+the tasks and data beside them, run on a small checkpoint; and on answers made up its samples of a task whose texts are drawn
+several times (tests/fixtures/lm_eval_repeats/out), and of columns and settings that few tasks have (.../lm_eval_odd/out).
 
     PYTHONPATH=LM_EVAL_CHECKOUT python3 tests/oracle/make_lm_eval_files.py ZEVAL MODEL_FOLDER
 
@@ -35,11 +35,24 @@ with tempfile.TemporaryDirectory() as folder:
             config["metadata"] = {k: "model" if k in ("pretrained", "config_source") else v for k, v in config["metadata"].items()}
         text = json.dumps(results, indent=2, ensure_ascii=False)
         (fixture / "out/results.json").write_text(text + "\n", encoding="utf-8")
-fixture = here.parent / "fixtures/lm_eval_repeats"
-with tempfile.TemporaryDirectory() as folder:
-    drawn = subprocess.run(
-        [sys.executable, here / "live_lm_eval.py", "--zeval", zeval, "--model", model, "--data", fixture / "data", "--include-path",
-         fixture / "tasks", "--tasks", "votes", "--made-up-answers", "--keep", folder])
-    (fixture / "out").mkdir(exist_ok=True)
-    shutil.copy(next(pathlib.Path(folder).glob("theirs/*/samples_votes_*")), fixture / "out/samples_votes_TIME.jsonl")
-sys.exit(done.returncode or drawn.returncode)
+
+
+def make(name, tasks):
+    """The samples of tasks on made-up answers."""
+    fixture = here.parent / "fixtures" / name
+    with tempfile.TemporaryDirectory() as folder:
+        made = subprocess.run(
+            [sys.executable, here / "live_lm_eval.py", "--zeval", zeval, "--model", model, "--data", fixture / "data", "--include-path",
+             fixture / "tasks", "--tasks", tasks, "--made-up-answers", "--keep", folder])
+        (fixture / "out").mkdir(exist_ok=True)
+        for file in pathlib.Path(folder).glob("theirs/*/samples_*"):
+            shutil.copy(file, fixture / "out" / (file.name.rsplit("_", 1)[0] + "_TIME.jsonl"))
+        if name == "lm_eval_odd":
+            results, = pathlib.Path(folder).glob("theirs/*/results_*")
+            rows = json.load(open(results, encoding="utf-8"))["results"]
+            (fixture / "out/results.json").write_text(json.dumps({"results": rows}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return made.returncode
+
+
+failed = make("lm_eval_repeats", "votes") | make("lm_eval_odd", "truths,spoken,true_texts,sizes")
+sys.exit(done.returncode or failed)

@@ -1,8 +1,8 @@
 """Makes tests/fixtures/scoring_upstream.json: filters, matching, per-document metrics, aggregates and standard errors
-on invented answers, each computed by lm-evaluation-harness's own functions (0.4.9.2 from pip for the profile main, a
-checkout of c9bbec6 for v0.4.0), regular expressions by Python's re.
+on invented answers, each computed by lm-evaluation-harness's own functions (a checkout of 4e7e0d4 for the profile
+main, one of c9bbec6 for v0.4.0), regular expressions by Python's re.
 
-    python3 tests/oracle/scoring_goldens.py LM_EVAL_AT_c9bbec6 > tests/fixtures/scoring_upstream.json
+    PYTHONPATH=LM_EVAL_AT_4e7e0d4 python3 tests/oracle/scoring_goldens.py LM_EVAL_AT_c9bbec6 > tests/fixtures/scoring_upstream.json
 """
 import importlib.util
 import json
@@ -178,7 +178,8 @@ def aggregates():
     binary = [(rnd.randint(0, 1), rnd.randint(0, 1)) for _ in range(41)]
     classes = [(rnd.randint(0, 3), rnd.randint(0, 3)) for _ in range(41)]
     m = new_metrics
-    cases = [("mean", numbers, 100000), ("mean", flags, 100000), ("median", numbers, 1500), ("perplexity", numbers, 100000),
+    cases = [("mean", numbers, 100000), ("mean", flags, 100000), ("median", numbers, 1500), ("nanmean", numbers, 1500),
+             ("perplexity", numbers, 100000),
              ("perplexity", numbers[:3], 999), ("weighted_perplexity", pairs, 10), ("bits_per_byte", pairs, 10), ("f1", binary, 1200),
              ("matthews_corrcoef", binary, 1200), ("matthews_corrcoef", classes, 1000), ("f1", [(0, 0), (0, 0)], 10)]
     functions = {"f1": m.f1_score, "median": m.median}

@@ -225,13 +225,15 @@ static void test_generation_kwargs_have_upstreams_defaults(void **state) {
     (void)state;
     assert_generation(
         GENERATE,
-        "{\"until\": [\"\\n\\n\"], \"do_sample\": false, \"temperature\": 0.0, \"max_gen_toks\": 256}");
+        "{\"temperature\": 0.0, \"do_sample\": false, \"max_gen_toks\": 256, \"until\": [\"\\n\\n\"]}");
     assert_generation(GENERATE "fewshot_delimiter: ';'\ngeneration_kwargs: {temperature: 0}\n",
                       "{\"temperature\": 0.0, \"until\": [\";\"]}");
     assert_generation(GENERATE "generation_kwargs: {until: '.', max_gen_toks: 5}\n",
-                      "{\"until\": [\".\"], \"max_gen_toks\": 5}");
+                      "{\"until\": \".\", \"max_gen_toks\": 5}");
     assert_refused(GENERATE "generation_kwargs: [1]\n", ROW, "t.yaml:6: generation_kwargs", "found a list");
     assert_refused(GENERATE "generation_kwargs: {until: [1]}\n", ROW, "t.yaml:6: generation_kwargs", "until");
+    assert_refused(GENERATE "generation_kwargs: {num_beams: 4}\n", ROW, "t.yaml:6: generation_kwargs",
+                   "num_beams");
 }
 
 static void test_texts_are_asked_for_as_often_as_the_task_says(void **state) {

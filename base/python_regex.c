@@ -1,5 +1,5 @@
 /* See python_regex.h. A pattern is rewritten in one pass from left to right, then given to PCRE2. */
-#include "eval/python_regex.h"
+#include "base/python_regex.h"
 
 #include <pcre2.h>
 #include <stdlib.h>
@@ -275,6 +275,106 @@ int regex_remove(const Regex *regex, const char *text, size_t bytes, Buffer *out
     if (more == 0)
         buffer_append(out, text + kept, bytes - kept);
     return more;
+}
+
+/* ---- replacing */
+
+enum { MOST_SPANS = 100 };
+
+typedef struct Replacement {
+    const Regex *regex;
+    const char *at, *text; /* the template's next character, the text that was searched */
+    const RegexSpan *spans;
+    Error *error;
+} Replacement;
+
+static int append_group(const Replacement *from, size_t group, Buffer *out) {
+    if (group > from->regex->n_groups || group >= MOST_SPANS)
+        return error_set(from->error, "the replacement names group %zu, but the expression has %u", group,
+                         (unsigned)from->regex->n_groups);
+    if (from->spans[group].start != SIZE_MAX)
+        buffer_append(out, from->text + from->spans[group].start,
+                      from->spans[group].end - from->spans[group].start);
+    return 0;
+}
+
+/* "<name>" or "<1>" behind \\g. */
+static int append_named(Replacement *from, Buffer *out) {
+    char name[64] = "";
+    size_t length = *from->at == '<' ? strcspn(from->at + 1, ">") : 0;
+    if (length == 0 || length >= sizeof name || from->at[1 + length] != '>')
+        return error_set(from->error, "the replacement has a \\g without <group>");
+    memcpy(name, from->at + 1, length);
+    from->at += length + 2;
+    if (strspn(name, "0123456789") == length)
+        return append_group(from, (size_t)strtoul(name, NULL, 10), out);
+    int group = pcre2_substring_number_from_name(from->regex->code, (PCRE2_SPTR)name);
+    if (group < 0)
+        return error_set(from->error, "the replacement names the group '%s', which the expression has not",
+                         name);
+    return append_group(from, (size_t)group, out);
+}
+
+/* What follows a backslash. */
+static int append_escape(Replacement *from, Buffer *out) {
+    static const char letters[] = "abfnrtv\\", meant[] = "\a\b\f\n\r\t\v\\";
+    char c = *from->at;
+    const char *found = c ? strchr(letters, c) : NULL;
+    if (c >= '1' && c <= '9') {
+        size_t group = (size_t)(*from->at++ - '0');
+        if (*from->at >= '0' && *from->at <= '9')
+            group = group * 10 + (size_t)(*from->at++ - '0');
+        return append_group(from, group, out);
+    }
+    if (c == 'g') {
+        from->at++;
+        return append_named(from, out);
+    }
+    if (found) {
+        buffer_append_char(out, meant[found - letters]);
+        from->at++;
+        return 0;
+    }
+    if (c == '\0' || c == '0' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+        return error_set(from->error, "the replacement has a bad escape \\%.1s", from->at);
+    buffer_append_char(out, '\\');
+    return 0;
+}
+
+static int append_replacement(Replacement *from, Buffer *out) {
+    while (*from->at) {
+        if (*from->at != '\\') {
+            buffer_append_char(out, *from->at++);
+            continue;
+        }
+        from->at++;
+        if (append_escape(from, out))
+            return -1;
+    }
+    return 0;
+}
+
+int regex_replace(const Regex *regex, const char *replacement, int64_t count, const char *text, size_t bytes,
+                  Buffer *out, Error *error) {
+    RegexWalk walk = regex_walk(regex, text, bytes);
+    RegexSpan spans[MOST_SPANS];
+    size_t kept = 0;
+    int more = 0;
+    buffer_append_text(out, "");
+    for (int64_t done = 0; count == 0 || done < count; done++) {
+        if ((more = regex_next(&walk, spans, MOST_SPANS, error)) <= 0)
+            break;
+        Replacement from = {regex, replacement, text, spans, error};
+        if (spans[0].start > kept)
+            buffer_append(out, text + kept, spans[0].start - kept);
+        if (append_replacement(&from, out))
+            return -1;
+        kept = spans[0].end;
+    }
+    if (more < 0)
+        return -1;
+    buffer_append(out, text + kept, bytes - kept);
+    return 0;
 }
 
 void regex_escape(const char *text, Buffer *out) {

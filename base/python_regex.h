@@ -1,8 +1,8 @@
 /* Regular expressions as Python's `re` reads and runs them, on UTF-8 text: patterns of task files are
  * Python's. PCRE2 does the matching; what the two spell differently is rewritten, what only PCRE2 knows is
  * refused. */
-#ifndef ZEVAL_EVAL_PYTHON_REGEX_H
-#define ZEVAL_EVAL_PYTHON_REGEX_H
+#ifndef ZEVAL_BASE_PYTHON_REGEX_H
+#define ZEVAL_BASE_PYTHON_REGEX_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,6 +34,12 @@ int regex_next(RegexWalk *walk, RegexSpan *spans, size_t n_spans, Error *error);
 
 /* re.sub(pattern, "", text): appends the text without its matches to `out`. */
 int regex_remove(const Regex *regex, const char *text, size_t bytes, Buffer *out, Error *error);
+
+/* re.sub(pattern, replacement, text, count): appends the text with its first `count` matches (0: all)
+ * replaced. `replacement` is a template as Python has it: \1, \g<name>, \n. An error says what is wrong with
+ * it. */
+int regex_replace(const Regex *regex, const char *replacement, int64_t count, const char *text, size_t bytes,
+                  Buffer *out, Error *error);
 
 /* re.escape(text), appended. */
 void regex_escape(const char *text, Buffer *out);
