@@ -72,7 +72,7 @@ typedef struct EvalPlan {
     int64_t tokens_alone;     /* were each request fed on its own */
     int64_t tokens_distinct;  /* distinct prefixes of all inputs: the least that can be computed */
     int64_t tokens_again;     /* fed once more because states have no room */
-    int64_t memory_bytes;     /* for the whole process */
+    int64_t memory_bytes;     /* for the whole process: what was asked for, or what it is going to take */
     int64_t budget_bytes;     /* of these, for states */
     int64_t fixed_bytes;      /* the weights and the program take without any state */
     int64_t state_bytes;      /* states take at most, feeding one segment at a time */

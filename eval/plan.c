@@ -227,7 +227,8 @@ static void count_units(Plan *plan) {
         if (!is_unit(nodes, i))
             continue;
         PlanNode *base = &nodes[nodes[i].base];
-        size_t bytes = unit_bytes(plan, i) + prompts_bytes(plan, i) + nodes[i].below;
+        size_t state = is_passing(plan, i, 0) ? passing_bytes(plan, i) : unit_bytes(plan, i);
+        size_t bytes = state + prompts_bytes(plan, i) + nodes[i].below;
         base->pending++;
         base->open++;
         base->below = base->below > bytes ? base->below : bytes;
@@ -239,9 +240,31 @@ static void count_units(Plan *plan) {
     plan->counts.state_bytes = nodes[0].below;
 }
 
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* What the walk keeps within. */
+static size_t room(const Plan *plan) {
+    bool is_narrow = plan->narrow > 0 && plan->n_prompts == 0;
+    return is_narrow ? smaller(plan->budget, larger(plan->narrow, plan->counts.state_bytes)) : plan->budget;
+}
+
+void plan_narrow(Plan *plan, size_t bytes) {
+    plan->narrow = bytes;
+}
+
 void plan_settle(Plan *plan, const ModelInfo *model, size_t budget_bytes) {
     plan->bytes_per_token = model->state_bytes_per_token;
     plan->bytes_fixed = model->state_bytes_fixed;
+    plan->block_tokens = larger(model->state_block_tokens, 1);
+    plan->passing_per_token = model->passing_bytes_per_token;
+    plan->passing_fixed = model->passing_bytes_fixed;
+    plan->tile_tokens = model->tile_tokens;
     plan->vocab_size = (size_t)model->vocab_size;
     plan->budget = budget_bytes;
     plan->counts.n_requests = plan->n_items;
@@ -253,6 +276,7 @@ void plan_settle(Plan *plan, const ModelInfo *model, size_t budget_bytes) {
     weigh(plan, model);
     choose_kept(plan);
     count_units(plan);
+    plan->room = room(plan);
     plan->states = mem_alloc_zero(plan->n_nodes, sizeof(State *));
     plan_push(&plan->stack, &plan->n_stack, &plan->stack_capacity, 0);
 }
@@ -306,6 +330,10 @@ EtaWork plan_work_left(const Plan *plan) {
     EtaWork left = eta_work_difference(plan->work_all, plan->work_done);
     left.operations[WORK_GENERATING] = tokens_to_make(plan) * plan->cost_per_made;
     return left;
+}
+
+size_t plan_room_bytes(const Plan *plan) {
+    return plan->room;
 }
 
 size_t plan_peak_bytes(const Plan *plan) {

@@ -54,6 +54,11 @@ typedef struct PlanCounts {
 /* Ends the adding and decides which states are kept. budget_bytes is for states; the path from the root to
  * one leaf is fed even if it alone takes more. */
 void plan_settle(Plan *plan, const ModelInfo *model, size_t budget_bytes);
+/* Batches take in no further sequence when all states together would take more than `bytes`, or, if that is
+ * more, than one segment at a time needs: what is computed stays the same, in smaller batches. Prompts, many
+ * of which have to grow at once, are held by the budget alone. Before the plan is settled; 0, the default, is
+ * no such bound. */
+void plan_narrow(Plan *plan, size_t bytes);
 /* Of a settled plan. */
 PlanCounts plan_counts(const Plan *plan);
 
@@ -72,6 +77,8 @@ size_t plan_prompts_done(const Plan *plan);
  * until one was finished. */
 EtaWork plan_work_done(const Plan *plan);
 EtaWork plan_work_left(const Plan *plan);
+/* What the walk of a settled plan keeps states within, unless one segment at a time needs more. */
+size_t plan_room_bytes(const Plan *plan);
 /* The most bytes that states were reckoned to take at once so far. */
 size_t plan_peak_bytes(const Plan *plan);
 

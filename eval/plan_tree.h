@@ -25,6 +25,8 @@ typedef struct PlanNode {
     bool is_kept;
     bool generates;   /* prompts end at it */
     bool is_answered; /* its wants are */
+    bool appends;     /* to the last block of its base's state, which only one segment can */
+    bool is_appended; /* its own is appended to, or may be by texts that are gone on with */
     size_t wants;     /* its wants are wants[wants, the next node's wants) */
     size_t below;     /* bytes of states that what is based on it takes at most, one segment at a time */
 } PlanNode;
@@ -60,6 +62,8 @@ struct Plan {
     uint32_t n_items, items_capacity;
     PlanCounts counts;
     size_t bytes_per_token, bytes_fixed, budget, vocab_size;
+    size_t block_tokens, tile_tokens, passing_per_token, passing_fixed; /* as in ModelInfo */
+    size_t narrow, room; /* bytes of states: asked for by plan_narrow, and what the walk keeps within */
 
     const GenerationRules *rules;
     Prompt *prompts; /* settled: by node, equal ones together */
@@ -103,21 +107,48 @@ static inline size_t segment_tokens(const PlanNode *nodes, uint32_t unit) {
     return node_end(&nodes[unit]) - node_end(&nodes[nodes[unit].base]);
 }
 
-/* A state's cache grows by blocks of tokens and its last one may be a copy: what that rounds up to. */
+/* A state's cache grows by blocks of tokens and its last one may be a copy: what that rounds up to at most.
+ */
 enum { BLOCK_SLACK_TOKENS = 32 };
 
-/* Cache blocks that the segment of a unit adds, which live until everything below it is done. */
-static inline size_t blocks_bytes(const Plan *plan, uint32_t unit) {
-    return (segment_tokens(plan->nodes, unit) + BLOCK_SLACK_TOKENS) * plan->bytes_per_token;
+/* Cache blocks that the segment of a unit adds: the one that it begins in is a copy, unless it appends to it.
+ */
+static inline size_t blocks_bytes(const Plan *plan, uint32_t unit, bool appends, size_t bytes_per_token) {
+    static const size_t RECORD = 128; /* of a block, and what allocating it costs */
+    size_t begin = node_end(&plan->nodes[plan->nodes[unit].base]), end = node_end(&plan->nodes[unit]);
+    size_t tokens = plan->block_tokens, before = (appends ? begin + tokens - 1 : begin) / tokens;
+    return ((end + tokens - 1) / tokens - before) * (tokens * bytes_per_token + RECORD);
 }
 
-/* What else a unit's state takes, until the last segment has begun at it: recurrent memory, a block list. */
+/* Those of a unit that was fed live until everything below it is done. */
+static inline size_t lasting_bytes(const Plan *plan, uint32_t unit) {
+    return blocks_bytes(plan, unit, plan->nodes[unit].appends, plan->bytes_per_token);
+}
+
+/* A state's own record and its list of blocks. */
+static inline size_t record_bytes(const Plan *plan, uint32_t unit) {
+    return 256 + node_end(&plan->nodes[unit]);
+}
+
+/* What else a unit's state takes, until the last segment has begun at it. */
 static inline size_t own_bytes(const Plan *plan, uint32_t unit) {
-    return plan->bytes_fixed + 256 + node_end(&plan->nodes[unit]);
+    return plan->bytes_fixed + record_bytes(plan, unit);
 }
 
 static inline size_t unit_bytes(const Plan *plan, uint32_t unit) {
-    return blocks_bytes(plan, unit) + own_bytes(plan, unit);
+    return lasting_bytes(plan, unit) + own_bytes(plan, unit);
+}
+
+/* Whether nobody goes on from a unit and its segment is fed within one tile, of which a batch's segments
+ * before it have taken `at` tokens: then the engine keeps one layer of it at a time. */
+static inline bool is_passing(const Plan *plan, uint32_t unit, size_t at) {
+    const PlanNode *node = &plan->nodes[unit];
+    return !node->is_kept && !node->generates && at + segment_tokens(plan->nodes, unit) <= plan->tile_tokens;
+}
+
+static inline size_t passing_bytes(const Plan *plan, uint32_t unit) {
+    return blocks_bytes(plan, unit, false, plan->passing_per_token) + plan->passing_fixed +
+           record_bytes(plan, unit);
 }
 
 /* A request's first target at a node, as a position in the sequence. */

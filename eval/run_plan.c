@@ -31,8 +31,10 @@ int run_plan_make(const RunParts *parts, Db *db, bool claims, RunRequests *all, 
     if (collect_and_claim(parts, db, claims, all, error))
         return -1;
     Budget budget = budget_find(parts);
+    plan_narrow(all->plan, budget.narrow_bytes);
     plan_settle(all->plan, engine_info(parts->engine), budget.state_bytes);
     PlanCounts counts = plan_counts(all->plan);
+    size_t room = plan_room_bytes(all->plan);
     *plan = (EvalPlan){.n_requests = (int64_t)all->n_requests,
                        .n_reused = (int64_t)(all->n_requests - all->n_new),
                        .n_truncated = (int64_t)all->n_truncated,
@@ -44,8 +46,9 @@ int run_plan_make(const RunParts *parts, Db *db, bool claims, RunRequests *all, 
                        .tokens_alone = (int64_t)counts.tokens_alone,
                        .tokens_distinct = (int64_t)counts.tokens_distinct,
                        .tokens_again = (int64_t)counts.tokens_again,
-                       .memory_bytes = (int64_t)budget.process_bytes,
-                       .budget_bytes = (int64_t)budget.state_bytes,
+                       .memory_bytes =
+                           (int64_t)(budget.is_asked ? budget.process_bytes : budget.fixed_bytes + room),
+                       .budget_bytes = (int64_t)room,
                        .fixed_bytes = (int64_t)budget.fixed_bytes,
                        .state_bytes = (int64_t)counts.state_bytes,
                        .seconds = clock_seconds() - start};

@@ -1,8 +1,10 @@
 /* The walk through a settled plan; see plan.h and plan_tree.h.
  *
  * The stack holds nodes that have yet to be fed, so the last ones pushed, the deepest, come first. A batch
- * takes nodes off the stack as long as it has room for their tokens and the budget has room for their states
- * and for whatever the widest of them needs below it: so what is begun can always be finished. */
+ * takes first the leaves among them, which hold no memory and give back that of what they are based on, then
+ * the others in their order, as long as it has room for their tokens and there is room for their states and
+ * for whatever the widest of them needs below it: so what is begun can always be finished. Where memory is
+ * what ends a batch, it fills whole tiles of the engine if it can. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,35 +58,124 @@ static bool next_unit(Plan *plan, uint32_t *unit) {
     return false;
 }
 
+/* Units off the stack, and what they come to. */
+typedef struct Choice {
+    size_t n, tokens, jobs;
+    size_t bytes;         /* of states that outlive their tile */
+    size_t passing, most; /* of those that do not: in the last tile that is begun, and in any */
+    size_t below;         /* that the widest of them needs below it */
+} Choice;
+
+/* The units of a batch. */
+typedef struct Chosen {
+    uint32_t *units; /* [n] */
+    size_t n, capacity;
+    Choice all, cut; /* cut: those before the last one that goes on in another tile */
+} Chosen;
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* Tokens of the last tile if that is not full. */
+static size_t in_last_tile(const Plan *plan, const Choice *choice) {
+    return plan->tile_tokens ? choice->tokens % plan->tile_tokens : 0;
+}
+
+/* The first segment that begins at a state in the middle of a block and that is more than passing. */
+static bool can_append(const Plan *plan, uint32_t unit) {
+    const PlanNode *base = &plan->nodes[plan->nodes[unit].base];
+    return !base->is_appended && !base->generates;
+}
+
+static Choice choice_with(const Plan *plan, Choice choice, uint32_t unit) {
+    size_t at = in_last_tile(plan, &choice), n = segment_tokens(plan->nodes, unit);
+    if (at == 0 || at + n > plan->tile_tokens)
+        choice.passing = 0;
+    if (is_passing(plan, unit, at))
+        choice.most = larger(choice.most, choice.passing += passing_bytes(plan, unit));
+    else
+        choice.bytes += blocks_bytes(plan, unit, can_append(plan, unit), plan->bytes_per_token) +
+                        own_bytes(plan, unit) + prompts_bytes(plan, unit);
+    choice.n++;
+    choice.tokens += n;
+    choice.jobs += prompts_jobs(plan, unit);
+    choice.below = larger(choice.below, plan->nodes[unit].below);
+    return choice;
+}
+
+/* Of a choice that had to end for want of memory: as many as fill whole tiles, the last of these nearly. The
+ * others come in the next batch, with what the memory given back by these has room for. */
+static bool is_better_cut(const Plan *plan, const Choice *cut, const Choice *all) {
+    size_t nearly = plan->tile_tokens / 4 * 3, filled = in_last_tile(plan, cut);
+    return cut->n > 0 && in_last_tile(plan, all) < nearly && (filled == 0 || filled >= nearly);
+}
+
+static bool has_room(const Plan *plan, const Choice *choice) {
+    return plan->used + choice->bytes + larger(choice->most, choice->below) <= plan->room;
+}
+
+static void choose(Plan *plan, Chosen *chosen, const Choice *with, uint32_t unit) {
+    size_t more = with->tokens - chosen->all.tokens, at = in_last_tile(plan, &chosen->all);
+    if (at + more > plan->tile_tokens)
+        chosen->cut = chosen->all;
+    if (!is_passing(plan, unit, at) && can_append(plan, unit))
+        plan->nodes[unit].appends = plan->nodes[plan->nodes[unit].base].is_appended = true;
+    plan_push(&chosen->units, &chosen->n, &chosen->capacity, unit);
+    chosen->all = *with;
+}
+
+static void put_back(Plan *plan, uint32_t unit) {
+    PlanNode *node = &plan->nodes[unit];
+    if (node->appends)
+        node->appends = plan->nodes[node->base].is_appended = false;
+    plan_push(&plan->stack, &plan->n_stack, &plan->stack_capacity, unit);
+}
+
+/* Leaves below states that are kept come first, for nothing but them gives memory back. */
+static void choose_leaves(Plan *plan, size_t batch_tokens, Chosen *chosen) {
+    enum { MOST_LOOKED_AT = 4096 };
+    size_t end = plan->n_stack, first = end > MOST_LOOKED_AT ? end - MOST_LOOKED_AT : 0, i;
+    for (i = end; i-- > first;) {
+        uint32_t unit = plan->stack[i];
+        if (plan->nodes[unit].base == 0)
+            break;
+        if (!is_passing(plan, unit, 0) || !is_leaf(plan->nodes, unit))
+            continue;
+        Choice with = choice_with(plan, chosen->all, unit);
+        if (with.tokens > batch_tokens || !has_room(plan, &with))
+            break;
+        choose(plan, chosen, &with, unit);
+        plan->stack[i] = 0;
+    }
+    plan->n_stack = i = i + 1;
+    for (; i < end; i++)
+        if (plan->stack[i])
+            plan->stack[plan->n_stack++] = plan->stack[i];
+}
+
 /* What does not fit waits for sequences that grow to end; when nothing else is under way it is fed all the
  * same. */
-static Batch choose_units(Plan *plan, size_t batch_tokens, size_t width) {
-    size_t tokens = 0, bytes = 0, widest = 0, n = 0, capacity = 0, jobs = plan->n_jobs;
-    uint32_t *chosen = NULL, unit;
-    while (next_unit(plan, &unit)) {
-        size_t more_tokens = segment_tokens(plan->nodes, unit), more_jobs = prompts_jobs(plan, unit);
-        size_t more_bytes = unit_bytes(plan, unit) + prompts_bytes(plan, unit);
-        size_t below = plan->nodes[unit].below > widest ? plan->nodes[unit].below : widest;
-        bool fits = tokens + more_tokens <= batch_tokens && (more_jobs == 0 || jobs + more_jobs <= width) &&
-                    plan->used + bytes + more_bytes + below <= plan->budget;
-        if (!fits && (n > 0 || plan->n_jobs > 0))
+static Chosen choose_units(Plan *plan, size_t batch_tokens, size_t width) {
+    Chosen chosen = {.all = {.jobs = plan->n_jobs}};
+    uint32_t unit;
+    bool fits = true;
+    choose_leaves(plan, batch_tokens, &chosen);
+    for (; next_unit(plan, &unit); plan->n_stack--) {
+        Choice with = choice_with(plan, chosen.all, unit);
+        fits = has_room(plan, &with);
+        bool is_short = with.tokens <= batch_tokens && (with.jobs == chosen.all.jobs || with.jobs <= width);
+        if (!(fits && is_short) && (chosen.n > 0 || plan->n_jobs > 0))
             break;
-        plan_push(&chosen, &n, &capacity, unit);
-        plan->n_stack--;
-        tokens += more_tokens;
-        bytes += more_bytes;
-        jobs += more_jobs;
-        widest = below;
+        choose(plan, &chosen, &with, unit);
     }
-    if (plan->used + bytes > plan->peak)
-        plan->peak = plan->used + bytes;
-    Batch batch = {.n = n,
-                   .units = arena_alloc(&plan->arena, n * sizeof *batch.units),
-                   .segments = arena_alloc(&plan->arena, n * sizeof *batch.segments)};
-    for (size_t i = 0; i < n; i++)
-        batch.units[i] = (Unit){.node = chosen[i], .base = plan->nodes[chosen[i]].base};
-    free(chosen);
-    return batch;
+    if (!fits && is_better_cut(plan, &chosen.cut, &chosen.all)) {
+        while (chosen.n > chosen.cut.n)
+            put_back(plan, chosen.units[--chosen.n]);
+        chosen.all = chosen.cut;
+    }
+    plan->peak = larger(plan->peak, plan->used + chosen.all.bytes + chosen.all.most);
+    return chosen;
 }
 
 /* ---- making segments */
@@ -179,6 +270,17 @@ static void make_segment(Plan *plan, Unit *unit, Segment *segment) {
     set_parent(plan, segment, unit->base);
 }
 
+static Batch make_batch(Plan *plan, const uint32_t *chosen, size_t n) {
+    Batch batch = {.n = n,
+                   .units = arena_alloc(&plan->arena, n * sizeof *batch.units),
+                   .segments = arena_alloc(&plan->arena, n * sizeof *batch.segments)};
+    for (size_t i = 0; i < n; i++)
+        batch.units[i] = (Unit){.node = chosen[i], .base = plan->nodes[chosen[i]].base};
+    for (size_t i = 0; i < n; i++)
+        make_segment(plan, &batch.units[i], &batch.segments[i]);
+    return batch;
+}
+
 /* ---- taking the results */
 
 /* A request's positions ascend within a segment and from one segment to the next, so its sum is that of
@@ -203,7 +305,7 @@ static void close_unit(Plan *plan, uint32_t unit) {
     while (unit > 0) {
         const PlanNode *node = &plan->nodes[unit];
         if (node->is_kept)
-            plan->used -= blocks_bytes(plan, unit);
+            plan->used -= lasting_bytes(plan, unit);
         else if (node->generates)
             plan->used -= unit_bytes(plan, unit);
         if (--plan->nodes[node->base].open > 0)
@@ -240,8 +342,7 @@ static void take_batch(Plan *plan, Engine *engine, const Batch *batch) {
         take_unit(plan, engine, &batch->units[i], &batch->segments[i]);
     for (size_t i = batch->n; i-- > 0;)
         push_children(plan, batch->units[i].node);
-    if (plan->used > plan->peak)
-        plan->peak = plan->used;
+    plan->peak = larger(plan->peak, plan->used);
 }
 
 /* Sequences that grow at once: enough to keep the engine busy, since each feeds one token at a time. */
@@ -258,11 +359,11 @@ int plan_step(Plan *plan, Engine *engine, size_t batch_tokens, Error *error) {
     if (!plan->is_begun)
         prompts_begin(plan, engine, 0, NULL);
     plan->is_begun = true;
-    Batch batch = choose_units(plan, batch_tokens, most_jobs(batch_tokens));
+    Chosen chosen = choose_units(plan, batch_tokens, most_jobs(batch_tokens));
+    Batch batch = make_batch(plan, chosen.units, chosen.n);
+    free(chosen.units);
     if (batch.n == 0)
         return plan->n_jobs == 0 ? 0 : prompts_grow(plan, error) ? -1 : 1;
-    for (size_t i = 0; i < batch.n; i++)
-        make_segment(plan, &batch.units[i], &batch.segments[i]);
     if (engine_score(engine, batch.segments, batch.n, error))
         return -1;
     take_batch(plan, engine, &batch);

@@ -45,21 +45,25 @@ static void fill_info(Engine *engine) {
     engine->weight_files = mem_alloc(model->checkpoint.n_files * sizeof *engine->weight_files);
     for (size_t i = 0; i < model->checkpoint.n_files; i++)
         engine->weight_files[i] = model->checkpoint.files[i].path;
-    engine->info = (ModelInfo){.family = config->family,
-                               .architecture = config->architecture,
-                               .n_layers = config->n_layers,
-                               .hidden_size = config->hidden_size,
-                               .vocab_size = config->vocab_size,
-                               .max_position_embeddings = config->max_position_embeddings,
-                               .n_parameters = model->n_parameters,
-                               .weights_dtype = model->stored_dtype,
-                               .mixers = config->mixers,
-                               .state_bytes_per_token = model->block_floats * sizeof(float) / BLOCK_TOKENS,
-                               .state_bytes_fixed = model->recurrent_floats * sizeof(float),
-                               .weight_files = engine->weight_files,
-                               .n_weight_files = model->checkpoint.n_files,
-                               .bos_token_id = config->bos_token_id,
-                               .eos_token_id = config->eos_token_id};
+    engine->info =
+        (ModelInfo){.family = config->family,
+                    .architecture = config->architecture,
+                    .n_layers = config->n_layers,
+                    .hidden_size = config->hidden_size,
+                    .vocab_size = config->vocab_size,
+                    .max_position_embeddings = config->max_position_embeddings,
+                    .n_parameters = model->n_parameters,
+                    .weights_dtype = model->stored_dtype,
+                    .mixers = config->mixers,
+                    .state_bytes_per_token = model->block_floats * sizeof(float) / BLOCK_TOKENS,
+                    .state_bytes_fixed = model->recurrent_floats * sizeof(float),
+                    .state_block_tokens = BLOCK_TOKENS,
+                    .passing_bytes_per_token = model->layer.cache_floats * sizeof(float) / BLOCK_TOKENS,
+                    .passing_bytes_fixed = model->layer.recurrent_floats * sizeof(float),
+                    .weight_files = engine->weight_files,
+                    .n_weight_files = model->checkpoint.n_files,
+                    .bos_token_id = config->bos_token_id,
+                    .eos_token_id = config->eos_token_id};
 }
 
 static int allocate_tile(Engine *engine, Error *error) {
@@ -68,7 +72,7 @@ static int allocate_tile(Engine *engine, Error *error) {
     rows = rows < TILE_ROWS_MIN ? TILE_ROWS_MIN : rows > TILE_ROWS_MAX ? TILE_ROWS_MAX : rows;
     rows -= rows % TILE_ROWS_MIN; /* linear layers take so many at once */
     size_t vocab_tiles = ((size_t)engine->model.config.vocab_size + VOCAB_TILE - 1) / VOCAB_TILE;
-    engine->tile_rows = rows;
+    engine->tile_rows = engine->info.tile_tokens = rows;
     if (!(engine->hidden = floats_try_alloc(rows * d, "activations", error)) ||
         !(engine->normed = floats_try_alloc(rows * d, "activations", error)) ||
         !(engine->mixed = floats_try_alloc(rows * d, "activations", error)) ||

@@ -40,6 +40,10 @@ typedef struct ModelInfo {
     const MixerKind *mixers;         /* [n_layers] */
     size_t state_bytes_per_token;    /* what a sequence's caches grow by with each token */
     size_t state_bytes_fixed;        /* of its recurrent state, whatever its length */
+    size_t state_block_tokens;       /* caches grow by so many tokens at once; a fork copies a part block */
+    /* The same of a segment whose state nobody wants, and that is computed within one tile. */
+    size_t passing_bytes_per_token, passing_bytes_fixed;
+    size_t tile_tokens; /* computed at once: a batch's tokens are cut into so many after another */
     const char *const *weight_files; /* [n_weight_files] paths of the checkpoint's files that were read */
     size_t n_weight_files;
     int32_t bos_token_id, eos_token_id; /* the config's; -1 if absent */

@@ -177,13 +177,14 @@ static int state_fork(State **out, StatePool *pool, State *parent, bool passing,
     return 0;
 }
 
-/* Takes a block for the last one if that is going to be written and somebody else holds it: a copy, or a
- * passing one. */
+/* Takes a block for the last one if that is going to be written and somebody else holds it and has claimed
+ * its rest: a copy, or a passing one, which always is one, since it is needed for so short a time. */
 static int own_last_block(State *state, bool passing, Error *error) {
-    if (state->position % BLOCK_TOKENS == 0 || state->n_blocks == 0)
+    size_t filled = (size_t)state->position % BLOCK_TOKENS;
+    if (filled == 0 || state->n_blocks == 0)
         return 0;
     CacheBlock **last = &state->blocks[state->n_blocks - 1];
-    if ((*last)->references == 1)
+    if ((*last)->references == 1 || (!passing && (*last)->n_claimed == filled))
         return 0;
     CacheBlock *own = block_new(state->pool, passing, error);
     if (!own)
@@ -212,6 +213,14 @@ static int add_blocks(State *state, bool passing, size_t n_tokens, Error *error)
     return 0;
 }
 
+static void claim_blocks(State *state, size_t n_tokens) {
+    size_t end = (size_t)state->position + n_tokens;
+    for (size_t i = (size_t)state->position / BLOCK_TOKENS; i < state->n_blocks; i++) {
+        size_t n = end - i * BLOCK_TOKENS;
+        state->blocks[i]->n_claimed = n < BLOCK_TOKENS ? n : BLOCK_TOKENS;
+    }
+}
+
 int state_begin(State **out, StatePool *pool, State *parent, bool take, bool passing, size_t n_tokens,
                 Error *error) {
     State *state = parent;
@@ -227,6 +236,7 @@ int state_begin(State **out, StatePool *pool, State *parent, bool take, bool pas
         state_release(state);
         return -1;
     }
+    claim_blocks(state, n_tokens);
     *out = state;
     return 0;
 }

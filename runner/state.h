@@ -1,6 +1,7 @@
-/* What the layers remember of a sequence. Invariants: a block that more than one State holds is never
- * written; the last block of a State may be partly filled, all others are full; recurrent memory belongs to
- * one State.
+/* What the layers remember of a sequence. Invariants: the last block of a State may be partly filled, all
+ * others are full; tokens of a block that any State has are never written, but the first one that goes on
+ * from a partly filled block that others hold too writes behind them and so claims the rest, while the next
+ * ones copy it; recurrent memory belongs to one State.
  *
  * A State that nobody wants after the tile that it is fed in is passing: its recurrent memory and the blocks
  * that it adds hold the tokens of one layer at a time, the next layer's over them. Most segments of a tree
@@ -21,6 +22,7 @@ typedef struct Place {
 /* BLOCK_TOKENS tokens of every layer's cache, or, passing, of one layer's. */
 typedef struct CacheBlock {
     size_t references;
+    size_t n_claimed; /* tokens from its beginning that are some State's; those behind them are free */
     bool is_passing;
     struct CacheBlock
         *origin; /* of a passing block: the one whose tokens it begins with, layer by layer; or NULL */

@@ -77,7 +77,7 @@ static void add_prompts(Plan *plan) {
 }
 
 /* How much more the process takes at most while it walks. */
-static size_t walk(const char *folder, void (*add)(Plan *), size_t budget) {
+static size_t walk(const char *folder, void (*add)(Plan *), size_t budget, size_t narrow) {
     Engine *engine;
     EngineOptions options = {.model_folder = folder, .n_threads = 1};
     int32_t tokens[512] = {0};
@@ -86,6 +86,7 @@ static size_t walk(const char *folder, void (*add)(Plan *), size_t budget) {
         exit(1);
     Plan *plan = plan_create();
     add(plan);
+    plan_narrow(plan, narrow);
     plan_settle(plan, engine_info(engine), budget);
     size_t before = peak_bytes();
     int more;
@@ -101,7 +102,7 @@ static size_t walk(const char *folder, void (*add)(Plan *), size_t budget) {
 }
 
 /* In a process of its own, since the most that a process ever took does not go down. */
-static size_t walk_apart(const char *folder, void (*add)(Plan *), size_t budget) {
+static size_t walk_apart(const char *folder, void (*add)(Plan *), size_t budget, size_t narrow) {
     int ends[2], status;
     size_t grown = 0;
     assert_int_equal(pipe(ends), 0);
@@ -109,7 +110,7 @@ static size_t walk_apart(const char *folder, void (*add)(Plan *), size_t budget)
     malloc_trim(0); /* what the child finds free would not be seen to grow */
     pid_t child = fork();
     if (child == 0) {
-        grown = walk(folder, add, budget);
+        grown = walk(folder, add, budget, narrow);
         _exit(write(ends[1], &grown, sizeof grown) != sizeof grown);
     }
     close(ends[1]);
@@ -120,12 +121,14 @@ static size_t walk_apart(const char *folder, void (*add)(Plan *), size_t budget)
     return grown;
 }
 
-static void check_budget(const char *folder, void (*add)(Plan *), size_t budget) {
+static void check_budget(const char *folder, void (*add)(Plan *), size_t budget, bool is_narrow) {
     if (SANITIZED) {
         printf("skipped: a sanitizer's own memory would be measured\n");
         skip();
     }
-    size_t free_growth = walk_apart(folder, add, UNLIMITED), held_growth = walk_apart(folder, add, budget);
+    size_t free_growth = walk_apart(folder, add, UNLIMITED, 0);
+    size_t held_growth =
+        is_narrow ? walk_apart(folder, add, UNLIMITED, budget) : walk_apart(folder, add, budget, 0);
     printf("resident size grew by %zu bytes, %zu within a budget of %zu\n", free_growth, held_growth, budget);
     assert_true(free_growth > 2 * budget);
     assert_true(held_growth < budget + budget / 10);
@@ -133,17 +136,25 @@ static void check_budget(const char *folder, void (*add)(Plan *), size_t budget)
 
 static void test_states_stay_inside_the_budget(void **state) {
     (void)state;
-    check_budget("tests/fixtures/models/zebra_tiny", add_contexts, BUDGET);
+    check_budget("tests/fixtures/models/zebra_tiny", add_contexts, BUDGET, false);
+}
+
+/* Without a limit, but asked to be narrow: as little, and as before no token twice. */
+static void test_narrow_walks_hold_few_states(void **state) {
+    (void)state;
+    check_budget("tests/fixtures/models/zebra_tiny", add_contexts, BUDGET, true);
+    check_budget("tests/fixtures/models/llama_tiny", add_contexts, BUDGET / 4, true);
 }
 
 static void test_growing_sequences_stay_inside_the_budget(void **state) {
     (void)state;
-    check_budget("tests/fixtures/models/llama_tiny", add_prompts, PROMPT_BUDGET);
+    check_budget("tests/fixtures/models/llama_tiny", add_prompts, PROMPT_BUDGET, false);
 }
 
 int run_memory_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states_stay_inside_the_budget),
+        cmocka_unit_test(test_narrow_walks_hold_few_states),
         cmocka_unit_test(test_growing_sequences_stay_inside_the_budget),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

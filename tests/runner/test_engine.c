@@ -449,23 +449,52 @@ static void test_nan_weights_do_no_harm(void **unused) {
     remove_random_llama(folder);
 }
 
-static void test_full_blocks_are_shared_between_forks(void **unused) {
+/* Feeds n tokens behind a borrowed parent and returns the state; `logits`, if not NULL, are the last one's.
+ */
+static State *fork_of(Engine *engine, State *parent, const int32_t *ids, size_t n, float *logits) {
+    Segment segment = {.parent = parent,
+                       .tokens = ids,
+                       .n_tokens = n,
+                       .want_state = true,
+                       .logits = logits,
+                       .logits_from = n - 1};
+    assert_int_equal(engine_score(engine, &segment, 1, NULL), 0);
+    return segment.state;
+}
+
+/* Three blocks of 16 tokens, the last one with one token: the first fork writes behind it, the second one
+ * copies it; neither sees the other's tokens. */
+static void test_blocks_are_shared_between_forks(void **unused) {
     (void)unused;
     Engine *engine = open_fixture("llama_tiny", 1);
-    int32_t ids[40];
-    Error error = {0};
-    State *parent = NULL;
-    random_ids(engine, 5, ids, 40);
-    free(score_logits(engine, ids, 33, &parent));
+    size_t vocab = (size_t)engine_info(engine)->vocab_size;
+    int32_t ids[2][40];
+    float *logits = mem_alloc(vocab * sizeof *logits), *fresh[2];
+    State *parent = NULL, *fork[2], *next;
+    for (uint64_t f = 0; f < 2; f++) {
+        random_ids(engine, 5 + f, ids[f], 40);
+        memmove(ids[f], ids[0], 33 * sizeof(int32_t));
+        fresh[f] = score_logits(engine, ids[f], 40, NULL);
+    }
+    free(score_logits(engine, ids[0], 33, &parent));
     size_t alone = state_bytes_own(parent), block = 16 * engine_info(engine)->state_bytes_per_token;
+    assert_int_equal(engine_info(engine)->state_block_tokens, 16);
     assert_true(alone >= 3 * block);
-    Segment segment = {.parent = parent, .tokens = ids + 33, .n_tokens = 1, .want_state = true};
-    assert_int_equal(engine_score(engine, &segment, 1, &error), 0);
-    assert_true(state_bytes_own(parent) == alone - 2 * block);
-    assert_true(state_bytes_own(segment.state) < 2 * block);
-    state_release(segment.state);
+    for (int f = 0; f < 2; f++)
+        fork[f] = fork_of(engine, parent, ids[f] + 33, 3, NULL);
+    assert_true(state_bytes_own(parent) == alone - 3 * block);
+    assert_true(state_bytes_own(fork[0]) < block);
+    assert_true(state_bytes_own(fork[1]) >= block && state_bytes_own(fork[1]) < 2 * block);
+    for (int f = 0; f < 2; f++) {
+        next = fork_of(engine, fork[f], ids[f] + 36, 4, logits);
+        assert_same_bits(logits, fresh[f] + 39 * vocab, vocab, "a fork's fork");
+        state_release(next);
+        state_release(fork[f]);
+        free(fresh[f]);
+    }
     assert_true(state_bytes_own(parent) == alone);
     state_release(parent);
+    free(logits);
     engine_close(engine);
 }
 
@@ -589,7 +618,7 @@ int run_engine_tests(void) {
         cmocka_unit_test(test_targets_are_the_log_softmax_of_the_logits),
         cmocka_unit_test(test_wide_models_keep_the_promises),
         cmocka_unit_test(test_nan_weights_do_no_harm),
-        cmocka_unit_test(test_full_blocks_are_shared_between_forks),
+        cmocka_unit_test(test_blocks_are_shared_between_forks),
         cmocka_unit_test(test_bad_segments_are_refused),
         cmocka_unit_test(test_states_of_another_engine_are_refused),
         cmocka_unit_test(test_failure_releases_moved_parents),
