@@ -205,10 +205,15 @@ static void append_versions(LmRun *run, Buffer *out) {
     for (size_t i = 0; i < n; i++) {
         double number;
         const char *version = entries[i]->version;
-        if (!entries[i]->is_group && text_to_double(version, &number))
+        cJSON *config = NULL;
+        json_parse(&config, entries[i]->config, strlen(entries[i]->config), "config", NULL);
+        const cJSON *own =
+            cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(config, "metadata"), "version");
+        if (!entries[i]->is_group && !cJSON_IsString(own) && text_to_double(version, &number))
             append_raw(out, entries[i]->name, version);
         else
             append_text(out, entries[i]->name, version);
+        cJSON_Delete(config);
     }
     buffer_append_char(out, '}');
 }

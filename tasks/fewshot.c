@@ -64,10 +64,14 @@ static int draw_first(Task *task, Error *error) {
     return n > task->n_pool ? too_few(task, n, error) : 0;
 }
 
+bool task_has_examples(const Task *task) {
+    return task->info.num_fewshot > 0 && task->config.output_type != OUTPUT_LOGLIKELIHOOD_ROLLING;
+}
+
 int fewshot_draw(Task *task, uint64_t seed, Arena *arena, Error *error) {
     bool same = same_split(&task->config);
     size_t n = (size_t)task->info.num_fewshot, n_drawn = n + same, bytes;
-    if (n == 0)
+    if (!task_has_examples(task))
         return 0;
     if (!mem_mul(task->info.n_documents, n * sizeof(size_t), &bytes))
         return error_set(error, "%s: too many few-shot examples", task->info.name);

@@ -31,6 +31,8 @@ int task_process(const Task *task, const Value *row, Arena *arena, Value *out, E
 int pool_document(const Task *task, size_t index, Arena *arena, Value *out, Error *error);
 /* Name of the split that examples come from; NULL if the task has literal samples. */
 const char *fewshot_split(const TaskConfig *config);
+/* Whether documents get examples: a text that is scored as it is has none, whatever info.num_fewshot says. */
+bool task_has_examples(const Task *task);
 /* Draws the examples of all documents, in their order, as lm-eval draws them with that seed.
  * info.num_fewshot, info.n_documents, rows and pool must be set. */
 int fewshot_draw(Task *task, uint64_t seed, Arena *arena, Error *error);

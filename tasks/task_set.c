@@ -154,15 +154,13 @@ static int check_samples(const TaskSet *set, Error *error) {
 
 static int shots(const TaskConfig *config, int asked) {
     int own = config->num_fewshot < 0 ? 0 : config->num_fewshot;
-    if (config->output_type == OUTPUT_LOGLIKELIHOOD_ROLLING)
-        return 0;                                               /* a text is scored as it is */
     return asked < 0 || config->num_fewshot == 0 ? own : asked; /* a task that says 0 stays at 0 */
 }
 
 static int open_pool(TaskSet *set, Task *task, const Dataset **out, Error *error) {
     const char *split = fewshot_split(&task->config);
     *out = NULL;
-    if (task->info.num_fewshot == 0)
+    if (!task_has_examples(task))
         return 0;
     if (!split) {
         task->pool = task->config.fewshot_samples->as.items;
@@ -182,7 +180,7 @@ static int find_columns(TaskSet *set, Task *task, Error *error) {
     if (task_process(task, &task->rows[0], &set->arena, &document, error) ||
         config_find_columns(&task->config.prompt, &document, &task->config, error))
         return -1;
-    if (task->info.num_fewshot == 0)
+    if (!task_has_examples(task))
         return 0;
     if (pool_document(task, 0, &set->arena, &document, error))
         return error_prefix(error, "few-shot examples");

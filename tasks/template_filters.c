@@ -48,6 +48,8 @@ static int filter_int(Renderer *renderer, const Node *node, const Value *subject
         *out = value_int(integer);
     } else if ((subject->kind == VALUE_DOUBLE || text_to_double(digits, &number)) && fabs(number) < 9e18) {
         *out = value_int((int64_t)number);
+    } else if (isfinite(number) && number != 0) {
+        return template_fail(renderer, node, "int: an integer does not fit into 64 bits");
     } else {
         *out = n > 0 && arguments[0].kind != VALUE_UNDEFINED ? arguments[0] : value_int(0);
     }
@@ -167,8 +169,14 @@ static int filter_title(Renderer *renderer, const Node *node, const Value *subje
                 break;
         }
         const Value word = string_copy(renderer->arena, subject->as.text + at, end - at);
-        const Value turned = string_capitalize(renderer->arena, &word);
-        buffer_append(&text, turned.as.text, turned.n);
+        uint32_t first;
+        size_t first_bytes = word.n ? utf8_decode(word.as.text, word.n, &first) : 0;
+        const Value head = string_copy(renderer->arena, word.as.text, first_bytes),
+                    tail = string_copy(renderer->arena, word.as.text + first_bytes, word.n - first_bytes),
+                    upper = string_upper(renderer->arena, &head),
+                    lower = string_lower(renderer->arena, &tail);
+        buffer_append(&text, upper.as.text, upper.n);
+        buffer_append(&text, lower.as.text, lower.n);
         buffer_append(&text, subject->as.text + end, end < subject->n ? length : 0);
         at = end + (end < subject->n ? length : 0);
     }

@@ -131,6 +131,7 @@ a {%- if true -%} b {%- endif -%} c
 {{ words|truncate(9) }}|{{ words|truncate(9, true) }}|{{ words|truncate(9, false, '…', 0) }}|{{ words|truncate(255) }}|{{ 'abcdefghijkl'|truncate(5, leeway=0) }}|{{ words|truncate(17) }}
 {{ words|truncate(2) }}
 {{ question|urlencode }} {{ 'a/b?c=d&e'|urlencode }} {{ '<a>'|forceescape }}
+{{ 'ßa ŉb ǆc ΑΣ ΣΑΣ ﬁx'|title }} {{ '99.5'|int }} {{ 'inf'|int(3) }} {{ 'x'|int(4) }} {{ '-1e3'|int }}
 {{ 'a\101\60\1019\7z' }} {{ 'q\8' }}
 {{ 1_000 }} {{ 0x1F }} {{ 0o17 }} {{ 0b101 }} {{ 1_0.2_5 }} {{ 1e1_0 }}
 {{ n is notest }}

@@ -49,10 +49,11 @@ def make(name, tasks):
             shutil.copy(file, fixture / "out" / (file.name.rsplit("_", 1)[0] + "_TIME.jsonl"))
         if name == "lm_eval_odd":
             results, = pathlib.Path(folder).glob("theirs/*/results_*")
-            rows = json.load(open(results, encoding="utf-8"))["results"]
-            (fixture / "out/results.json").write_text(json.dumps({"results": rows}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            results = json.load(open(results, encoding="utf-8"))
+            rows = {key: results[key] for key in ("results", "versions", "n-shot")}
+            (fixture / "out/results.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return made.returncode
 
 
-failed = make("lm_eval_repeats", "votes") | make("lm_eval_odd", "truths,spoken,true_texts,sizes")
+failed = make("lm_eval_repeats", "votes") | make("lm_eval_odd", "truths,spoken,true_texts,sizes,whole")
 sys.exit(done.returncode or failed)
