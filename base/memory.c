@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* The one place below cli that prints: there is no memory left to report an error with. */
 static void *or_abort(void *pointer, size_t bytes) {
@@ -36,6 +39,12 @@ char *mem_strndup(const char *text, size_t bytes) {
 
 char *mem_strdup(const char *text) {
     return mem_strndup(text, strlen(text));
+}
+
+void mem_trim(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 bool mem_mul(size_t a, size_t b, size_t *out) {

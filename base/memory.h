@@ -22,6 +22,9 @@ char *mem_strndup(const char *text, size_t bytes);
  * memory is not there. Freed with free(). */
 int mem_try_alloc(void **out, size_t count, size_t bytes_each, const char *what, Error *error);
 
+/* Gives memory that was freed, but is still the process's, back to the system, where the C library can. */
+void mem_trim(void);
+
 /* *out = a * b; false if it does not fit. */
 bool mem_mul(size_t a, size_t b, size_t *out);
 

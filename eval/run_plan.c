@@ -30,9 +30,11 @@ int run_plan_make(const RunParts *parts, Db *db, bool claims, RunRequests *all, 
     double start = clock_seconds();
     if (collect_and_claim(parts, db, claims, all, error))
         return -1;
+    mem_trim(); /* what opening and reading needed is not needed while the model is scored */
     Budget budget = budget_find(parts);
     plan_narrow(all->plan, budget.narrow_bytes);
     plan_settle(all->plan, engine_info(parts->engine), budget.state_bytes);
+    mem_trim();
     PlanCounts counts = plan_counts(all->plan);
     size_t room = plan_room_bytes(all->plan);
     *plan = (EvalPlan){.n_requests = (int64_t)all->n_requests,

@@ -147,17 +147,17 @@ static int build_rolling(const Turn *turn, Arena *arena, TaskDocument *out, Erro
     return 0;
 }
 
-static const Value *row_of(const Task *task, size_t i) {
-    return &task->rows[task->chosen ? task->chosen[i] : i];
+static Value row_of(const Task *task, size_t i, Arena *arena) {
+    return dataset_row(task->data, task->chosen ? task->chosen[i] : i, arena);
 }
 
 static int build(const Task *task, size_t i, Arena *arena, TaskDocument *out, Error *error) {
-    Value document;
+    Value row = row_of(task, i, arena), document;
     Turn turn;
     Buffer json = {0};
     OutputType type = task->config.output_type;
     const char *const *contexts = NULL;
-    if (task_process(task, row_of(task, i), arena, &document, error) ||
+    if (task_process(task, &row, arena, &document, error) ||
         turn_read(&task->config.prompt, &document, arena, &turn, error) ||
         (type != OUTPUT_LOGLIKELIHOOD_ROLLING &&
          context_build(task, i, &document, &turn, arena, &contexts, error)))
@@ -200,8 +200,8 @@ int task_process(const Task *task, const Value *row, Arena *arena, Value *out, E
 }
 
 int pool_document(const Task *task, size_t index, Arena *arena, Value *out, Error *error) {
-    *out = task->pool[index];
-    return task->config.process_pool ? task->config.process_pool(&task->pool[index], arena, out, error) : 0;
+    Value row = *out = dataset_row(task->pool, index, arena);
+    return task->config.process_pool ? task->config.process_pool(&row, arena, out, error) : 0;
 }
 
 const TaskInfo *task_info(const Task *task) {

@@ -111,13 +111,13 @@ static const struct {
 } readers[] = {
     {".parquet", read_parquet}, {".jsonl", read_lines}, {".jsonl.gz", read_lines}, {"", read_whole}};
 
-static int read_file(DatasetFile *out, RowList *list, Arena *arena, Error *error) {
+static int read_file(DatasetFile *out, RowList *list, Arena *rows, Arena *arena, Error *error) {
     char hex[SHA256_HEX];
     const char *file = out->place;
     size_t i = 0;
     while (!text_ends_with(file, readers[i].suffix))
         i++;
-    if (sha256_file(file, hex, error) || readers[i].read(list, arena, file, error))
+    if (sha256_file(file, hex, error) || readers[i].read(list, rows, file, error))
         return -1;
     out->sha256 = arena_strdup(arena, hex);
     out->bytes = file_size(file);
@@ -149,7 +149,8 @@ static int read_built_in(Dataset *out, RowList *list, Arena *arena, const char *
     out->files = arena_alloc(arena, sizeof *out->files);
     out->files[out->n_files++] =
         (DatasetFile){.name = plain, .sha256 = arena_strdup(arena, hex), .bytes = (int64_t)embedded->bytes};
-    return rows_from_lines(list, arena, (const char *)embedded->data, embedded->bytes, embedded->name, error);
+    return rows_from_lines(list, &out->row_arena, (const char *)embedded->data, embedded->bytes,
+                           embedded->name, error);
 }
 
 /* Finds the split and reads its rows into list. */
@@ -160,7 +161,7 @@ static int read_split(Dataset *out, RowList *list, Arena *arena, const char *dat
     if (out->n_files == 0)
         return read_built_in(out, list, arena, data_root, error);
     for (size_t i = 0; i < out->n_files; i++)
-        if (read_file(&out->files[i], list, arena, error))
+        if (read_file(&out->files[i], list, &out->row_arena, arena, error))
             return -1;
     return 0;
 }
@@ -178,10 +179,25 @@ int dataset_read(Dataset *out, Arena *arena, const char *data_root, const char *
         status =
             error_set(error, "the data set %s is empty; at least one row was expected", out->files[0].name);
     if (!status) {
-        out->rows = arena_alloc(arena, list.n * sizeof *list.rows);
+        out->rows = arena_alloc(&out->row_arena, list.n * sizeof *list.rows);
         memcpy(out->rows, list.rows, list.n * sizeof *list.rows);
         out->n = list.n;
     }
     free(list.rows);
     return status;
+}
+
+void dataset_pack(Dataset *dataset, const bool *kept) {
+    dataset->store = row_store_create(dataset->rows, dataset->n, kept);
+    dataset->rows = NULL;
+    arena_free(&dataset->row_arena);
+}
+
+Value dataset_row(const Dataset *dataset, size_t i, Arena *arena) {
+    return dataset->rows ? dataset->rows[i] : row_store_get(dataset->store, i, arena);
+}
+
+void dataset_free(Dataset *dataset) {
+    row_store_free(dataset->store);
+    arena_free(&dataset->row_arena);
 }

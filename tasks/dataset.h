@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "tasks/value.h"
+#include "tasks/row_store.h"
 
 /* A file of a split. */
 typedef struct DatasetFile {
@@ -28,13 +28,15 @@ typedef struct Dataset {
     const Value *named;                /* the files that a task names itself, NULL if none */
     DatasetFile *files;                /* in order of their rows */
     size_t n_files;
-    Value *rows; /* dicts */
+    Value *rows; /* dicts; NULL once they are packed */
     size_t n;
+    Arena row_arena; /* of rows and what is in them */
+    RowStore *store; /* NULL before */
 } Dataset;
 
-/* Reads a split; config NULL stands for "default", data_root NULL for embedded data only. Everything lives in
- * arena. A missing file, no row at all, a line that is no JSON object, a damaged Parquet page: one sentence
- * with file and place.
+/* Reads a split; config NULL stands for "default", data_root NULL for embedded data only. Everything but the
+ * rows lives in arena; dataset_free, also after a failure, frees those. A missing file, no row at all, a line
+ * that is no JSON object, a damaged Parquet page: one sentence with file and place.
  *
  * `named`, if not NULL, is load_dataset's data_files where path is its "json", "csv" or "parquet": a file's
  * name or pattern, a list of them, or a mapping from splits to either; without splits all are the split
@@ -42,6 +44,12 @@ typedef struct Dataset {
  * ORG/NAME/FILE below data_root. It must live as long as the data set. */
 int dataset_read(Dataset *out, Arena *arena, const char *data_root, const char *path, const char *config,
                  const char *split, const Value *named, Error *error);
+
+/* Keeps from now on only those rows for which kept[i] is set, in little memory. */
+void dataset_pack(Dataset *dataset, const bool *kept);
+/* Row i, which is kept; it lives as long as the data set as it is now and the arena. */
+Value dataset_row(const Dataset *dataset, size_t i, Arena *arena);
+void dataset_free(Dataset *dataset);
 
 /* The split's files below data_root by name, allocated in arena, sha256 and bytes not filled in yet; *n is 0
  * if there is none. Parts that are missing are an error. */

@@ -34,11 +34,11 @@ static bool drops_itself(const Task *task) {
 
 /* Copies up to n of the candidates into the draws of document d. */
 static void keep(Task *task, size_t d, bool drop, const size_t *candidates, size_t n_candidates) {
-    const Value *document = &task->rows[task->chosen ? task->chosen[d] : d];
+    const Value *document = &task->data->rows[task->chosen ? task->chosen[d] : d];
     size_t *draws = task->draws + d * (size_t)task->info.num_fewshot;
     size_t n = (size_t)task->info.num_fewshot, kept = 0;
     for (size_t i = 0; i < n_candidates && kept < n; i++)
-        if (!drop || !value_equal(&task->pool[candidates[i]], document))
+        if (!drop || !value_equal(&task->pool->rows[candidates[i]], document))
             draws[kept++] = candidates[i];
     while (kept < n)
         draws[kept++] = SIZE_MAX;
@@ -47,21 +47,21 @@ static void keep(Task *task, size_t d, bool drop, const size_t *candidates, size
 static int too_few(const Task *task, size_t wanted, Error *error) {
     return error_set(error,
                      "%s: %zu few-shot examples have to be drawn for each document, but there are only %zu",
-                     task->info.name, wanted, task->n_pool);
+                     task->info.name, wanted, task->pool->n);
 }
 
 static int draw_first(Task *task, Error *error) {
-    size_t n = (size_t)task->info.num_fewshot, *all = mem_alloc(task->n_pool * sizeof *all);
+    size_t n = (size_t)task->info.num_fewshot, *all = mem_alloc(task->pool->n * sizeof *all);
     /* main takes the document away and then n rows, v0.4.0 n rows (n + 1 of the same split) and then it */
-    size_t asked = n + same_split(&task->config), first = task->n_pool;
+    size_t asked = n + same_split(&task->config), first = task->pool->n;
     if (task->config.compat == COMPAT_V0_4_0 && asked < first)
         first = asked;
-    for (size_t i = 0; i < task->n_pool; i++)
+    for (size_t i = 0; i < task->pool->n; i++)
         all[i] = i;
     for (size_t d = 0; d < task->info.n_documents; d++)
         keep(task, d, drops_itself(task), all, first);
     free(all);
-    return n > task->n_pool ? too_few(task, n, error) : 0;
+    return n > task->pool->n ? too_few(task, n, error) : 0;
 }
 
 bool task_has_examples(const Task *task) {
@@ -78,13 +78,13 @@ int fewshot_draw(Task *task, uint64_t seed, Arena *arena, Error *error) {
     task->draws = arena_alloc(arena, bytes);
     if (task->config.fewshot_first_n)
         return draw_first(task, error);
-    if (n_drawn > task->n_pool)
+    if (n_drawn > task->pool->n)
         return too_few(task, n_drawn, error);
     Random random;
     random_seed(&random, seed);
     size_t *sample = mem_alloc(n_drawn * sizeof *sample);
     for (size_t d = 0; d < task->info.n_documents; d++) {
-        random_sample(&random, task->n_pool, n_drawn, sample);
+        random_sample(&random, task->pool->n, n_drawn, sample);
         keep(task, d, drops_itself(task), sample, n_drawn);
     }
     free(sample);

@@ -17,12 +17,11 @@ struct Task {
     TaskInfo info;
     TaskConfig config;
     const char *system_instruction; /* "" if none */
-    const Value *rows;              /* of the evaluated split */
+    const Dataset *data;            /* the evaluated split */
     const size_t *chosen;           /* [n_documents] which rows are asked about; NULL: the first ones */
-    const Value *pool;              /* rows that examples are drawn from; NULL with no examples */
-    size_t n_pool;
-    size_t n_dropped; /* examples at the beginning that are left out (task_document_dropping) */
-    size_t *draws;    /* [n_documents][num_fewshot] indices into pool; SIZE_MAX where an example fell away */
+    const Dataset *pool;            /* what examples are drawn from; NULL with no examples */
+    size_t n_dropped;               /* examples at the beginning that are left out (task_document_dropping) */
+    size_t *draws; /* [n_documents][num_fewshot] indices into pool; SIZE_MAX where an example fell away */
 };
 
 /* A row as prompts see it: with process_docs applied, if the task has it. */
@@ -34,7 +33,7 @@ const char *fewshot_split(const TaskConfig *config);
 /* Whether documents get examples: a text that is scored as it is has none, whatever info.num_fewshot says. */
 bool task_has_examples(const Task *task);
 /* Draws the examples of all documents, in their order, as lm-eval draws them with that seed.
- * info.num_fewshot, info.n_documents, rows and pool must be set. */
+ * info.num_fewshot, info.n_documents, data and pool, not packed, must be set. */
 int fewshot_draw(Task *task, uint64_t seed, Arena *arena, Error *error);
 
 #endif

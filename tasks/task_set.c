@@ -62,8 +62,10 @@ static int find_dataset(TaskSet *set, const TaskConfig *config, const char *spli
     }
     Dataset *dataset = arena_alloc(&set->arena, sizeof *dataset);
     if (dataset_read(dataset, &set->arena, set->options->data_root, config->dataset_path, name, split,
-                     config->data_files, error))
+                     config->data_files, error)) {
+        dataset_free(dataset);
         return error_prefix(error, "%s", config->name);
+    }
     set->datasets = grow(set->datasets, set->n_datasets, &set->datasets_room);
     set->datasets[set->n_datasets++] = dataset;
     *out = dataset;
@@ -163,21 +165,22 @@ static int open_pool(TaskSet *set, Task *task, const Dataset **out, Error *error
     if (!task_has_examples(task))
         return 0;
     if (!split) {
-        task->pool = task->config.fewshot_samples->as.items;
-        task->n_pool = task->config.fewshot_samples->n;
+        const Value *samples = task->config.fewshot_samples;
+        Dataset *literal = arena_alloc(&set->arena, sizeof *literal);
+        *literal = (Dataset){.rows = samples->as.items, .n = samples->n};
+        task->pool = literal;
         return 0;
     }
     if (find_dataset(set, &task->config, split, out, error))
         return error_prefix(error, "few-shot examples");
-    task->pool = (*out)->rows;
-    task->n_pool = (*out)->n;
+    task->pool = *out;
     return 0;
 }
 
 /* Which keys name columns, by the first row of the split and the first example. */
 static int find_columns(TaskSet *set, Task *task, Error *error) {
     Value document;
-    if (task_process(task, &task->rows[0], &set->arena, &document, error) ||
+    if (task_process(task, &task->data->rows[0], &set->arena, &document, error) ||
         config_find_columns(&task->config.prompt, &document, &task->config, error))
         return -1;
     if (!task_has_examples(task))
@@ -224,7 +227,7 @@ static int open_task(TaskSet *set, Task *task, const LibraryEntry *entry, Error 
                             .results_function = config->results_function};
     if (find_dataset(set, config, task->info.split, &data[0], error))
         return -1;
-    task->rows = data[0]->rows;
+    task->data = data[0];
     task->info.n_documents_total = data[0]->n;
     task->keys = &entry->keys;
     task->chat = set->chat;
@@ -508,6 +511,22 @@ static void warn_of_faults(const TaskSet *set) {
                     n - MOST_SHOWN, set->options->include_path);
 }
 
+/* From here on nothing but documents are asked for: those that were selected, and their examples. */
+static void pack_dataset(const TaskSet *set, Dataset *dataset) {
+    bool *kept = mem_alloc_zero(dataset->n, sizeof *kept);
+    for (size_t t = 0; t < set->n_tasks; t++) {
+        const Task *task = set->tasks[t];
+        size_t n = task->info.n_documents, n_draws = n * (size_t)task->info.num_fewshot;
+        for (size_t i = 0; i < n && task->data == dataset; i++)
+            kept[task->chosen ? task->chosen[i] : i] = true;
+        for (size_t i = 0; i < n_draws && task->pool == dataset; i++)
+            if (task->draws[i] != SIZE_MAX)
+                kept[task->draws[i]] = true;
+    }
+    dataset_pack(dataset, kept);
+    free(kept);
+}
+
 int task_set_open(TaskSet **out, const TaskOptions *options, Error *error) {
     if (check_options(options, error))
         return -1;
@@ -534,6 +553,8 @@ int task_set_open(TaskSet **out, const TaskOptions *options, Error *error) {
         task_set_close(set);
         return -1;
     }
+    for (size_t i = 0; i < set->n_datasets; i++)
+        pack_dataset(set, set->datasets[i]);
     for (size_t i = 0; i < set->n_tasks; i++)
         log_debug(options->log, "%s: %zu of %zu documents, %d-shot", set->tasks[i]->info.name,
                   set->tasks[i]->info.n_documents, set->tasks[i]->info.n_documents_total,
@@ -546,6 +567,8 @@ void task_set_close(TaskSet *set) {
     if (!set)
         return;
     library_close(set->library);
+    for (size_t i = 0; i < set->n_datasets; i++)
+        dataset_free(set->datasets[i]);
     free(set->tasks);
     free(set->groups);
     free(set->datasets);

@@ -2,9 +2,11 @@
 #include "support.h"
 
 #include <bzlib.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tasks/row_store.h"
 #include "tasks/rows.h"
 
 typedef int RowsFrom(RowList *list, Arena *arena, const char *text, size_t bytes, const char *where,
@@ -230,11 +232,116 @@ static void test_files_that_a_task_names(void **state) {
     folder_remove(folder);
 }
 
+/* ---- rows as bytes */
+
+static Value row_of(Arena *arena, const char *json) {
+    Value row;
+    Error error = {0};
+    if (value_from_json(&row, arena, json, strlen(json), "row", 1, &error))
+        fail_msg("%s", error.message);
+    return row;
+}
+
+static void assert_row(const RowStore *store, size_t i, const Value *expected, Arena *arena) {
+    Value found = row_store_get(store, i, arena);
+    Buffer a = {0}, b = {0};
+    value_append_json(&a, expected);
+    value_append_json(&b, &found);
+    assert_string_equal(b.data, a.data);
+    buffer_free(&a);
+    buffer_free(&b);
+}
+
+static void test_packed_rows_are_as_they_were(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "{}",
+        "{\"a\": 1, \"b\": [null, true, false, \"\", \"\\u0001\\u00e9\\ud83d\\ude00\"], \"c\": {\"a\": {}}}",
+        "{\"a\": -1, \"c\": [], \"b\": [[-9223372036854775808, 9223372036854775807, 0, 127, -128, 65536]]}",
+        "{\"b\": 1.0, \"a\": [0.1, -0.0, 1e300, -5e-324, 0, 0], \"new\": \"x\"}"};
+    enum { N = sizeof texts / sizeof *texts };
+    Arena arena = {0};
+    Value rows[N];
+    bool kept[N];
+    for (size_t i = 0; i < N; i++) {
+        rows[i] = row_of(&arena, texts[i]);
+        kept[i] = true;
+    }
+    Value *numbers = rows[N - 1].as.pairs[1].value.as.items; /* Parquet files can hold these */
+    numbers[4] = value_double(NAN);
+    numbers[5] = value_double(-INFINITY);
+    RowStore *store = row_store_create(rows, N, kept);
+    for (size_t i = N; i-- > 0;)
+        assert_row(store, i, &rows[i], &arena);
+    row_store_free(store);
+    arena_free(&arena);
+}
+
+/* More columns than the table of names has room for. */
+static void test_packed_rows_have_any_number_of_columns(void **state) {
+    (void)state;
+    enum { N = 3, COLUMNS = 1000 };
+    Arena arena = {0};
+    Value rows[N];
+    const bool kept[N] = {true, true, true};
+    for (size_t i = 0; i < N; i++) {
+        Buffer text = {0};
+        for (size_t c = 0; c < COLUMNS; c++)
+            buffer_printf(&text, "%s\"column %zu\": %zu", c ? ", " : "{", (c * (i + 1)) % 1009, c + i);
+        buffer_append_text(&text, "}");
+        rows[i] = row_of(&arena, text.data);
+        buffer_free(&text);
+    }
+    RowStore *store = row_store_create(rows, N, kept);
+    for (size_t i = 0; i < N; i++)
+        assert_row(store, i, &rows[i], &arena);
+    row_store_free(store);
+    arena_free(&arena);
+}
+
+/* Every third of many rows, one of them longer than a block: compressed, and nothing else is kept. */
+static void test_packed_rows_take_little(void **state) {
+    (void)state;
+    enum { N = 6000, LONG = 3000 };
+    Arena arena = {0}, one = {0};
+    Value *rows = mem_alloc(N * sizeof *rows);
+    bool *kept = mem_alloc_zero(N, sizeof *kept);
+    size_t text_bytes = 0;
+    for (size_t i = 0; i < N; i++) {
+        Buffer text = {0};
+        buffer_printf(&text, "{\"id\": %zu, \"question\": \"", i);
+        for (size_t w = 0; w < (i == LONG ? 9000 : 100); w++)
+            buffer_printf(&text, "word%zu ", (i * 31 + w * w) % 97);
+        buffer_append_text(&text, "\"}");
+        rows[i] = row_of(&arena, text.data);
+        kept[i] = i % 3 == 0;
+        text_bytes += kept[i] ? text.size : 0;
+        buffer_free(&text);
+    }
+    RowStore *store = row_store_create(rows, N, kept);
+    assert_true(text_bytes > (size_t)1 << 20);
+    if (row_store_bytes(store) > text_bytes * 3 / 4)
+        fail_msg("%zu bytes of text take %zu bytes", text_bytes, row_store_bytes(store));
+    for (size_t i = 0; i < N; i += 3) {
+        assert_row(store, i, &rows[i], &one);
+        arena_reset(&one);
+    }
+    assert_int_equal(row_store_get(store, 1, &one).kind, VALUE_NULL);
+    row_store_free(store);
+    arena_free(&arena);
+    arena_free(&one);
+    free(rows);
+    free(kept);
+}
+
 const struct CMUnitTest rows_tests[] = {cmocka_unit_test(test_csv_cells_are_cut_as_the_standard_says),
                                         cmocka_unit_test(test_csv_columns_have_one_type),
                                         cmocka_unit_test(test_bad_csv_is_refused),
                                         cmocka_unit_test(test_json_arrays_and_lines),
                                         cmocka_unit_test(test_every_format_is_found_and_read),
                                         cmocka_unit_test(test_bzip2_is_read_in_all_its_streams),
-                                        cmocka_unit_test(test_files_that_a_task_names)};
+                                        cmocka_unit_test(test_files_that_a_task_names),
+                                        cmocka_unit_test(test_packed_rows_are_as_they_were),
+                                        cmocka_unit_test(test_packed_rows_have_any_number_of_columns),
+                                        cmocka_unit_test(test_packed_rows_take_little)};
 const size_t n_rows_tests = sizeof rows_tests / sizeof *rows_tests;
