@@ -30,6 +30,26 @@ static int open_regular(const char *path, struct stat *status, Error *error) {
     return -1;
 }
 
+enum { LARGE_PAGE = 2 * 1024 * 1024 };
+
+/* Addresses for so many bytes that nothing lies at, from where a large page can begin, to be mapped over;
+ * NULL where there are none. */
+static uint8_t *reserve(size_t bytes) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (bytes > PTRDIFF_MAX - LARGE_PAGE - page)
+        return NULL;
+    bytes = (bytes + page - 1) / page * page;
+    uint8_t *start =
+        mmap(NULL, bytes + LARGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED)
+        return NULL;
+    size_t before = (LARGE_PAGE - (uintptr_t)start % LARGE_PAGE) % LARGE_PAGE;
+    if (before > 0)
+        munmap(start, before);
+    munmap(start + before + bytes, LARGE_PAGE - before);
+    return start + before;
+}
+
 int file_map(FileMap *out, const char *path, Error *error) {
     struct stat status;
     *out = (FileMap){0};
@@ -37,13 +57,17 @@ int file_map(FileMap *out, const char *path, Error *error) {
     if (file < 0)
         return -1;
     if (status.st_size > 0) {
-        void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+        size_t bytes = (size_t)status.st_size;
+        uint8_t *place = bytes >= LARGE_PAGE ? reserve(bytes) : NULL;
+        void *data = mmap(place, bytes, PROT_READ, MAP_PRIVATE | (place ? MAP_FIXED : 0), file, 0);
         if (data == MAP_FAILED) {
             error_set(error, "cannot map %s: %s", path, strerror(errno));
+            if (place)
+                munmap(place, bytes);
             close(file);
             return -1;
         }
-        *out = (FileMap){.data = data, .bytes = (size_t)status.st_size};
+        *out = (FileMap){.data = data, .bytes = bytes};
     }
     close(file);
     return 0;
@@ -53,6 +77,35 @@ void file_unmap(FileMap *map) {
     if (map->data)
         munmap((void *)map->data, map->bytes);
     *map = (FileMap){0};
+}
+
+static int no_memory(const FileMap *map, Error *error) {
+    return error_set(error, "cannot get %zu bytes of memory: %s", map->bytes, strerror(errno));
+}
+
+uint8_t *file_map_twin(const FileMap *map, Error *error) {
+    uint8_t *place = reserve(map->bytes);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | (place ? MAP_FIXED : 0);
+    void *twin = mmap(place, map->bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (twin == MAP_FAILED) {
+        no_memory(map, error);
+        if (place)
+            munmap(place, map->bytes);
+        return NULL;
+    }
+    madvise(twin, map->bytes, MADV_HUGEPAGE); /* no harm where it is not heeded */
+    return twin;
+}
+
+int file_map_replace(FileMap *map, uint8_t *twin, Error *error) {
+    if (mprotect(twin, map->bytes, PROT_READ) ||
+        mremap(twin, map->bytes, map->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)map->data) ==
+            MAP_FAILED) {
+        no_memory(map, error);
+        munmap(twin, map->bytes);
+        return -1;
+    }
+    return 0;
 }
 
 /* zlib reads plain files as they are and gzip files decompressed, which is what "plain or gzip" needs. */

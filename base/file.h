@@ -19,6 +19,13 @@ typedef struct FileMap {
 int file_map(FileMap *out, const char *path, Error *error);
 void file_unmap(FileMap *map);
 
+/* Memory of the process's own, as large as the map, in large pages where the system gives them, for the
+ * caller to fill. NULL: an error. It ends in file_map_replace, or is unmapped by the caller. */
+uint8_t *file_map_twin(const FileMap *map, Error *error);
+/* Puts what file_map_twin gave in the map's place, read-only: the map's addresses now hold the twin's bytes,
+ * and the file is done with. On failure the map is as it was and the twin is gone. */
+int file_map_replace(FileMap *map, uint8_t *twin, Error *error);
+
 /* Reads a whole file (gunzipped when it starts with a gzip header) and appends it to out. More than
  * `max_bytes` after decompression is an error, which is what stops a zip bomb. */
 int file_read(Buffer *out, const char *path, size_t max_bytes, Error *error);

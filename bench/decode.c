@@ -2,7 +2,7 @@
  * memory in the same seconds.
  *
  *     build/bench/decode [MODEL_FOLDER] [--tokens N] [--after N] [--dtype NAME] [--isa NAME] [--threads N]
- * [--json]
+ *                        [--copy-weights] [--json]
  *
  * Each token reads every weight and its sequence's state; the model's head should be its embedding. Medians
  * of RUNS runs of N tokens (default 16) behind a prompt of --after tokens (default 64). */
@@ -70,18 +70,19 @@ static void measure(Engine *engine, size_t n, size_t after, int threads, bool js
 
 int main(int argc, char **argv) {
     Error error = {0};
-    bool json = bench_flag(&argc, argv, "--json");
+    bool json = bench_flag(&argc, argv, "--json"), copy = bench_flag(&argc, argv, "--copy-weights");
     const char *tokens = bench_value(&argc, argv, "--tokens"), *after = bench_value(&argc, argv, "--after"),
                *dtype = bench_value(&argc, argv, "--dtype"), *isa = bench_value(&argc, argv, "--isa"),
                *threads = bench_value(&argc, argv, "--threads");
     size_t n = tokens ? (size_t)atoll(tokens) : 16, n_after = after ? (size_t)atoll(after) : 64;
     EngineOptions options = {.n_threads = threads ? atoi(threads) : thread_processors(),
-                             .instruction_set = isa};
+                             .instruction_set = isa,
+                             .copy_weights = copy};
     char *folder;
     Engine *engine;
     if (argc > 2 || n == 0 || n_after == 0) {
         fprintf(stderr, "usage: decode [MODEL_FOLDER] [--tokens N] [--after N] [--dtype NAME] [--isa NAME] "
-                        "[--threads N] [--json]\n");
+                        "[--threads N] [--copy-weights] [--json]\n");
         return 2;
     }
     bench_check(dtype && dtype_parse(dtype, &options.dtype, &error), &error);

@@ -1,6 +1,6 @@
 /* How long a model takes until its first token is scored, the files being in the page cache.
  *
- *     build/bench/start MODEL_FOLDER [--dtype NAME] [--threads N] [--json]
+ *     build/bench/start MODEL_FOLDER [--dtype NAME] [--threads N] [--copy-weights] [--json]
  *
  * Medians of five openings in one process: tokenizer, engine, the first token (which touches every weight for
  * the first time) and the second; and the first token's bytes of weights a second beside the rate at which
@@ -46,14 +46,15 @@ static double open_once(const EngineOptions *options, double seconds[STEPS]) {
 
 int main(int argc, char **argv) {
     static const char *const names[STEPS] = {"tokenizer", "engine opened", "first token", "second token"};
-    bool json = bench_flag(&argc, argv, "--json");
+    bool json = bench_flag(&argc, argv, "--json"), copy = bench_flag(&argc, argv, "--copy-weights");
     const char *dtype = bench_value(&argc, argv, "--dtype"), *threads = bench_value(&argc, argv, "--threads");
     EngineOptions options = {.model_folder = argc > 1 ? argv[1] : NULL,
-                             .n_threads = threads ? atoi(threads) : 0};
+                             .n_threads = threads ? atoi(threads) : 0,
+                             .copy_weights = copy};
     Error error = {0};
     double seconds[RUNS][STEPS], steps[RUNS], bytes = 0, sum = 0;
     if (argc != 2) {
-        fprintf(stderr, "usage: start MODEL_FOLDER [--dtype NAME] [--threads N] [--json]\n");
+        fprintf(stderr, "usage: start MODEL_FOLDER [--dtype NAME] [--threads N] [--copy-weights] [--json]\n");
         return 2;
     }
     bench_check(dtype && dtype_parse(dtype, &options.dtype, &error), &error);

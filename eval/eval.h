@@ -49,7 +49,7 @@ typedef struct EvalOptions {
         batch_tokens; /* about how many tokens one engine call gets; 0: 4096. Scores do not depend on it. */
     size_t
         memory_bytes; /* what the process may take, weights included; 0: weights and half of what is free */
-    bool pin_threads; /* as in EngineOptions */
+    bool pin_threads, copy_weights;    /* as in EngineOptions */
     const char *instruction_set;       /* likewise */
     bool profile;                      /* measure the engine's phases too: EvalSummary.profile.detailed */
     bool no_reuse;                     /* score everything anew and hold it against what the database has */

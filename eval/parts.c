@@ -59,7 +59,8 @@ static int open_model(RunParts *parts, const char *folder, Error *error) {
                             .backend = options->backend,
                             .n_threads = options->n_threads,
                             .instruction_set = options->instruction_set,
-                            .pin_threads = options->pin_threads};
+                            .pin_threads = options->pin_threads,
+                            .copy_weights = options->copy_weights};
     if (tokenizer_open(&parts->tokenizer, folder, error) || engine_open(&parts->engine, &engine, error))
         return -1;
     snprintf(parts->backend, sizeof parts->backend, "%s/%s", engine_backend(parts->engine),

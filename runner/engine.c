@@ -6,6 +6,7 @@
 
 #include "base/ceiling.h"
 #include "base/memory.h"
+#include "runner/checkpoint/copy.h"
 
 /* The scratch of a tile stays about this large, so that a long batch costs no more memory than a short one.
  */
@@ -99,7 +100,8 @@ static int open_parts(Engine *engine, const EngineOptions *options, Error *error
     if (cpu_open(&engine->cpu, options->instruction_set ? options->instruction_set : getenv("ZEVAL_ISA"),
                  options->dtype, options->n_threads, error) ||
         (options->pin_threads && thread_pool_pin(engine->cpu.pool, error)) ||
-        model_open(&engine->model, options->model_folder, options->dtype, error))
+        model_open(&engine->model, options->model_folder, options->dtype, error) ||
+        (options->copy_weights && checkpoint_copy(&engine->model.checkpoint, engine->cpu.pool, error)))
         return -1;
     RopeConfig rope = engine->model.config.rope;
     if (options->dtype != DTYPE_BFLOAT16)

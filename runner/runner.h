@@ -57,6 +57,7 @@ typedef struct EngineOptions {
     const char *backend;      /* "cpu" (NULL means that too) */
     int n_threads;            /* 0: one per processor */
     bool pin_threads;         /* each but the calling one stays on a processor (base/threads.h) */
+    bool copy_weights; /* into memory of the process's own, in large pages, instead of mapping their files */
     const char
         *instruction_set; /* portable, avx2, avx512, avx512_bf16; NULL: what ZEVAL_ISA says, or the best */
 } EngineOptions;

@@ -128,6 +128,34 @@ static void test_more_than_allowed_is_refused(void **state) {
     free(path);
 }
 
+/* Small maps and ones that begin where a large page can: the twin's bytes come to the map's addresses. */
+static void test_a_twin_takes_a_maps_place(void **state) {
+    (void)state;
+    static const size_t sizes[] = {1, 4097, (2 << 20) - 1, 2 << 20, (5 << 20) + 7};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char *path = in_folder("twin"), *text = mem_alloc(sizes[i]);
+        FileMap map;
+        memset(text, 'a', sizes[i]);
+        write_plain(path, text, sizes[i]);
+        assert_int_equal(file_map(&map, path, NULL), 0);
+        assert_int_equal(map.bytes, sizes[i]);
+        assert_memory_equal(map.data, text, sizes[i]);
+        if (sizes[i] >= 2 << 20)
+            assert_int_equal((uintptr_t)map.data % (2 << 20), 0);
+        const uint8_t *before = map.data;
+        uint8_t *twin = file_map_twin(&map, NULL);
+        assert_non_null(twin);
+        memset(text, 'b', sizes[i]);
+        memcpy(twin, text, sizes[i]);
+        assert_int_equal(file_map_replace(&map, twin, NULL), 0);
+        assert_ptr_equal(map.data, before);
+        assert_memory_equal(map.data, text, sizes[i]);
+        file_unmap(&map);
+        free(text);
+        free(path);
+    }
+}
+
 static void test_missing_files_and_folders_are_named(void **state) {
     (void)state;
     FileMap map;
@@ -212,6 +240,7 @@ int run_file_tests(void) {
         cmocka_unit_test(test_more_than_allowed_is_refused),
         cmocka_unit_test(test_missing_files_and_folders_are_named),
         cmocka_unit_test(test_failed_write_leaves_the_old_file),
+        cmocka_unit_test(test_a_twin_takes_a_maps_place),
         cmocka_unit_test(test_folders_and_paths),
         cmocka_unit_test(test_embedded_files_are_found),
     };

@@ -4,7 +4,7 @@
 #include "tests/cli/tests.h"
 
 /* Everything the tables say once wanted, and the same table of results, the same scores, as without: with
- * another number of threads, and with the threads bound to processors. */
+ * another number of threads, the threads bound to processors and the weights copied. */
 static void test_profile_and_pinning_change_no_result(void **state) {
     (void)state;
     static const char *const lines[] = {"tasks, tokenizer, model opened ",
@@ -23,7 +23,7 @@ static void test_profile_and_pinning_change_no_result(void **state) {
     assert_null(strstr(plain.error.data ? plain.error.data : "", "linear layers"));
     test_run_expecting(0, &output,
                        "run --quiet --model demo --tasks demo_recall --limit 20 --db %s/plain.db --no-reuse "
-                       "--profile --pin --threads 3",
+                       "--profile --pin --copy-weights --threads 3",
                        test_folder);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         if (!strstr(output.error.data, lines[i]))

@@ -6,6 +6,7 @@ int run_tokenizer_tests(void);
 int run_checkpoint_tests(void);
 int run_checkpoint_bin_tests(void);
 int run_checkpoint_large_tests(void);
+int run_copy_tests(void);
 int run_state_bytes_tests(void);
 int run_stop_text_tests(void);
 int run_sample_tests(void);
