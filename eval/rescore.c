@@ -284,7 +284,7 @@ static int rescore_tasks(Rescore *rescore) {
     if (result)
         return -1;
     return scores_store(&rescore->scores, BOOTSTRAP_ITERATIONS, rescore->options->n_threads, rescore->db,
-                        rescore->stored.run_id, rescore->error);
+                        rescore->stored.run_id, rescore->options->log, rescore->error);
 }
 
 static int rescore_run(Rescore *rescore) {

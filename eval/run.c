@@ -309,7 +309,7 @@ static int run_planned(Run *run, Error *error) {
         return -1;
     double start = clock_seconds();
     if (scores_store(&run->scores, BOOTSTRAP_ITERATIONS, run->parts->options->n_threads, run->db, run->id,
-                     error))
+                     run->parts->options->log, error))
         return -1;
     add_time(run, STAGE_STATISTICS, start);
     start = clock_seconds();
@@ -323,7 +323,8 @@ static int run_replayed(Run *run, Error *error) {
     const RunParts *parts = run->parts;
     if (scores_init(&run->scores, parts->tasks, error) ||
         replay_score(parts, &run->scores, run->db, run->id, &run->summary->plan.n_requests, error) ||
-        scores_store(&run->scores, BOOTSTRAP_ITERATIONS, parts->options->n_threads, run->db, run->id, error))
+        scores_store(&run->scores, BOOTSTRAP_ITERATIONS, parts->options->n_threads, run->db, run->id,
+                     parts->options->log, error))
         return -1;
     return db_run_finish(run->db, run->id, error);
 }

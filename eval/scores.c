@@ -309,8 +309,9 @@ static size_t filters_of(const TaskGroup *group, const char **out, size_t room) 
     return n;
 }
 
+/* A metric that none of its tasks has is passed over, as upstream does. */
 static int store_group_metric(const RunScores *scores, const TaskGroup *group, const GroupMetric *metric,
-                              const Place *place, Error *error) {
+                              const Place *place, Log *log, Error *error) {
     enum { MOST_FILTERS = 64 };
     const char *all[MOST_FILTERS];
     size_t n = metric->n_filters > 0 ? metric->n_filters : filters_of(group, all, MOST_FILTERS);
@@ -322,13 +323,14 @@ static int store_group_metric(const RunScores *scores, const TaskGroup *group, c
             return -1;
         any |= found;
     }
-    if (any)
-        return 0;
-    return error_set(error, "group %s: no task in it has the metric \"%s\"%s", group->name, metric->metric,
-                     metric->n_filters > 0 ? " behind the filters that it names" : "");
+    if (!any)
+        log_warning(log, "group %s: no task in it has the metric \"%s\"%s; it has no mean of it", group->name,
+                    metric->metric, metric->n_filters > 0 ? " behind the filters that it names" : "");
+    return 0;
 }
 
-int scores_store(RunScores *scores, size_t iterations, int n_threads, Db *db, int64_t run_id, Error *error) {
+int scores_store(RunScores *scores, size_t iterations, int n_threads, Db *db, int64_t run_id, Log *log,
+                 Error *error) {
     const Place place = {db, run_id};
     for (size_t i = 0; i < scores->n_tasks; i++)
         if (store_task(&scores->tasks[i], iterations, n_threads, &place, error))
@@ -336,7 +338,7 @@ int scores_store(RunScores *scores, size_t iterations, int n_threads, Db *db, in
     for (size_t i = 0; i < task_set_group_count(scores->set); i++) {
         const TaskGroup *group = task_set_group(scores->set, i);
         for (size_t m = 0; m < group->n_metrics; m++)
-            if (store_group_metric(scores, group, &group->metrics[m], &place, error))
+            if (store_group_metric(scores, group, &group->metrics[m], &place, log, error))
                 return -1;
     }
     return 0;

@@ -48,6 +48,7 @@ int scores_document(RunScores *scores, size_t task, size_t index, const TaskDocu
                     const Answer *answers, Db *db, int64_t run_id, Error *error);
 /* Aggregates and stores what all tasks and groups come to. Every document must have been scored. Errors
  * without closed form are resampled so many times on n_threads threads (0: one per processor). */
-int scores_store(RunScores *scores, size_t iterations, int n_threads, Db *db, int64_t run_id, Error *error);
+int scores_store(RunScores *scores, size_t iterations, int n_threads, Db *db, int64_t run_id, Log *log,
+                 Error *error);
 
 #endif

@@ -179,8 +179,10 @@ static void append_config(const LmRun *run, Buffer *out, const LmEntry *task) {
     for (const char *at = text; (at = strstr(at, source)); at++)
         place = at;
     append_key(out, task->name);
+    bool in_group = strstr(task->name, "::"); /* one that a group defines has no file of its own */
     if (place)
-        buffer_printf(out, "%.*s%s, %s", (int)(place - text), text, added.data, place);
+        buffer_printf(out, "%.*s%s%s%s", (int)(place - text), text, added.data, in_group ? "" : ", ",
+                      in_group ? "}}" : place);
     else
         buffer_printf(out, "%.*s%s\"metadata\": {%s}}", (int)(strlen(text) - 1), text,
                       strcmp(text, "{}") == 0 ? "" : ", ", added.data);
@@ -483,7 +485,8 @@ static char *choose_paths(const LmRun *run, const char *output_path, const char 
 static int write_samples(Db *db, LmRun *run, const char *folder, const char *date, Error *error) {
     int result = 0;
     for (size_t i = 0; i < run->n_tasks && result == 0; i++) {
-        char *name = sanitized(run->entries[i].name);
+        const char *task = run->entries[i].name; /* upstream has it as it is: group::task, too */
+        char *name = strchr(task, '/') ? sanitized(task) : mem_strdup(task);
         Buffer path = {0};
         buffer_printf(&path, "%s/samples_%s_%s.jsonl", folder, name, date);
         result = lm_samples_write(db, run, &run->entries[i], path.data, error);

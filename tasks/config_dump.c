@@ -107,8 +107,10 @@ static void append_key(Buffer *out, const Reader *reader, const TaskConfig *conf
     Key key = config_key(reader, name);
     bool main = reader->entry->compat == COMPAT_MAIN;
     if (strcmp(name, "tag") == 0 && main)
-        return; /* taken away before a task is made */
-    if (strcmp(name, "num_fewshot") == 0)
+        return;                    /* taken away before a task is made */
+    if (strcmp(name, "task") == 0) /* of one defined in a group with the group's name before it */
+        text_append_json(out, config->name, strlen(config->name));
+    else if (strcmp(name, "num_fewshot") == 0)
         buffer_printf(out, "%d", num_fewshot);
     else if (strcmp(name, "generation_kwargs") == 0 && config->generation)
         buffer_append_text(out, config->generation);

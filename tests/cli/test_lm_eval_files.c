@@ -161,14 +161,13 @@ static void test_results_have_the_keys_and_values_that_lm_eval_wrote(void **stat
  * tasks have. */
 static void test_what_few_tasks_have_is_as_lm_eval_has_it(void **state) {
     (void)state;
-    static const char *const tasks[] = {"truths", "spoken", "true_texts", "sizes", "whole"};
+    static const char *const tasks[] = {"truths", "spoken", "mixed::own", "true_texts", "sizes", "whole"};
     Output output;
     Buffer folder = {0}, text = {0};
     cJSON *found = NULL, *expected = NULL;
     Error error = {0};
     test_run_expecting(0, &output,
-                       "run --model replay:" ODD
-                       "/out --tasks truths,spoken,true_texts,sizes,whole --data " ODD
+                       "run --model replay:" ODD "/out --tasks mixed,true_texts,sizes,whole --data " ODD
                        "/data --include-path " ODD "/tasks --db %s/odd.db --output-path %s/odd --log-samples",
                        test_folder, test_folder);
     buffer_printf(&folder, "%s/odd/replay__out", test_folder);
