@@ -248,10 +248,12 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* What the walk keeps within. */
+/* What the walk keeps within. Of two long contexts the second one is fed with the few tokens that are left of
+ * the first, or the engine would be given hardly any of them at a time. */
 static size_t room(const Plan *plan) {
-    bool is_narrow = plan->narrow > 0 && plan->n_prompts == 0;
-    return is_narrow ? smaller(plan->budget, larger(plan->narrow, plan->counts.state_bytes)) : plan->budget;
+    if (plan->narrow == 0 || plan->n_prompts > 0)
+        return plan->budget;
+    return smaller(plan->budget, larger(plan->narrow, 2 * plan->counts.state_bytes));
 }
 
 void plan_narrow(Plan *plan, size_t bytes) {

@@ -55,9 +55,9 @@ typedef struct PlanCounts {
  * one leaf is fed even if it alone takes more. */
 void plan_settle(Plan *plan, const ModelInfo *model, size_t budget_bytes);
 /* Batches take in no further sequence when all states together would take more than `bytes`, or, if that is
- * more, than one segment at a time needs: what is computed stays the same, in smaller batches. Prompts, many
- * of which have to grow at once, are held by the budget alone. Before the plan is settled; 0, the default, is
- * no such bound. */
+ * more, than twice what one segment at a time needs: what is computed stays the same, in smaller batches.
+ * Prompts, many of which have to grow at once, are held by the budget alone. Before the plan is settled; 0,
+ * the default, is no such bound. */
 void plan_narrow(Plan *plan, size_t bytes);
 /* Of a settled plan. */
 PlanCounts plan_counts(const Plan *plan);

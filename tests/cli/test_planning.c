@@ -1,6 +1,10 @@
 /* What a run says beforehand, and that nothing about how it is walked shows in its results. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cjson/cJSON.h>
 #include <sqlite3.h>
@@ -29,6 +33,60 @@ static void test_a_dry_run_prints_the_plan_and_writes_nothing(void **state) {
     cJSON_Delete(plan);
     test_output_free(&json);
     test_output_free(&text);
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED true
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED false
+#endif
+
+/* Runs the program and returns the most memory that it had resident. */
+static double resident_bytes(char *const *arguments) {
+    struct rusage usage;
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        int nowhere = open("/dev/null", O_WRONLY);
+        dup2(nowhere, STDOUT_FILENO);
+        dup2(nowhere, STDERR_FILENO);
+        execv(arguments[0], arguments);
+        _exit(127);
+    }
+    assert_int_equal(wait4(child, &status, 0, &usage), child);
+    assert_int_equal(status, 0);
+    return (double)usage.ru_maxrss * 1024;
+}
+
+/* However much the machine has free, a run is said to take little, and takes no more. */
+static void test_a_run_takes_no_more_memory_than_is_said(void **state) {
+    (void)state;
+    Output json;
+    if (SANITIZED) {
+        printf("skipped: a sanitizer's own memory would be measured\n");
+        skip();
+    }
+    test_run_expecting(0, &json, DEMO " --dry-run --json --db %s/little.db", test_folder);
+    cJSON *plan = cJSON_Parse(json.out.data);
+    assert_non_null(plan);
+    double said = cJSON_GetNumberValue(cJSON_GetObjectItem(plan, "memory_bytes"));
+    double states = cJSON_GetNumberValue(cJSON_GetObjectItem(plan, "state_budget_bytes"));
+    assert_true(said == states + cJSON_GetNumberValue(cJSON_GetObjectItem(plan, "fixed_bytes")));
+    assert_true(states == 4 << 20); /* the least that it is set to, for a model so small */
+    char *db = path_join(test_folder, "little.db"), *program = strdup(test_program());
+    char *const arguments[] = {program, "run", "--model", "demo", "--tasks", "demo", "--db", db, NULL};
+    double taken = resident_bytes(arguments);
+    if (taken > said)
+        fail_msg("%.0f bytes were resident, %.0f were said to be", taken, said);
+    free(program);
+    free(db);
+    cJSON_Delete(plan);
+    test_output_free(&json);
 }
 
 /* Threads, batches and memory change the walk; the reports, but for what it cost, are the same to the byte.
@@ -79,6 +137,7 @@ static void test_scoring_anew_finds_a_changed_answer(void **state) {
 int run_planning_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_dry_run_prints_the_plan_and_writes_nothing),
+        cmocka_unit_test(test_a_run_takes_no_more_memory_than_is_said),
         cmocka_unit_test(test_the_walk_does_not_show_in_the_report),
         cmocka_unit_test(test_scoring_anew_finds_a_changed_answer),
     };
