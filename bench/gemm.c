@@ -5,8 +5,9 @@
  *
  * Shapes are those of Llama-3.2-1B and SmolLM2-135M; weights are stored in bfloat16. The ceiling of the dtype
  * is measured between the runs of each shape; ratios are medians over the rounds. Packing the inputs and
- * rounding the outputs count as the linear layer's time. One row is judged by the rate at which weights are
- * read. Each call takes other weights, as a model's layers do; with --warm all take the same.
+ * rounding the outputs count as the linear layer's time; a second line, for more rows than a few, leaves out
+ * the packing, measured alone in the same round. One row is judged by the rate at which weights are read.
+ * Each call takes other weights, as a model's layers do; with --warm all take the same.
  *
  * Built with ONEDNN=1, oneDNN's product takes turns with ours, with weights in an order of its own (packed
  * beforehand, which is not in its time) and with weights as they are in files. Its inputs are bfloat16
@@ -61,6 +62,16 @@ static void run_once(Product *p, size_t place) {
     cpu_linear(&p->bench->cpu, &job, 1, p->rows);
 }
 
+static double packing_seconds(Product *p, int times) {
+    Weight weight = {NULL, DTYPE_BFLOAT16, p->outputs, p->inputs, p->inputs, 1};
+    Linear job = {.weight = &weight, .x = p->x, .x_stride = p->inputs};
+    Packed packed;
+    double start = clock_seconds();
+    for (int i = 0; i < times; i++)
+        cpu_pack(&p->bench->cpu, &packed, &job, 1, p->rows);
+    return (clock_seconds() - start) / times;
+}
+
 static double run_seconds(Product *p, int times) {
     double start = clock_seconds();
     for (int i = 0; i < times; i++)
@@ -79,9 +90,9 @@ static double ceiling(Bench *bench, size_t rows) {
  */
 static void compare(Bench *bench, Product *products, size_t n) {
     enum { MOST = 3 };
-    double rates[MOST][ROUNDS], ratios[MOST][ROUNDS];
+    double rates[MOST][ROUNDS], ratios[MOST][ROUNDS], unpacked[2][ROUNDS];
     int times[MOST];
-    bool reads = products->rows == 1;
+    bool reads = products->rows == 1, packs = products->rows > NARROW_ROWS;
     double work =
         (reads ? 2.0 : 2.0 * (double)products->rows) * (double)products->outputs * (double)products->inputs;
     for (size_t i = 0; i < n; i++) {
@@ -94,8 +105,13 @@ static void compare(Bench *bench, Product *products, size_t n) {
         for (size_t i = 0; i < n; i++) {
             if (n > 1)
                 nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
-            rates[i][round] = work / run_seconds(&products[i], times[i]);
+            double seconds = run_seconds(&products[i], times[i]);
+            rates[i][round] = work / seconds;
             ratios[i][round] = rates[i][round] / top;
+            if (i == 0 && packs) {
+                unpacked[0][round] = work / (seconds - packing_seconds(products, times[0]));
+                unpacked[1][round] = unpacked[0][round] / top;
+            }
         }
     }
     for (size_t i = 0; i < n; i++) {
@@ -105,6 +121,11 @@ static void compare(Bench *bench, Product *products, size_t n) {
                  p->name ? p->name : dtype_name(bench->cpu.dtype));
         double rate = bench_median(rates[i], ROUNDS), ratio = bench_median(ratios[i], ROUNDS);
         bench_print(bench->json, what, rate, rate / ratio, 1e9, reads ? "GB/s" : "Gop/s");
+        if (i == 0 && packs) {
+            rate = bench_median(unpacked[0], ROUNDS);
+            ratio = bench_median(unpacked[1], ROUNDS);
+            bench_print(bench->json, "  without packing the inputs", rate, rate / ratio, 1e9, "Gop/s");
+        }
     }
 }
 
