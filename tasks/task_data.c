@@ -57,7 +57,12 @@ static int collect_member(Collector *collector, const Above *above, const Value 
     Above below = *above;
     if (member->kind == VALUE_DICT)
         below.overrides = library_merged_keys(collector->scratch, &above->overrides, member);
-    if (is_group && !library_find(collector->library, name))
+    bool own_group = is_group && !library_find(collector->library, name);
+    const Value *list = value_get(member, "task");
+    if (own_group && (!list || list->kind != VALUE_LIST))
+        return error_set(error, "%s:%u: task: the group '%.100s' has no list of members", above->group->file,
+                         member->line, name);
+    if (own_group)
         return collect_entry(collector, library_inline(collector->library, above->group, name, member, true),
                              above, error);
     if (collect_name(collector, name, &below, &known, error))

@@ -80,8 +80,13 @@ static int check_group(const Library *library, const LibraryEntry *entry, Arena 
     for (size_t i = 0; i < group.members->n; i++) {
         const Value *member = &group.members->as.items[i];
         const Value *name = group_member_name(member);
-        bool defines = value_get(member, "group") ? value_get(member, "task") != NULL
-                                                  : value_get(member, "dataset_path") != NULL;
+        const Value *list = value_get(member, "task");
+        bool is_group = value_get(member, "group") != NULL;
+        bool defines =
+            is_group ? list && list->kind == VALUE_LIST : value_get(member, "dataset_path") != NULL;
+        if (is_group && !defines && !library_find(library, name->as.text))
+            return error_set(error, "%s:%u: task: the group '%.100s' has no list of members", entry->file,
+                             member->line, name->as.text);
         if (!defines && !stands_for_something(library, name->as.text))
             return error_set(error, "%s:%u: task: there is no task, group or tag '%.100s'", entry->file,
                              name->line, name->as.text);

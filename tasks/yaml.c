@@ -258,7 +258,8 @@ int yaml_parse(Value *out, Arena *arena, const char *text, size_t bytes, const c
         return error_set(error, "%s: %zu bytes; a task file has at most 4 MiB", name, bytes);
     if (!yaml_parser_initialize(&reader.parser))
         return error_set(error, "%s: no memory to read it", name);
-    yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, bytes);
+    size_t mark = bytes >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* a byte order mark */
+    yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text + mark, bytes - mark);
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
     int status = read_document(&reader, out);
     yaml_event_delete(&reader.event);

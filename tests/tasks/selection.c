@@ -271,6 +271,20 @@ static void test_data_of_groups_whose_members_are_mappings(void **state) {
     assert_non_null(strstr(found, "allenai/ai2_arc ARC-Challenge test;"));
     assert_non_null(strstr(found, "cais/mmlu anatomy dev;"));
     free(found);
+    folder_write(opened.folder, "tasks/broken.yaml", "group: broken\ntask: [{group: inner, task: first}]\n");
+    const char *name = "broken";
+    const TaskOptions options = {.names = &name, .n_names = 1, .include_path = opened.tasks};
+    Arena arena = {0};
+    TaskData *data;
+    TaskListing line;
+    size_t n;
+    assert_int_equal(task_data(&options, &arena, &data, &n, &opened.error), -1);
+    assert_message(&opened.error, "broken.yaml:2", "the group 'inner' has no list of members", NULL);
+    char *file = path_join(opened.tasks, "broken.yaml");
+    assert_int_equal(task_file_check(file, opened.tasks, COMPAT_MAIN, &arena, &line, &opened.error), -1);
+    assert_message(&opened.error, "broken.yaml:2", "the group 'inner' has no list of members", NULL);
+    arena_free(&arena);
+    free(file);
     remove_folder(&opened);
 }
 

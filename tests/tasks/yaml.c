@@ -25,6 +25,9 @@ static void test_scalars_are_typed_as_in_pyyaml(void **state) {
     assert_yaml("{a: 1, b: -2, c: +3, d: 1.5, e: 1.0, f: 1e5, g: 1.0e+5, h: 007, i: '1', j: \"2\"}",
                 "{'a': 1, 'b': -2, 'c': 3, 'd': 1.5, 'e': 1.0, 'f': '1e5', 'g': 100000.0, 'h': '007', 'i': "
                 "'1', 'j': '2'}");
+    assert_yaml("\xEF\xBB\xBF"
+                "a: 1\n",
+                "{'a': 1}"); /* a byte order mark */
     assert_yaml("{a: null, b: ~, c: , d: true, e: False, f: yes, g: No, h: 'null', i: nil}",
                 "{'a': None, 'b': None, 'c': None, 'd': True, 'e': False, 'f': True, 'g': False, 'h': "
                 "'null', 'i': 'nil'}");
