@@ -2,6 +2,8 @@
  */
 #include "tasks/yaml.h"
 
+#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -44,14 +46,86 @@ static bool is_any(const char *text, const char *const *words) {
     return false;
 }
 
-/* YAML 1.1 floats have a point; its exponents have a sign, and lm-eval's reader follows that. */
+enum { NUMBER_BYTES_MAX = 64 };
+
+/* The text without underscores, which stand between digits as one likes. */
+static bool without_underscores(const char *text, char out[NUMBER_BYTES_MAX]) {
+    size_t n = 0;
+    for (; *text && n < NUMBER_BYTES_MAX - 1; text++)
+        if (*text != '_')
+            out[n++] = *text;
+    out[n] = '\0';
+    return !*text && n > 0;
+}
+
+static bool is_made_of(const char *text, const char *set) {
+    return *text && strspn(text, set) == strlen(text);
+}
+
+/* 10, 2, 8 or 16 as YAML 1.1 and PyYAML have it, with *digits behind the prefix; 0 for what is no integer. */
+static int integer_base(const char *body, const char **digits) {
+    *digits = body + 2;
+    if (strncmp(body, "0b", 2) == 0)
+        return is_made_of(body + 2, "01_") ? 2 : 0;
+    if (strncmp(body, "0x", 2) == 0)
+        return is_made_of(body + 2, "0123456789abcdefABCDEF_") ? 16 : 0;
+    *digits = body;
+    if (body[0] == '0' && body[1])
+        return is_made_of(body + 1, "01234567_") ? 8 : 0;
+    return body[0] != '_' && is_made_of(body, "0123456789_") ? 10 : 0;
+}
+
+static bool as_int(const char *text, int64_t *out) {
+    char plain[NUMBER_BYTES_MAX], *end;
+    const char *body = text + (*text == '-' || *text == '+'), *digits;
+    int base = integer_base(body, &digits);
+    if (base == 0 || !without_underscores(digits, plain))
+        return false;
+    errno = 0;
+    *out = strtoll(plain, &end, base);
+    if (*text == '-')
+        *out = -*out;
+    return errno == 0 && !*end;
+}
+
+/* "1:30" is 90, in hours, minutes and seconds. */
+static bool as_sexagesimal(const char *text, int64_t *out) {
+    const char *at = text + (*text == '-' || *text == '+');
+    if (*at < '1' || *at > '9' || !strchr(at, ':') || strlen(at) > 16)
+        return false;
+    for (*out = 0; *at >= '0' && *at <= '9'; at++)
+        *out = *out * 10 + (*at - '0');
+    while (*at == ':') {
+        size_t n = strspn(at + 1, "0123456789");
+        if (n < 1 || n > 2 || (n == 2 && at[1] > '5'))
+            return false;
+        *out = *out * 60 + (n == 2 ? (at[1] - '0') * 10 + (at[2] - '0') : at[1] - '0');
+        at += 1 + n;
+    }
+    if (*text == '-')
+        *out = -*out;
+    return !*at;
+}
+
+/* YAML 1.1 floats have a point; their exponents have a sign, and PyYAML wants a digit between sign and point.
+ */
 static bool as_float(const char *text, double *out) {
-    const char *exponent = strpbrk(text, "eE");
-    if (!strchr(text, '.') || strspn(text, "+-.0123456789eE") != strlen(text))
+    static const char *const infinities[] = {".inf", ".Inf", ".INF", NULL};
+    static const char *const nans[] = {".nan", ".NaN", ".NAN", NULL};
+    const char *exponent = strpbrk(text, "eE"), *body = text + (*text == '-' || *text == '+');
+    char plain[NUMBER_BYTES_MAX];
+    *out = *text == '-' ? -HUGE_VAL : is_any(body, infinities) ? HUGE_VAL : (double)NAN;
+    if (is_any(body, infinities) || is_any(text, nans))
+        return true;
+    if (!strchr(text, '.') || strspn(text, "+-.0123456789eE_") != strlen(text) || *body == '_')
         return false;
-    if (exponent && exponent[1] != '+' && exponent[1] != '-')
+    if ((exponent && exponent[1] != '+' && exponent[1] != '-') || (body > text && *body == '.'))
         return false;
-    return text_to_double(text + (*text == '+'), out);
+    if (!without_underscores(body, plain) || !text_to_double(plain, out))
+        return false;
+    if (*text == '-')
+        *out = -*out;
+    return true;
 }
 
 static Value plain_scalar(Arena *arena, const char *text, size_t bytes) {
@@ -67,8 +141,7 @@ static Value plain_scalar(Arena *arena, const char *text, size_t bytes) {
         return value_bool(true);
     if (is_any(text, falses))
         return value_bool(false);
-    bool octal = text[0] == '0' && text[1];
-    if (!octal && text_to_int(text + (*text == '+'), &integer))
+    if (as_int(text, &integer) || as_sexagesimal(text, &integer))
         return value_int(integer);
     if (as_float(text, &number))
         return value_double(number);

@@ -23,8 +23,14 @@ static void assert_yaml(const char *text, const char *expected) {
 static void test_scalars_are_typed_as_in_pyyaml(void **state) {
     (void)state;
     assert_yaml("{a: 1, b: -2, c: +3, d: 1.5, e: 1.0, f: 1e5, g: 1.0e+5, h: 007, i: '1', j: \"2\"}",
-                "{'a': 1, 'b': -2, 'c': 3, 'd': 1.5, 'e': 1.0, 'f': '1e5', 'g': 100000.0, 'h': '007', 'i': "
+                "{'a': 1, 'b': -2, 'c': 3, 'd': 1.5, 'e': 1.0, 'f': '1e5', 'g': 100000.0, 'h': 7, 'i': "
                 "'1', 'j': '2'}");
+    assert_yaml(
+        "{a: 0x10, b: 1_000, c: 0b11, d: 1:30, e: 0o7, f: 08, g: .5, h: 1., i: -.5, j: +.inf, k: 1.0e5, l: "
+        "0_7, m: -0x1F, n: 1_0.5, o: 0b, p: 1:99, q: -1:30, r: 00, s: _1, t: 10:00:00, u: 1:2:3:4, v: 0}",
+        "{'a': 16, 'b': 1000, 'c': 3, 'd': 90, 'e': '0o7', 'f': '08', 'g': 0.5, 'h': 1.0, 'i': '-.5', 'j': "
+        "inf, 'k': '1.0e5', 'l': 7, 'm': -31, 'n': 10.5, 'o': '0b', 'p': '1:99', 'q': -90, 'r': 0, 's': "
+        "'_1', 't': 36000, 'u': 223384, 'v': 0}");
     assert_yaml("\xEF\xBB\xBF"
                 "a: 1\n",
                 "{'a': 1}"); /* a byte order mark */
