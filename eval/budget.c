@@ -38,7 +38,7 @@ static size_t held_bytes(void) {
  * model's states are about the smaller the fewer weights it has, and what is small next to these costs
  * nothing. */
 static size_t narrow_bytes(size_t weights) {
-    static const size_t SHARE = 16, LEAST = (size_t)4 << 20;
+    static const size_t SHARE = 10, LEAST = (size_t)4 << 20;
     return weights / SHARE > LEAST ? weights / SHARE : LEAST;
 }
 
