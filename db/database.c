@@ -107,17 +107,29 @@ static int connect_database(Db *db, DbMode mode) {
                         NULL, NULL, NULL);
 }
 
-static int set_journal(Db *db, Error *error) {
+static int switch_to_wal(Db *db, bool *is_wal) {
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(db->connection, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_step(statement);
-    bool is_wal = false;
     if (code == SQLITE_ROW) {
         const char *mode = (const char *)sqlite3_column_text(statement, 0);
-        is_wal = mode && strcmp(mode, "wal") == 0;
+        *is_wal = mode && strcmp(mode, "wal") == 0;
     }
     sqlite3_finalize(statement);
+    return code;
+}
+
+/* SQLite itself does not wait here: it reads the file first, and who reads may not wait to write. A process
+ * that was killed while it made the database gives back our lock a moment before SQLite's. */
+static int set_journal(Db *db, Error *error) {
+    enum { STEP_MS = 10 };
+    bool is_wal = false;
+    int code = switch_to_wal(db, &is_wal);
+    for (int waited = 0; (code & 0xff) == SQLITE_BUSY && waited < BUSY_TIMEOUT_MS; waited += STEP_MS) {
+        sqlite3_sleep(STEP_MS);
+        code = switch_to_wal(db, &is_wal);
+    }
     if (code != SQLITE_ROW)
         return db_fail(db, code, error);
     if (!is_wal)

@@ -183,6 +183,30 @@ static void test_another_program_holds_a_lock(void **state) {
     db_close(db);
 }
 
+/* As one is that was killed while it made the database, until its locks are gone. */
+static void test_a_lock_on_a_new_file_is_waited_for(void **state) {
+    Folder *folder = *state;
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        sqlite3 *other = NULL;
+        if (sqlite3_open(folder->database, &other) != SQLITE_OK ||
+            sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
+            write(ready[1], "", 1) != 1)
+            _exit(1);
+        usleep(300000);
+        _exit(0);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    Db *db = open_database(folder->database, DB_WRITE);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    db_close(db);
+}
+
 /* Permissions do not bind root, so the work is done as nobody. Exit code 0: the message was as expected. */
 static int as_nobody(const char *path, DbMode mode, const char *expected) {
     pid_t child = fork();
@@ -329,6 +353,7 @@ const struct CMUnitTest opening_tests[] = {TEST(test_missing_file),
 
                                            TEST(test_several_processes_migrate_one_file),
                                            TEST(test_readers_are_not_blocked),
+                                           TEST(test_a_lock_on_a_new_file_is_waited_for),
                                            TEST(test_another_program_holds_a_lock),
                                            TEST(test_read_only_folder),
                                            TEST(test_read_only_file),
