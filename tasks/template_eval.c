@@ -128,8 +128,7 @@ static int evaluate_attribute(Renderer *renderer, const Node *node, Value *out) 
     return 0;
 }
 
-/* Byte offset of character i in text (i at most its length). */
-static size_t char_offset(const Value *text, int64_t i) {
+size_t template_char_offset(const Value *text, int64_t i) {
     size_t at = 0;
     uint32_t code;
     while (i-- > 0 && at < text->n)
@@ -163,7 +162,7 @@ Value template_item(Renderer *renderer, const Value *object, const Value *key) {
             renderer, arena_printf(renderer->arena, "item %lld of %lld", (long long)i, (long long)n));
     if (object->kind == VALUE_LIST)
         return object->as.items[i];
-    size_t start = char_offset(object, i);
+    size_t start = template_char_offset(object, i);
     uint32_t code;
     size_t length = utf8_decode(object->as.text + start, object->n - start, &code);
     return string_copy(renderer->arena, object->as.text + start, length);
@@ -233,7 +232,7 @@ static Value slice_items(Renderer *renderer, const Value *object, int64_t start,
     uint64_t stride = step > 0 ? (uint64_t)step : -(uint64_t)step;
     size_t n = span == 0 ? 0 : (size_t)((span - 1) / stride + 1);
     if (object->kind == VALUE_STRING && step == 1) {
-        size_t from = char_offset(object, start), to = n ? char_offset(object, stop) : from;
+        size_t from = template_char_offset(object, start), to = n ? template_char_offset(object, stop) : from;
         return string_copy(renderer->arena, object->as.text + from, to - from);
     }
     if (object->kind == VALUE_LIST) {
@@ -246,7 +245,7 @@ static Value slice_items(Renderer *renderer, const Value *object, int64_t start,
     char *text = arena_alloc(renderer->arena, n * 4 + 1);
     size_t bytes = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t at = char_offset(object, start + (int64_t)i * step);
+        size_t at = template_char_offset(object, start + (int64_t)i * step);
         uint32_t code;
         size_t length = utf8_decode(object->as.text + at, object->n - at, &code);
         memcpy(text + bytes, object->as.text + at, length);

@@ -97,15 +97,6 @@ int template_center(Renderer *renderer, const Node *node, const Value *subject, 
     return template_spend(renderer, node, out->n);
 }
 
-/* Bytes of the first n characters. */
-static size_t bytes_of(const Value *text, size_t n) {
-    size_t at = 0;
-    uint32_t code;
-    while (n-- > 0 && at < text->n)
-        at += utf8_decode(text->as.text + at, text->n - at, &code);
-    return at;
-}
-
 /* truncate(length=255, killwords=false, end='...', leeway=5) */
 int template_truncate(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                       size_t n, Value *out) {
@@ -122,7 +113,7 @@ int template_truncate(Renderer *renderer, const Node *node, const Value *subject
         *out = *subject;
         return 0;
     }
-    size_t kept = bytes_of(subject, (size_t)length - end_length), space = kept;
+    size_t kept = template_char_offset(subject, length - (int64_t)end_length), space = kept;
     while (space > 0 && subject->as.text[space - 1] != ' ')
         space--;
     if (!kill_words && space > 0)

@@ -203,6 +203,8 @@ int template_evaluate_defined(Renderer *renderer, const Node *node, Value *out);
 int template_evaluate_arguments(Renderer *renderer, const Node *list, Arguments *out);
 /* What a loop goes over, as a list: a list's items, a string's characters, a mapping's keys. */
 int template_items(Renderer *renderer, const Node *node, const Value *source, Value *out);
+/* Byte offset of character i in a text, or the text's end if it has no more than i. */
+size_t template_char_offset(const Value *text, int64_t i);
 /* object.name and object[key], undefined if there is none. */
 Value template_attribute(Renderer *renderer, const Value *object, const char *name);
 Value template_item(Renderer *renderer, const Value *object, const Value *key);

@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 
 #include "tests/cli/tests.h"
+#include "tests/sanitized.h"
 
 #define DEMO "run --model demo --tasks demo --limit 12"
 
@@ -34,17 +35,6 @@ static void test_a_dry_run_prints_the_plan_and_writes_nothing(void **state) {
     test_output_free(&json);
     test_output_free(&text);
 }
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
 
 /* Runs the program and returns the most memory that it had resident. */
 static double resident_bytes(char *const *arguments) {

@@ -9,17 +9,7 @@
 #include "base/base.h"
 #include "eval/plan.h"
 #include "tests/eval/tests.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
+#include "tests/sanitized.h"
 
 enum { N_CONTEXTS = 6000, CONTEXT_TOKENS = 16, N_PROMPTS = 256, PROMPT_TOKENS = 100 };
 static const size_t BUDGET = (size_t)16 << 20, PROMPT_BUDGET = (size_t)6 << 20, UNLIMITED = (size_t)1 << 40;

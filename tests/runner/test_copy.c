@@ -15,17 +15,7 @@
 #include "tests/runner/folders.h"
 #include "tests/runner/runner_tests.h"
 #include "tests/runner/test_engine_support.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
+#include "tests/sanitized.h"
 
 enum { N = 40 };
 
