@@ -67,6 +67,8 @@ int file_map(FileMap *out, const char *path, Error *error) {
             close(file);
             return -1;
         }
+        if (place) /* file systems with large folios then read and map large pages; others do not heed it */
+            madvise(data, bytes, MADV_HUGEPAGE);
         *out = (FileMap){.data = data, .bytes = bytes};
     }
     close(file);
