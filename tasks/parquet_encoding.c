@@ -1,6 +1,6 @@
 /* Parquet's encodings: levels and values out of a page's bytes. Every decoder stays inside [data, end),
- * yields exactly the number of values that the page declares and refuses bytes that are left over where the
- * encoding leaves none. */
+ * and yields exactly the number of values that the page declares. Bytes behind them mean nothing: fastparquet
+ * leaves 8 behind the values of every page. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,14 +147,8 @@ int parquet_read_packed_levels(uint8_t *out, size_t n, int max, const uint8_t *d
 
 /* ---- values */
 
-static int left_over(const Bytes *bytes, Error *error) {
-    return bytes_left(bytes)
-               ? error_set(error, "%zu bytes are left over behind the page's values", bytes_left(bytes))
-               : 0;
-}
-
 static int read_plain_booleans(const Bytes *bytes, Value *out, size_t n, Error *error) {
-    if (n / 8 + (n % 8 > 0) != bytes_left(bytes))
+    if (n / 8 + (n % 8 > 0) > bytes_left(bytes))
         return error_set(error, "%zu bytes for %zu truth values", bytes_left(bytes), n);
     for (size_t i = 0; i < n; i++)
         out[i] = value_bool(bytes->at[i >> 3] >> (i & 7) & 1);
@@ -179,16 +173,17 @@ static int read_plain(const ParquetColumn *column, Bytes *bytes, Value *out, siz
             return -1;
         bytes->at += length;
     }
-    return left_over(bytes, error);
+    return 0;
 }
 
 static int read_run_length_booleans(Bytes *bytes, Value *out, size_t n, Error *error) {
     if (bytes_left(bytes) < 4)
         return ends_early(error);
-    if (read_u32(bytes->at) != bytes_left(bytes) - 4)
-        return error_set(error, "%u bytes of run lengths are declared, the page has %zu", read_u32(bytes->at),
+    uint32_t length = read_u32(bytes->at);
+    if (length > bytes_left(bytes) - 4)
+        return error_set(error, "%u bytes of run lengths are declared, the page has %zu", length,
                          bytes_left(bytes) - 4);
-    Hybrid hybrid = {.bytes = {bytes->at + 4, bytes->end}, .width = 1};
+    Hybrid hybrid = {.bytes = {bytes->at + 4, bytes->at + 4 + length}, .width = 1};
     for (size_t i = 0; i < n; i++) {
         uint32_t value;
         if (next_value(&hybrid, &value, error))
@@ -341,7 +336,7 @@ static int read_delta_lengths(const ParquetColumn *column, Bytes *bytes, Value *
         bytes->at += lengths[i];
     }
     free(lengths);
-    return status ? -1 : left_over(bytes, error);
+    return status ? -1 : 0;
 }
 
 /* One value of DELTA_BYTE_ARRAY: `prefix` bytes of the last one, `suffix` bytes of the page. */
@@ -376,7 +371,7 @@ static int read_delta_strings(const ParquetColumn *column, Bytes *bytes, Value *
     buffer_free(&last);
     free(prefixes);
     free(suffixes);
-    return status ? -1 : left_over(bytes, error);
+    return status ? -1 : 0;
 }
 
 /* The first bytes of all values, then the second ones, and so on. */

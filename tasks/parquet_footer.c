@@ -83,7 +83,7 @@ static int read_group(Thrift *thrift, ParquetFooter *footer, Arena *arena, Parqu
             thrift_skip(thrift, field.type);
         }
     }
-    if (thrift->wrong || !out->chunks || rows < 0)
+    if (thrift->wrong || (!out->chunks && footer->n_leaves) || rows < 0)
         return wrong_footer(thrift, error);
     if ((uint64_t)rows > ROWS_MAX - footer->n_rows)
         return error_set(error, "more than %d rows", ROWS_MAX);
@@ -143,11 +143,11 @@ static int read_file_metadata(Thrift *thrift, ParquetFooter *out, Arena *arena, 
 
 int parquet_read_footer(ParquetFooter *out, Arena *arena, const uint8_t *data, size_t bytes, Error *error) {
     *out = (ParquetFooter){0};
+    if (bytes >= MAGIC_BYTES + TAIL_BYTES && memcmp(data, "PARE", MAGIC_BYTES) == 0)
+        return error_set(error, "the file is encrypted");
     if (bytes < MAGIC_BYTES + TAIL_BYTES || memcmp(data, "PAR1", MAGIC_BYTES) != 0)
         return error_set(error, "not a Parquet file: it does not begin with PAR1");
     const uint8_t *tail = data + bytes - TAIL_BYTES;
-    if (memcmp(tail + 4, "PARE", MAGIC_BYTES) == 0)
-        return error_set(error, "the file is encrypted");
     if (memcmp(tail + 4, "PAR1", MAGIC_BYTES) != 0)
         return error_set(error, "not a whole Parquet file: it does not end with PAR1");
     size_t length = (size_t)tail[0] | (size_t)tail[1] << 8 | (size_t)tail[2] << 16 | (size_t)tail[3] << 24;

@@ -5,7 +5,7 @@
 #include "tasks/parquet_file.h"
 #include "tasks/parquet_thrift.h"
 
-enum { ABSENT = -1, NAME_BYTES_MAX = 1000 };
+enum { ABSENT = -1, NAME_BYTES_MAX = 1000, DECIMAL_SCALE_MAX = 76 };
 
 /* parquet.thrift's ConvertedType and LogicalType, as far as they change how values are read. */
 enum {
@@ -186,7 +186,7 @@ static bool meaning_fits(const ParquetNode *leaf) {
     case MEANING_UNSIGNED:
         return integer;
     case MEANING_DECIMAL:
-        return (bytes || integer) && leaf->scale >= 0 && leaf->scale <= 38;
+        return (bytes || integer) && leaf->scale >= 0;
     case MEANING_DATE:
         return leaf->type == PARQUET_INT32;
     case MEANING_TIME:
@@ -214,7 +214,7 @@ static int make_leaf(SchemaReader *reader, const Element *element, ParquetNode *
                              (long long)element->type_length);
         out->width = (size_t)element->type_length;
     }
-    out->scale = element->scale < 0 || element->scale > 38 ? -1 : (int)element->scale;
+    out->scale = element->scale < 0 || element->scale > DECIMAL_SCALE_MAX ? -1 : (int)element->scale;
     settle_meaning(element, out);
     if (!meaning_fits(out))
         return error_set(reader->error, "column '%s': its logical type does not fit its physical type",
@@ -237,20 +237,22 @@ static ParquetShape group_shape(const Element *element, const ParquetNode *node)
     return list ? SHAPE_LIST : SHAPE_STRUCT;
 }
 
-static bool names_differ(const ParquetNode *node) {
+static int check_names(const SchemaReader *reader, const ParquetNode *node) {
     for (size_t i = 1; i < node->n_children; i++)
         for (size_t k = 0; k < i; k++)
             if (strcmp(node->children[i].name, node->children[k].name) == 0)
-                return false;
-    return true;
+                return error_set(reader->error, "two columns are called '%s'", node->children[i].path);
+    return 0;
 }
 
 static int make_node(SchemaReader *reader, const ParquetNode *parent, int depth, ParquetNode *out);
 
 static int make_group(SchemaReader *reader, const Element *element, int depth, ParquetNode *out) {
-    if (element->n_children < 1 || element->n_children > VALUE_KEYS_MAX)
-        return error_set(reader->error, "column '%s' is a group of %lld fields; 1 to %d were expected",
-                         out->path, (long long)element->n_children, VALUE_KEYS_MAX);
+    int64_t least = depth > 0; /* a file may have no columns */
+    if (element->n_children < least || element->n_children > VALUE_KEYS_MAX)
+        return error_set(reader->error, "%s%s%s has %lld fields; %d to %d were expected",
+                         depth ? "column '" : "the file", out->path, depth ? "'" : "",
+                         (long long)element->n_children, (int)least, VALUE_KEYS_MAX);
     if ((size_t)element->n_children > reader->n_left)
         return wrong_schema(reader);
     out->n_children = (size_t)element->n_children;
@@ -260,9 +262,7 @@ static int make_group(SchemaReader *reader, const Element *element, int depth, P
             return -1;
     out->n_leaves = reader->footer->n_leaves - out->first_leaf;
     out->shape = group_shape(element, out);
-    if (!names_differ(out))
-        return error_set(reader->error, "column '%s': two of its fields have the same name", out->path);
-    return 0;
+    return check_names(reader, out);
 }
 
 /* The next element with all below it; parent NULL for the root, whose levels are 0 whatever it says. */

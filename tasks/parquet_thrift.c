@@ -63,7 +63,7 @@ bool thrift_list(Thrift *thrift, ThriftType *type, size_t *n) {
     count = head >> 4;
     if (count == 15 && !read_varint(thrift, &count))
         return false;
-    if (*type == THRIFT_STOP || *type > THRIFT_STRUCT)
+    if (count > 0 && (*type == THRIFT_STOP || *type > THRIFT_STRUCT)) /* fastparquet's empty lists are of 0 */
         return fail(thrift, "a list's items are of a type that does not exist");
     if (count > (size_t)(thrift->end - thrift->at))
         return fail(thrift, "a list is longer than the bytes that are left");

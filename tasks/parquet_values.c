@@ -7,25 +7,38 @@
 #include "base/text.h"
 #include "tasks/parquet_file.h"
 
-enum { DECIMAL_BYTES_MAX = 16, JULIAN_UNIX_EPOCH = 2440588 };
+enum { DECIMAL_BYTES_MAX = 32, DECIMAL_DIGITS_MAX = 78, JULIAN_UNIX_EPOCH = 2440588 };
 enum { SECONDS_PER_DAY = 86400, NANOS_PER_SECOND = 1000000000 };
-
-typedef unsigned __int128 Wide;
 
 static Value text_value(Arena *arena, const Buffer *text) {
     return value_string_n(arena_strndup(arena, text->data, text->size), text->size);
 }
 
-/* The digits of a decimal with its point, as str(Decimal) prints them while the exponent is above -7 below
- * the first digit. */
-static Value decimal_value(Arena *arena, bool negative, Wide magnitude, int scale) {
-    char digits[48], *at = digits + sizeof digits;
+/* The digits of a number of at most 32 bytes, highest first, behind one another at the end of `digits`; the
+ * number is divided down to 0 on the way. Returns how many. */
+static int take_digits(uint8_t *number, size_t bytes, char digits[DECIMAL_DIGITS_MAX]) {
     int n = 0;
-    do {
-        *--at = (char)('0' + (int)(magnitude % 10));
-        magnitude /= 10;
-        n++;
-    } while (magnitude);
+    bool more = true;
+    while (more) {
+        unsigned rest = 0;
+        more = false;
+        for (size_t i = 0; i < bytes; i++) {
+            unsigned part = rest << 8 | number[i];
+            number[i] = (uint8_t)(part / 10);
+            rest = part % 10;
+            more |= number[i] > 0;
+        }
+        digits[DECIMAL_DIGITS_MAX - ++n] = (char)('0' + rest);
+    }
+    return n;
+}
+
+/* A decimal of `bytes` bytes, highest first, whose sign is beside it, as str(Decimal) prints it: with an
+ * exponent where its first digit stands more than 6 places behind the point. */
+static Value decimal_value(Arena *arena, bool negative, uint8_t *number, size_t bytes, int scale) {
+    char digits[DECIMAL_DIGITS_MAX];
+    int n = take_digits(number, bytes, digits);
+    const char *at = digits + sizeof digits - n;
     Buffer text = {0};
     if (negative)
         buffer_append_char(&text, '-');
@@ -50,16 +63,28 @@ static Value decimal_value(Arena *arena, bool negative, Wide magnitude, int scal
 
 static int decimal_from_bytes(const ParquetNode *leaf, Arena *arena, const uint8_t *data, size_t bytes,
                               Value *out, Error *error) {
+    uint8_t number[DECIMAL_BYTES_MAX];
     bool negative = bytes > 0 && data[0] & 0x80;
     while (bytes > DECIMAL_BYTES_MAX && data[0] == (negative ? 0xff : 0))
         data++, bytes--;
     if (bytes == 0 || bytes > DECIMAL_BYTES_MAX || (bytes == DECIMAL_BYTES_MAX && (data[0] >> 7) != negative))
-        return error_set(error, "a decimal of %zu bytes; 1 to 16 were expected", bytes);
-    Wide number = negative ? ~(Wide)0 : 0;
-    for (size_t i = 0; i < bytes; i++)
-        number = number << 8 | data[i];
-    *out = decimal_value(arena, negative, negative ? -number : number, leaf->scale);
+        return error_set(error, "a decimal of %zu bytes; 1 to %d were expected", bytes, DECIMAL_BYTES_MAX);
+    unsigned carry = negative; /* of the two's complement */
+    for (size_t i = bytes; i-- > 0;) {
+        carry += (uint8_t)(negative ? ~data[i] : data[i]);
+        number[i] = (uint8_t)carry;
+        carry >>= 8;
+    }
+    *out = decimal_value(arena, negative, number, bytes, leaf->scale);
     return 0;
+}
+
+static Value decimal_from_integer(const ParquetNode *leaf, Arena *arena, int64_t integer) {
+    uint64_t magnitude = integer < 0 ? -(uint64_t)integer : (uint64_t)integer;
+    uint8_t number[8];
+    for (size_t i = sizeof number; i-- > 0; magnitude >>= 8)
+        number[i] = (uint8_t)magnitude;
+    return decimal_value(arena, integer < 0, number, sizeof number, leaf->scale);
 }
 
 /* Civil date of a day counted from 1970-01-01 (proleptic Gregorian). */
@@ -131,7 +156,7 @@ int parquet_from_integer(const ParquetNode *leaf, Arena *arena, int64_t integer,
     case MEANING_UNSIGNED:
         return unsigned_value(leaf, integer, out, error);
     case MEANING_DECIMAL:
-        *out = decimal_value(arena, integer < 0, integer < 0 ? -(Wide)integer : (Wide)integer, leaf->scale);
+        *out = decimal_from_integer(leaf, arena, integer);
         return 0;
     case MEANING_DATE: {
         Buffer text = {0};

@@ -4,6 +4,7 @@
     parquet_rows.py print FILE          one JSON object a line
     parquet_rows.py hash FILE...        "folder/name rows sha256" of those lines, or "folder/name refused why"
     parquet_rows.py make FOLDER         writes the fixtures of tests/fixtures/parquet and their hashes
+    parquet_rows.py others FOLDER       those of other writers (needs duckdb, fastparquet and polars) and odd ones
     parquet_rows.py convert IN OUT CODEC ENCODING   JSON Lines (plain or gzip) to Parquet
 
 Needs pyarrow (written with 26.0). What values become is said in tasks/parquet.h."""
@@ -151,6 +152,57 @@ def make(folder):
             out.write(hash_line(path) + "\n")
 
 
+def write_fastparquet(path):
+    import fastparquet
+    import pandas
+    frame = pandas.DataFrame({"text": ["cat", "", "Größe"] * 4, "int64": range(-6, 6), "flag": [True, False] * 6,
+                              "double": [0.5, float("nan"), -3] * 4, "few": pandas.Categorical(["a", "b", "b"] * 4),
+                              "stamp": pandas.to_datetime([1500000000123456] * 12, unit="us"),
+                              "maybe": pandas.array([1, None, 3] * 4, dtype="Int32")}).astype({"text": object})
+    fastparquet.write(path, frame, row_group_offsets=5, object_encoding={"text": "utf8"})
+
+
+def write_duckdb(path):
+    import duckdb
+    duckdb.connect().execute("""copy (select i::int i, 'text ' || i::varchar t, case when i %% 3 > 0 then [i, null] end l,
+        {'a': [{'b': 'x' || i::varchar}], 'c': null} s, map {'k': i} m, (i / 7)::double d, i::decimal(20, 3) n
+        from range(40) r(i)) to '%s' (format parquet, parquet_version v2, compression zstd,
+        dictionary_size_limit 1)""" % path)
+
+
+def write_polars(path):
+    import polars
+    frame = polars.DataFrame({"t": ["cat", None, "Größe"] * 8, "l": [[], None, [[1], [None], []]] * 8,
+                              "s": [{"text": ["a", None], "label": None}, None, {"text": [], "label": "q"}] * 8,
+                              "d": [datetime.date(2024, 2, 29)] * 24, "e": ["few", "fewer", "few"] * 8})
+    frame = frame.with_columns(polars.col("e").cast(polars.Categorical))
+    frame.write_parquet(path, compression="lz4", row_group_size=10, data_page_size=50)
+
+
+def write_wide_decimals(path):
+    wide = [decimal.Decimal(sign * 10**k + k).scaleb(-7, context=decimal.Context(prec=100))
+            for k in range(0, 76, 3) for sign in (1, -1)]
+    pq.write_table(pa.table({"n": pa.array(wide + [None, 10**69 - 1, 1 - 10**69], pa.decimal256(76, 7)),
+                             "low": pa.array([decimal.Decimal(k).scaleb(-76) for k in range(55)],
+                                             pa.decimal256(76, 76))}), path, store_schema=False)
+
+
+def write_no_columns(path):
+    pq.write_table(pa.table({}), path)
+
+
+OTHERS = {"fastparquet.parquet": write_fastparquet, "duckdb.parquet": write_duckdb, "polars.parquet": write_polars,
+          "wide_decimals.parquet": write_wide_decimals, "no_columns.parquet": write_no_columns}
+
+
+def others(folder):
+    with open(os.path.join(folder, "others.txt"), "w") as out:
+        for name, write in OTHERS.items():
+            path = os.path.join(folder, name)
+            write(path)
+            out.write(hash_line(path) + "\n")
+
+
 def to_parquet(source, target, codec, encoding):
     opener = gzip.open if source.endswith(".gz") else open
     with opener(source, "rt", encoding="utf-8") as rows:
@@ -180,6 +232,8 @@ if __name__ == "__main__":
                 print(short_name(path), "refused", str(error).split("\n")[0])
     elif command == "make":
         make(arguments[0])
+    elif command == "others":
+        others(arguments[0])
     elif command == "convert":
         to_parquet(*arguments)
     else:

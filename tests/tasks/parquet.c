@@ -81,6 +81,19 @@ static void test_rows_of_the_fixtures_are_pyarrows(void **state) {
     check_list(FIXTURES "/rows.txt", "tests/fixtures");
 }
 
+static void test_rows_of_other_writers_are_pyarrows(void **state) {
+    (void)state;
+    check_list(FIXTURES "/others.txt", "tests/fixtures");
+}
+
+static void test_an_encrypted_file_is_called_encrypted(void **state) {
+    (void)state;
+    Error error = {0};
+    ParquetReader *reader;
+    assert_int_equal(parquet_open(&reader, FIXTURES "/encrypted.parquet", &parquet_limits, &error), -1);
+    assert_message(&error, "encrypted.parquet: the file is encrypted", NULL);
+}
+
 static void test_rows_of_published_files_are_pyarrows(void **state) {
     (void)state;
     char *root = shared_path("data/parquet");
@@ -262,6 +275,8 @@ static void test_missing_and_contradictory_parts_are_refused(void **state) {
 
 const struct CMUnitTest parquet_tests[] = {
     cmocka_unit_test(test_rows_of_the_fixtures_are_pyarrows),
+    cmocka_unit_test(test_rows_of_other_writers_are_pyarrows),
+    cmocka_unit_test(test_an_encrypted_file_is_called_encrypted),
     cmocka_unit_test(test_rows_of_published_files_are_pyarrows),
     cmocka_unit_test(test_cut_files_are_refused),
     cmocka_unit_test(test_the_first_timestamp_of_all_does_no_harm),
