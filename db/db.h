@@ -15,7 +15,7 @@
 #include "base/error.h"
 
 /* PRAGMA user_version of the newest schema. */
-#define DB_SCHEMA_VERSION 2
+#define DB_SCHEMA_VERSION 3
 
 typedef struct Db Db;
 
@@ -62,7 +62,8 @@ typedef struct DbRun {
     const char *chat_template, *chat_template_name, *chat_template_sha256; /* NULL: none was applied */
     const char *system_instruction;                                        /* NULL: none */
     bool fewshot_as_multiturn;
-    const char *on_truncation; /* "match", "error", "drop-shots" */
+    const char *on_truncation;       /* "match", "error", "drop-shots" */
+    const char *special_tokens_json; /* the tokenizer's, as lm-eval writes them; NULL: none is known */
 } DbRun;
 
 /* Finds the run of that fingerprint or inserts it; *run_id is its id, *complete tells whether it was
@@ -100,9 +101,14 @@ typedef struct DbTask {
 /* Idempotent, as all of the following are. Each row needs the one it belongs to: a run its tasks, a task its
  * documents, a document its requests and metrics, in this order. */
 int db_run_task(Db *db, int64_t run_id, const DbTask *task, Error *error);
-/* `children` are names of tasks or groups; position keeps their order. */
-int db_run_group(Db *db, int64_t run_id, const char *name, const char *alias, const char *version,
-                 bool weight_by_size, const char *const *children, size_t n_children, Error *error);
+typedef struct DbGroup {
+    const char *name, *alias, *version;
+    bool weight_by_size;
+    const char *const *children; /* [n_children] names of tasks or groups in their order */
+    size_t n_children;
+    const char *config_json; /* {"aggregate_metric_list": [...]}, {} if it adds up nothing; NULL: unknown */
+} DbGroup;
+int db_run_group(Db *db, int64_t run_id, const DbGroup *group, Error *error);
 
 typedef struct DbDocument {
     const char *task;

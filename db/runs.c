@@ -33,7 +33,8 @@ static int run_insert(Db *db, const DbRun *run, int64_t *run_id, Error *error) {
                value_text(run->build), value_text(run->settings_json), value_integer(run->threads),
                value_text(run->chat_template), value_text(run->chat_template_name),
                value_text(run->chat_template_sha256), value_text(run->system_instruction),
-               value_integer(run->fewshot_as_multiturn), value_text(run->on_truncation)),
+               value_integer(run->fewshot_as_multiturn), value_text(run->on_truncation),
+               value_text(run->special_tokens_json)),
         error);
     *run_id = sqlite3_last_insert_rowid(db->connection);
     return result;
@@ -107,27 +108,25 @@ static int put_members(Db *db, int64_t group_id, const char *const *children, si
     return 0;
 }
 
-static int put_group(Db *db, int64_t run_id, const char *name, const char *alias, const char *version,
-                     bool weight_by_size, const char *const *children, size_t n_children, Error *error) {
+static int put_group(Db *db, int64_t run_id, const DbGroup *group, Error *error) {
     if (db_execute(db, STATEMENT_GROUP_PUT,
-                   VALUES(value_integer(run_id), value_text(name), value_text(alias), value_text(version),
-                          value_integer(weight_by_size)),
+                   VALUES(value_integer(run_id), value_text(group->name), value_text(group->alias),
+                          value_text(group->version), value_integer(group->weight_by_size),
+                          value_text(group->config_json)),
                    error) != 0)
         return -1;
     int64_t group_id = 0;
-    if (db_query_integer(db, STATEMENT_GROUP_FIND, VALUES(value_integer(run_id), value_text(name)), &group_id,
-                         error) < 0)
+    if (db_query_integer(db, STATEMENT_GROUP_FIND, VALUES(value_integer(run_id), value_text(group->name)),
+                         &group_id, error) < 0)
         return -1;
-    return put_members(db, group_id, children, n_children, error);
+    return put_members(db, group_id, group->children, group->n_children, error);
 }
 
-int db_run_group(Db *db, int64_t run_id, const char *name, const char *alias, const char *version,
-                 bool weight_by_size, const char *const *children, size_t n_children, Error *error) {
+int db_run_group(Db *db, int64_t run_id, const DbGroup *group, Error *error) {
     bool opened;
     if (scope_open(db, &opened, error) != 0)
         return -1;
-    int result = put_group(db, run_id, name, alias, version, weight_by_size, children, n_children, error);
-    return scope_close(db, opened, result, error);
+    return scope_close(db, opened, put_group(db, run_id, group, error), error);
 }
 
 int db_run_progress(Db *db, int64_t run_id, int64_t *n_requests, int64_t *n_done, Error *error) {

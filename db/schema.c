@@ -223,7 +223,11 @@ static const char version_2[] =
     " WHERE d.n_dropped_shots > 0 OR EXISTS (SELECT 1 FROM requests q"
     "    WHERE q.task_id = d.task_id AND q.doc_id = d.doc_id AND q.n_truncated > 0);";
 
-static const char *const steps[DB_SCHEMA_VERSION] = {version_1, version_2};
+/* What lm-evaluation-harness's files say of a run and its groups beyond their numbers. */
+static const char version_3[] = "ALTER TABLE runs ADD COLUMN special_tokens TEXT;"
+                                "ALTER TABLE task_groups ADD COLUMN config TEXT;";
+
+static const char *const steps[DB_SCHEMA_VERSION] = {version_1, version_2, version_3};
 
 static int read_integer(Db *db, const char *sql, int64_t *out, Error *error) {
     sqlite3_stmt *statement = NULL;

@@ -17,9 +17,10 @@ static const char *const statement_sql[N_STATEMENTS] = {
         "INSERT INTO runs (fingerprint, model_name, model_path, model_sha256, family, architecture,"
         " n_parameters, state_bytes_per_token, state_bytes_fixed, dtype, backend, numerics_version, compat,"
         " max_length, add_bos, fewshot_seed, sample_limit, build, settings, threads, chat_template,"
-        " chat_template_name, chat_template_sha256, system_instruction, fewshot_as_multiturn, on_truncation)"
+        " chat_template_name, chat_template_sha256, system_instruction, fewshot_as_multiturn, on_truncation,"
+        " special_tokens)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-        " ?21, ?22, ?23, ?24, ?25, ?26)",
+        " ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
     [STATEMENT_RUN_FINISH] = "UPDATE runs SET finished_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now')"
                              " WHERE run_id = ?1 AND finished_at IS NULL",
     [STATEMENT_RUN_PROGRESS] = "SELECT count(*), count(r.key) FROM tasks t JOIN requests q USING (task_id)"
@@ -50,9 +51,10 @@ static const char *const statement_sql[N_STATEMENTS] = {
         " excluded.n_documents, excluded.n_documents_total, coalesce(excluded.config, config))",
     [STATEMENT_TASK_FIND] = "SELECT task_id FROM tasks WHERE run_id = ?1 AND name = ?2",
     [STATEMENT_GROUP_PUT] =
-        "INSERT INTO task_groups (run_id, name, alias, version, weight_by_size) VALUES (?1, ?2, ?3, ?4, ?5)"
+        "INSERT INTO task_groups (run_id, name, alias, version, weight_by_size, config)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
         " ON CONFLICT (run_id, name) DO UPDATE SET alias = excluded.alias, version = excluded.version,"
-        " weight_by_size = excluded.weight_by_size",
+        " weight_by_size = excluded.weight_by_size, config = excluded.config",
     [STATEMENT_GROUP_FIND] = "SELECT group_id FROM task_groups WHERE run_id = ?1 AND name = ?2",
     [STATEMENT_GROUP_CLEAR] = "DELETE FROM group_members WHERE group_id = ?1",
     [STATEMENT_GROUP_MEMBER] = "INSERT INTO group_members (group_id, position, child) VALUES (?1, ?2, ?3)",

@@ -7,9 +7,10 @@
 
 #include "base/base.h"
 #include "base/json.h"
+#include "eval/special_tokens.h"
 #include "zoo/zoo.h"
 
-enum { TEMPLATE_BYTES_MAX = 4 << 20, CONFIG_BYTES_MAX = 64 << 20 };
+enum { TEMPLATE_BYTES_MAX = 4 << 20 };
 
 /* The file's text if it is there, NULL if it is not. */
 static int read_text(const char *folder, const char *name, char **out, Error *error) {
@@ -22,15 +23,6 @@ static int read_text(const char *folder, const char *name, char **out, Error *er
         *out = buffer_take(&text);
     }
     buffer_free(&text);
-    free(path);
-    return result;
-}
-
-/* The file as JSON, NULL if it is not there. */
-static int read_json(const char *folder, const char *name, cJSON **out, Error *error) {
-    char *path = path_join(folder, name);
-    *out = NULL;
-    int result = file_exists(path) ? json_parse_file(out, path, CONFIG_BYTES_MAX, error) : 0;
     free(path);
     return result;
 }
@@ -54,25 +46,15 @@ static const char *pick(const cJSON *item, const char *name, Buffer *names) {
     return found;
 }
 
-/* A token of the configuration: its text, or its content. */
-static const char *token_text(const cJSON *config, const char *key) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(config, key);
-    if (cJSON_IsObject(item))
-        item = cJSON_GetObjectItemCaseSensitive(item, "content");
-    return cJSON_IsString(item) ? item->valuestring : NULL;
-}
-
 static void read_tokens(ChatTemplate *out, const cJSON *config, const cJSON *map) {
     static const char *const others[] = {"unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
     cJSON *variables = cJSON_CreateObject();
-    const char *bos = token_text(config, "bos_token"), *eos = token_text(config, "eos_token");
-    bos = bos ? bos : token_text(map, "bos_token");
-    eos = eos ? eos : token_text(map, "eos_token");
+    const char *bos = special_token_text(config, map, "bos_token"),
+               *eos = special_token_text(config, map, "eos_token");
     out->bos_token = mem_strdup(bos ? bos : "");
     out->eos_token = mem_strdup(eos ? eos : "");
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        const char *text = token_text(config, others[i]);
-        text = text ? text : token_text(map, others[i]);
+        const char *text = special_token_text(config, map, others[i]);
         if (text)
             cJSON_AddStringToObject(variables, others[i], text);
     }
@@ -97,9 +79,9 @@ static int read_folder(ChatTemplate *out, const char *folder, const char *model,
                        Error *error) {
     cJSON *config = NULL, *map = NULL, *json = NULL;
     Buffer names = {0};
-    int result = read_json(folder, "tokenizer_config.json", &config, error) ||
-                 read_json(folder, "special_tokens_map.json", &map, error) ||
-                 read_json(folder, "chat_template.json", &json, error) ||
+    int result = special_tokens_read_file(folder, "tokenizer_config.json", &config, error) ||
+                 special_tokens_read_file(folder, "special_tokens_map.json", &map, error) ||
+                 special_tokens_read_file(folder, "chat_template.json", &json, error) ||
                  read_template_file(folder, name, &out->source, error);
     const char *found = NULL;
     if (!result && !out->source)

@@ -20,6 +20,7 @@ typedef struct RunParts {
     ZooModel model; /* hashed model files */
     ZooModel tokenizer_files;
     double hashing_s;      /* spent on both */
+    char *special_tokens;  /* special_tokens_json; NULL: none */
     struct Replay *replay; /* recorded answers in place of tokenizer and engine (replay.h); NULL: none */
     char backend[64];      /* backend and instruction set: "cpu/avx512"; "replay" */
 } RunParts;

@@ -7,6 +7,7 @@
 
 #include "eval/replay.h"
 #include "eval/replay_run.h"
+#include "eval/special_tokens.h"
 
 /* Configuration files that a family may be read from: each that is there is part of what the model is. */
 static const char *const config_files[] = {"config.json", "hybrid_config.json", "MLA_config.json",
@@ -67,7 +68,8 @@ static int open_model(RunParts *parts, const char *folder, Error *error) {
              engine_instruction_set(parts->engine));
     if (encoder_init(&parts->encoder, parts->tokenizer, engine_info(parts->engine), options->tasks.compat,
                      options->bos, options->max_length, error) ||
-        generation_rules_init(&parts->generation, parts->tokenizer, folder, options->tasks.compat, error))
+        generation_rules_init(&parts->generation, parts->tokenizer, folder, options->tasks.compat, error) ||
+        special_tokens_json(folder, parts->tokenizer, &parts->special_tokens, error))
         return -1;
     char *name = display_name(options->model);
     double start = clock_seconds();
@@ -98,6 +100,7 @@ int parts_open(RunParts *parts, const EvalOptions *options, Error *error) {
 
 void parts_close(RunParts *parts) {
     generation_rules_free(&parts->generation);
+    free(parts->special_tokens);
     zoo_model_free(&parts->model);
     zoo_model_free(&parts->tokenizer_files);
     replay_close(parts->replay);
@@ -157,6 +160,39 @@ int parts_describe_task(const TaskInfo *task, const char *data_root, Db *db, int
     return describe_data(task, data_root, db, id, error);
 }
 
+/* What the group adds up, in its order, as lm-eval has it; {} if nothing. New string. */
+static char *group_config(const TaskGroup *group) {
+    Buffer json = {0};
+    buffer_append_text(&json, group->n_metrics > 0 ? "{\"aggregate_metric_list\": [" : "{");
+    for (size_t i = 0; i < group->n_metrics; i++) {
+        const GroupMetric *metric = &group->metrics[i];
+        buffer_append_text(&json, i ? ", {\"metric\": " : "{\"metric\": ");
+        text_append_json(&json, metric->metric, strlen(metric->metric));
+        buffer_append_text(&json, ", \"filter_list\": [");
+        for (size_t f = 0; f < metric->n_filters; f++) {
+            buffer_append_text(&json, f ? ", " : "");
+            text_append_json(&json, metric->filters[f], strlen(metric->filters[f]));
+        }
+        buffer_append_text(&json, "]}");
+    }
+    buffer_append_text(&json, group->n_metrics > 0 ? "]}" : "}");
+    return buffer_take(&json);
+}
+
+static int describe_group(const TaskGroup *group, Db *db, int64_t id, Error *error) {
+    char *config = group_config(group);
+    const DbGroup row = {.name = group->name,
+                         .alias = group->alias,
+                         .version = group->version,
+                         .weight_by_size = group->n_metrics > 0 && group->metrics[0].weight_by_size,
+                         .children = group->children,
+                         .n_children = group->n_children,
+                         .config_json = config};
+    int result = db_run_group(db, id, &row, error);
+    free(config);
+    return result;
+}
+
 static int describe_everything(const RunParts *parts, Db *db, int64_t id, Error *error) {
     if (describe_files(parts, db, id, error) || describe_origin(parts->model.folder, db, id, error))
         return -1;
@@ -164,13 +200,9 @@ static int describe_everything(const RunParts *parts, Db *db, int64_t id, Error 
         if (parts_describe_task(task_info(task_set_task(parts->tasks, i)), parts->options->tasks.data_root,
                                 db, id, error))
             return -1;
-    for (size_t i = 0; i < task_set_group_count(parts->tasks); i++) {
-        const TaskGroup *group = task_set_group(parts->tasks, i);
-        if (db_run_group(db, id, group->name, group->alias, group->version,
-                         group->n_metrics > 0 && group->metrics[0].weight_by_size, group->children,
-                         group->n_children, error))
+    for (size_t i = 0; i < task_set_group_count(parts->tasks); i++)
+        if (describe_group(task_set_group(parts->tasks, i), db, id, error))
             return -1;
-    }
     return 0;
 }
 
@@ -201,7 +233,8 @@ int parts_describe(const RunParts *parts, Db *db, int64_t *run_id, bool *complet
                  .settings_json = settings,
                  .threads = options->n_threads ? options->n_threads : thread_processors(),
                  .system_instruction = options->tasks.system_instruction,
-                 .on_truncation = truncation_name(options->on_truncation)};
+                 .on_truncation = truncation_name(options->on_truncation),
+                 .special_tokens_json = parts->special_tokens};
     char chat_sha256[SHA256_HEX];
     if (options->tasks.chat) {
         const TaskChat *chat = options->tasks.chat;

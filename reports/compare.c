@@ -47,6 +47,7 @@ size_t report_compare(const ReportSet *set, Arena *arena, ComparisonRow **out) {
                     continue;
                 rows[n] = (ComparisonRow){.entry = entry,
                                           .depth = set->runs[r].rows[i].depth,
+                                          .in_sum = set->runs[r].rows[i].in_sum,
                                           .metric = entry->metrics[m].metric,
                                           .filter = entry->metrics[m].filter};
                 fill_values(set, arena, &rows[n++]);

@@ -152,7 +152,7 @@ static bool is_folded(const ReportSet *set, const ComparisonRow *row) {
     bool folds = false;
     for (size_t r = 0; r < set->n_runs; r++)
         folds = folds || set->runs[r].n_folded > 0;
-    return folds && row->depth > 0 && !row->entry->is_group;
+    return folds && row->in_sum && !row->entry->is_group;
 }
 
 static size_t side_by_side_table(const ReportSet *set, const ComparisonRow *rows, size_t n, bool folded,
@@ -206,7 +206,7 @@ static double mean_of(const ReportSet *set, const ReportRun *run, size_t *n) {
     *n = 0;
     for (size_t i = 0; i < run->n_rows; i++) {
         const ReportEntry *entry = run->rows[i].entry;
-        const ReportMetric *metric = run->rows[i].depth == 0 ? usual_metric(entry) : NULL;
+        const ReportMetric *metric = !run->rows[i].in_sum ? usual_metric(entry) : NULL;
         bool everywhere = metric != NULL;
         for (size_t r = 0; r < set->n_runs && everywhere; r++) {
             const ReportEntry *other = report_find(&set->runs[r], entry->name, entry->is_group);

@@ -107,7 +107,9 @@ static void append_entry(LmRun *run, Buffer *out, LmEntry *entry) {
     append_text(out, "name", entry->name);
     if (!entry->is_group)
         append_text(out, "alias", entry->alias);
-    append_int(out, "sample_len", entry->is_group ? documents_below(run, entry, NULL) : entry->n_documents);
+    if (!entry->is_group || entry->adds_up)
+        append_int(out, "sample_len",
+                   entry->is_group ? documents_below(run, entry, NULL) : entry->n_documents);
     append_metrics(out, entry);
     if (entry->is_group && entry->n_metrics > 0)
         append_counts(run, out, entry);
@@ -130,10 +132,19 @@ static LmOrder groups_of(LmRun *run, bool children_first) {
     return order;
 }
 
-static void append_groups(LmRun *run, Buffer *out) {
+/* All of them, or those that add up. */
+static void append_groups(LmRun *run, bool all, Buffer *out) {
     const LmOrder groups = groups_of(run, true);
     for (size_t i = 0; i < groups.n; i++)
-        append_entry(run, out, groups.entries[i]);
+        if (all || groups.entries[i]->adds_up)
+            append_entry(run, out, groups.entries[i]);
+}
+
+static bool any_adds_up(const LmRun *run) {
+    bool any = false;
+    for (size_t i = run->n_tasks; i < run->n_entries; i++)
+        any |= run->entries[i].adds_up;
+    return any;
 }
 
 static void append_subtasks(LmRun *run, Buffer *out) {
@@ -374,6 +385,30 @@ static void append_run_config(const LmRun *run, Buffer *out) {
     buffer_free(&dtype);
 }
 
+/* Of recorded answers none is known. */
+static void append_special_tokens(const LmRun *run, Buffer *out) {
+    static const char *const keys[] = {"tokenizer_pad_token", "tokenizer_eos_token", "tokenizer_bos_token"};
+    cJSON *tokens = NULL;
+    if (run->special_tokens)
+        json_parse(&tokens, run->special_tokens, strlen(run->special_tokens), "special_tokens", NULL);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const cJSON *pair = cJSON_GetObjectItemCaseSensitive(tokens, keys[i]);
+        const cJSON *text = cJSON_GetArrayItem(pair, 0), *id = cJSON_GetArrayItem(pair, 1);
+        append_key(out, keys[i]);
+        buffer_append_char(out, '[');
+        lm_append_string(out, cJSON_IsString(text) ? text->valuestring : NULL);
+        buffer_append_text(out, ", ");
+        lm_append_string(out, cJSON_IsString(id) ? id->valuestring : "None");
+        buffer_append_char(out, ']');
+    }
+    const cJSON *end = cJSON_GetObjectItemCaseSensitive(tokens, "eot_token_id");
+    if (cJSON_IsNumber(end))
+        append_int(out, "eot_token_id", (int64_t)end->valuedouble);
+    else
+        append_text(out, "eot_token_id", NULL);
+    cJSON_Delete(tokens);
+}
+
 static void append_environment(const LmRun *run, Buffer *out) {
     append_text(out, "git_hash", NULL);
     append_double(out, "date", unix_time(run->started));
@@ -381,10 +416,7 @@ static void append_environment(const LmRun *run, Buffer *out) {
     append_text(out, "transformers_version", NULL);
     append_text(out, "lm_eval_version", run->build);
     append_text(out, "upper_git_hash", NULL);
-    append_raw(out, "tokenizer_pad_token", "[null, \"None\"]");
-    append_raw(out, "tokenizer_eos_token", "[null, \"None\"]");
-    append_raw(out, "tokenizer_bos_token", "[null, \"None\"]");
-    append_text(out, "eot_token_id", NULL);
+    append_special_tokens(run, out);
     append_int(out, "max_length", run->max_length);
 }
 
@@ -435,12 +467,12 @@ static void append_results(LmRun *run, Buffer *out) {
     buffer_append_char(out, '{');
     for (size_t i = 0; i < run->n_tasks; i++)
         append_entry(run, out, &run->entries[i]);
-    append_groups(run, out);
+    append_groups(run, true, out);
     buffer_append_char(out, '}');
-    if (run->n_entries > run->n_tasks) {
+    if (any_adds_up(run)) {
         append_key(out, "groups");
         buffer_append_char(out, '{');
-        append_groups(run, out);
+        append_groups(run, false, out);
         buffer_append_char(out, '}');
     }
     append_subtasks(run, out);

@@ -1,7 +1,8 @@
 /* lm-evaluation-harness's own output files, from stored results: results_TIME.json and
- * samples_TASK_TIME.jsonl, with its keys, nesting, order and hashes (0.4.9.2), so that what reads those files
+ * samples_TASK_TIME.jsonl, with its keys, nesting, order and hashes (4e7e0d4), so that what reads those files
  * goes on working. Where upstream puts Python source, ours names the function; what describes its own
- * environment (versions, git, tokens of the tokenizer) is ours or null. */
+ * environment (versions, git) is ours or null, and the special tokens are null where answers are recorded
+ * ones. */
 #ifndef ZEVAL_REPORTS_LM_EVAL_FILES_H
 #define ZEVAL_REPORTS_LM_EVAL_FILES_H
 

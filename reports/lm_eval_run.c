@@ -90,13 +90,22 @@ static const char *text_or_null(sqlite3_stmt *statement, int column, Arena *aren
                                                                  : report_text(statement, column, arena);
 }
 
+static const char *checked_config(const char *config) {
+    cJSON *json = NULL;
+    bool right =
+        config && json_parse(&json, config, strlen(config), "config", NULL) == 0 && cJSON_IsObject(json);
+    cJSON_Delete(json);
+    return right ? config : "{}";
+}
+
 static int read_run(Db *db, LmRun *run, Error *error) {
-    sqlite3_stmt *statement = report_query(
-        db,
-        "SELECT model_name, dtype, backend, build, started_at, finished_at, chat_template,"
-        " system_instruction, fewshot_as_multiturn, sample_limit, n_parameters, max_length, fewshot_seed"
-        " FROM runs WHERE run_id = ?1 AND finished_at IS NOT NULL",
-        run->run_id, error);
+    sqlite3_stmt *statement =
+        report_query(db,
+                     "SELECT model_name, dtype, backend, build, started_at, finished_at, chat_template,"
+                     " system_instruction, fewshot_as_multiturn, sample_limit, n_parameters, max_length, "
+                     "fewshot_seed, special_tokens"
+                     " FROM runs WHERE run_id = ?1 AND finished_at IS NOT NULL",
+                     run->run_id, error);
     if (!statement)
         return -1;
     Arena *arena = &run->arena;
@@ -118,17 +127,10 @@ static int read_run(Db *db, LmRun *run, Error *error) {
         run->n_parameters = report_counter(statement, 10);
         run->max_length = report_counter(statement, 11);
         run->fewshot_seed = report_counter(statement, 12);
+        run->special_tokens = text_or_null(statement, 13, arena);
     }
     sqlite3_finalize(statement);
     return found == 1 ? 0 : -1;
-}
-
-static const char *checked_config(const char *config, Arena *arena) {
-    cJSON *json = NULL;
-    bool right =
-        config && json_parse(&json, config, strlen(config), "config", NULL) == 0 && cJSON_IsObject(json);
-    cJSON_Delete(json);
-    return right ? config : arena_strdup(arena, "{}");
 }
 
 static LmEntry read_task(sqlite3_stmt *statement, Arena *arena) {
@@ -141,17 +143,20 @@ static LmEntry read_task(sqlite3_stmt *statement, Arena *arena) {
                      .n_documents_total = report_counter(statement, 6),
                      .task_id = sqlite3_column_int64(statement, 7),
                      .first_task = sqlite3_column_int64(statement, 7),
-                     .config = checked_config(text_or_null(statement, 8, arena), arena)};
+                     .config = checked_config(text_or_null(statement, 8, arena))};
 }
 
+/* A group without a configuration is one of before groups without aggregates were kept. */
 static LmEntry read_group(sqlite3_stmt *statement, Arena *arena) {
+    const char *config = text_or_null(statement, 4, arena);
     return (LmEntry){.is_group = true,
+                     .adds_up = !config || strstr(config, "\"aggregate_metric_list\""),
                      .name = report_text(statement, 0, arena),
                      .alias = report_text(statement, 1, arena),
                      .version = report_text(statement, 2, arena),
                      .task_id = sqlite3_column_int64(statement, 3),
                      .first_task = INT64_MAX,
-                     .config = "{}"};
+                     .config = checked_config(config)};
 }
 
 static int read_entries(Db *db, LmRun *run, const char *sql, LmEntry (*read)(sqlite3_stmt *, Arena *),
@@ -233,14 +238,59 @@ static size_t filter_place(const char *const *filters, size_t n, const char *nam
     return i;
 }
 
-/* By filter, then in upstream's order: few enough for an insertion sort. */
-static void sort_metrics(LmEntry *entry, const char *const *filters, size_t n_filters) {
+/* A task's metrics come filter by filter, each in upstream's order. */
+static void place_task_metrics(LmRun *run, LmEntry *task) {
+    size_t n;
+    const char **filters = lm_filters(run, task, &n);
+    for (size_t i = 0; i < task->n_metrics; i++) {
+        task->metrics[i].major = filter_place(filters, n, task->metrics[i].filter);
+        task->metrics[i].minor = (size_t)lm_metric_rank(task->metrics[i].name);
+    }
+}
+
+/* Where the filter stands in an aggregate's list, which without names means all, sorted; false if it is not
+ * of it. */
+static bool find_filter(const cJSON *list, const char *filter, size_t *place) {
+    const cJSON *item;
+    *place = 0;
+    cJSON_ArrayForEach(item, list) {
+        if (cJSON_IsString(item) && strcmp(item->valuestring, filter) == 0)
+            return true;
+        ++*place;
+    }
+    return *place == 0;
+}
+
+/* A group's come as it lists them. */
+static void place_group_metrics(LmEntry *group) {
+    cJSON *config = NULL;
+    const cJSON *item;
+    size_t at = 0;
+    json_parse(&config, group->config, strlen(group->config), "config", NULL);
+    for (size_t i = 0; i < group->n_metrics; i++)
+        group->metrics[i].major = SIZE_MAX;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(config, "aggregate_metric_list")) {
+        const cJSON *name = cJSON_GetObjectItemCaseSensitive(item, "metric");
+        for (size_t i = 0; cJSON_IsString(name) && i < group->n_metrics; i++) {
+            LmMetric *metric = &group->metrics[i];
+            size_t place;
+            if (metric->major == SIZE_MAX && strcmp(metric->name, name->valuestring) == 0 &&
+                find_filter(cJSON_GetObjectItemCaseSensitive(item, "filter_list"), metric->filter, &place)) {
+                metric->major = at;
+                metric->minor = place;
+            }
+        }
+        at++;
+    }
+    cJSON_Delete(config);
+}
+
+/* Few enough for an insertion sort. */
+static void sort_metrics(LmEntry *entry) {
     for (size_t i = 1; i < entry->n_metrics; i++)
         for (size_t k = i; k > 0; k--) {
             LmMetric *a = &entry->metrics[k - 1], *b = &entry->metrics[k], swap = *a;
-            size_t left = filter_place(filters, n_filters, a->filter),
-                   right = filter_place(filters, n_filters, b->filter);
-            if (left < right || (left == right && lm_metric_rank(a->name) <= lm_metric_rank(b->name)))
+            if (a->major < b->major || (a->major == b->major && a->minor <= b->minor))
                 break;
             *a = *b;
             *b = swap;
@@ -283,10 +333,10 @@ int lm_run_read(Db *db, int64_t run_id, LmRun *run, Error *error) {
             read_task, error))
         return -1;
     run->n_tasks = run->n_entries;
-    if (read_entries(
-            db, run,
-            "SELECT name, alias, version, group_id FROM task_groups WHERE run_id = ?1 ORDER BY group_id",
-            read_group, error) ||
+    if (read_entries(db, run,
+                     "SELECT name, alias, version, group_id, config FROM task_groups WHERE run_id = ?1 ORDER "
+                     "BY group_id",
+                     read_group, error) ||
         read_metrics(db, run, error))
         return -1;
     for (size_t i = run->n_tasks; i < run->n_entries; i++)
@@ -294,9 +344,11 @@ int lm_run_read(Db *db, int64_t run_id, LmRun *run, Error *error) {
             return -1;
     for (size_t i = 0; i < run->n_entries; i++) {
         LmEntry *entry = &run->entries[i];
-        size_t n_filters;
-        const char **filters = lm_filters(run, entry, &n_filters);
-        sort_metrics(entry, filters, n_filters);
+        if (entry->is_group)
+            place_group_metrics(entry);
+        else
+            place_task_metrics(run, entry);
+        sort_metrics(entry);
         entry->first_task = first_task(entry, 0);
     }
     return 0;

@@ -9,13 +9,14 @@ typedef struct LmMetric {
     const char *name, *filter;
     double value, error; /* NAN: not available */
     bool higher_is_better;
+    size_t major, minor; /* its place among the entry's metrics */
 } LmMetric;
 
-/* A task, or a group that adds up. */
+/* A task or a group. */
 typedef struct LmEntry {
     const char *name, *alias, *version;
     bool is_group;
-    LmMetric *metrics; /* [n_metrics] filter by filter, each in upstream's order */
+    LmMetric *metrics; /* [n_metrics] in upstream's order */
     size_t n_metrics;
     int64_t first_task; /* where it stands among those asked for: the lowest task_id at or below it */
     bool is_member;     /* of a group */
@@ -24,6 +25,7 @@ typedef struct LmEntry {
     const char *output_type, *config; /* config: JSON object, "{}" if unknown */
     const char *hash;                 /* over its samples; NULL: not computed */
     /* a group */
+    bool adds_up; /* has a list of metrics to add up */
     struct LmEntry **children;
     size_t n_children;
 } LmEntry;
@@ -33,6 +35,7 @@ typedef struct LmRun {
     int64_t run_id, n_parameters, max_length, fewshot_seed;
     const char *model, *dtype, *backend, *build, *started, *finished;
     const char *chat_template, *system_instruction; /* NULL: none */
+    const char *special_tokens;                     /* a JSON object; NULL: unknown */
     bool fewshot_as_multiturn;
     double limit;
     LmEntry *entries; /* tasks, then groups */

@@ -27,7 +27,8 @@ static void add_rows(const ReportRun *run, const ReportRow *row, Table *table, A
         TableCell *cells = table_row(table);
         if (m == 0) {
             cells[NAME].text = indented_name(entry, row->depth, arena);
-            cells[VERSION] = (TableCell){.text = entry->version, .is_number = !entry->is_group};
+            cells[VERSION] =
+                (TableCell){.text = entry->version, .is_number = !entry->is_group && !entry->version_is_text};
         }
         if (shots >= 0)
             cells[SHOTS].text = arena_printf(arena, "%lld", (long long)shots);

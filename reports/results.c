@@ -63,7 +63,8 @@ static void read_task(sqlite3_stmt *statement, Arena *arena, ReportEntry *entry)
                            .n_requests = report_counter(statement, 11),
                            .n_truncated = report_counter(statement, 12),
                            .n_dropped = report_counter(statement, 13),
-                           .chance = report_real(statement, 14)};
+                           .chance = report_real(statement, 14),
+                           .version_is_text = sqlite3_column_int(statement, 15) != 0};
 }
 
 static int load_tasks(Db *db, ReportRun *run, Arena *arena, Error *error) {
@@ -77,7 +78,8 @@ static int load_tasks(Db *db, ReportRun *run, Arena *arena, Error *error) {
         "t.split,"
         " t.num_fewshot, t.n_documents, t.n_documents_total, p.n, p.cut,"
         " (SELECT count(*) FROM documents d WHERE d.task_id = t.task_id AND d.n_dropped_shots > 0),"
-        " CASE WHEN t.output_type = 'multiple_choice' THEN p.chance END"
+        " CASE WHEN t.output_type = 'multiple_choice' THEN p.chance END,"
+        " CASE WHEN json_valid(t.config) THEN json_type(t.config, '$.metadata.version') = 'text' END"
         " FROM tasks t LEFT JOIN per_task p USING (task_id) WHERE t.run_id = ?1 ORDER BY t.name LIMIT 100000",
         run->run_id, error);
     if (!statement)
@@ -199,17 +201,19 @@ static int load_files(Db *db, ReportRun *run, Arena *arena, Error *error) {
     return result < 0 ? -1 : 0;
 }
 
-static void place(ReportRun *run, ReportEntry *entry, int depth) {
+static void place(ReportRun *run, ReportEntry *entry, int depth, bool in_sum) {
+    bool has_line = !entry->is_group || entry->n_metrics > 0;
     if (entry->placed)
         return;
     entry->placed = true;
-    run->rows[run->n_rows++] = (ReportRow){.entry = entry, .depth = depth};
+    if (has_line)
+        run->rows[run->n_rows++] = (ReportRow){.entry = entry, .depth = depth, .in_sum = in_sum};
     for (size_t i = 0; entry->is_group && depth < MAX_DEPTH && i < entry->n_children; i++) {
         ReportEntry *child = find_entry(run, entry->children[i], true);
         if (!child)
             child = find_entry(run, entry->children[i], false);
         if (child)
-            place(run, child, depth + 1);
+            place(run, child, depth + 1, in_sum || has_line);
     }
 }
 
@@ -227,16 +231,16 @@ static void lay_out(ReportRun *run, Arena *arena) {
     run->rows = arena_alloc(arena, (run->n_entries + 1) * sizeof *run->rows);
     for (size_t i = 0; i < run->n_entries; i++)
         if (run->entries[i].is_group && !has_parent(run, &run->entries[i]))
-            place(run, &run->entries[i], 0);
+            place(run, &run->entries[i], 0, false);
     /* Groups that are left contain each other. */
     for (size_t i = 0; i < run->n_entries; i++)
         if (run->entries[i].is_group)
-            place(run, &run->entries[i], 0);
+            place(run, &run->entries[i], 0, false);
     for (size_t i = 0; i < run->n_entries; i++)
-        place(run, &run->entries[i], 0);
+        place(run, &run->entries[i], 0, false);
     size_t n_members = 0;
     for (size_t i = 0; i < run->n_rows; i++)
-        n_members += run->rows[i].depth > 0 && !run->rows[i].entry->is_group;
+        n_members += run->rows[i].in_sum && !run->rows[i].entry->is_group;
     run->n_folded = n_members >= FOLD_FROM ? n_members : 0;
 }
 
@@ -445,5 +449,5 @@ int report_direction(const ReportRun *run, const ReportEntry *entry, const Repor
 }
 
 bool report_is_folded(const ReportRun *run, const ReportRow *row) {
-    return run->n_folded > 0 && row->depth > 0 && !row->entry->is_group;
+    return run->n_folded > 0 && row->in_sum && !row->entry->is_group;
 }

@@ -22,6 +22,7 @@ typedef struct ReportEntry {
     size_t n_metrics;
 
     /* tasks */
+    bool version_is_text; /* in its file: tables leave such a one as it is */
     int64_t task_id, num_fewshot;
     const char *output_type, *dataset_path, *dataset_name, *split;
     int64_t n_documents, n_documents_total, n_requests, n_truncated;
@@ -36,10 +37,12 @@ typedef struct ReportEntry {
     bool placed; /* used while rows are laid out: an entry has one row */
 } ReportEntry;
 
-/* A line of the table of results: depth 0 is not indented. */
+/* A line of the table of results: depth 0 is not indented. A group without numbers has no line, but those in
+ * it are indented. */
 typedef struct ReportRow {
     const ReportEntry *entry;
     int depth;
+    bool in_sum; /* below a group that has numbers */
 } ReportRow;
 
 typedef struct ReportFile {
@@ -103,6 +106,7 @@ bool report_is_folded(const ReportRun *run, const ReportRow *row);
 typedef struct ComparisonRow {
     const ReportEntry *entry; /* of the first run that has it */
     int depth;
+    bool in_sum;
     const char *metric, *filter;
     const ReportMetric **values; /* [n_runs], NULL where a run has none */
 } ComparisonRow;

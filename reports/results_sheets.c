@@ -63,7 +63,7 @@ static void side_by_side(SheetBook *book, const ReportSet *set) {
         columns[2 + r] = (SheetColumn){report_label(&set->runs[r], arena), NULL, true};
     Sheet *sheet = sheet_add(book, SHEET_FOR_READERS, "runs", "Side by side", columns, n_columns);
     for (size_t i = 0; i < n; i++) {
-        ReportRow place = {.entry = rows[i].entry, .depth = rows[i].depth};
+        ReportRow place = {.entry = rows[i].entry, .depth = rows[i].depth, .in_sum = rows[i].in_sum};
         if (report_is_folded(&set->runs[0], &place))
             continue;
         SheetCell *cells = sheet_row(book, sheet, false);

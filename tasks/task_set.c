@@ -327,7 +327,7 @@ static int add_group_members(TaskSet *set, const GroupConfig *config, const Grou
     return 0;
 }
 
-static void add_aggregate(TaskSet *set, const GroupConfig *config, const Members *members) {
+static void keep_group(TaskSet *set, const GroupConfig *config, const Members *members) {
     for (size_t i = 0; i < set->n_groups; i++)
         if (strcmp(set->groups[i]->name, config->name) == 0)
             return;
@@ -367,8 +367,8 @@ static int add_group(TaskSet *set, const LibraryEntry *entry, const GroupChain *
     if (outer)
         chain.overrides = library_merged_keys(&set->arena, &chain.overrides, &outer->overrides);
     int status = add_group_members(set, &config, &chain, &members, error);
-    if (!status && config.n_metrics > 0)
-        add_aggregate(set, &config, &members);
+    if (!status)
+        keep_group(set, &config, &members);
     push_child(into, config.name);
     for (size_t i = 0; i < members.n_leaves; i++)
         push_leaf(into, members.leaves[i]);

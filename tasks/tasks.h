@@ -145,10 +145,10 @@ typedef struct GroupMetric {
     bool weight_by_size; /* by the tasks' documents; otherwise all tasks count the same */
 } GroupMetric;
 
-/* A group with an aggregate of its own (mmlu, mmlu_stem, ...): its leaves are tasks of the same set. */
+/* A group (mmlu, mmlu_stem, ...), whose leaves are tasks of the same set. */
 typedef struct TaskGroup {
     const char *name, *alias, *version;
-    const GroupMetric *metrics;
+    const GroupMetric *metrics; /* [n_metrics] its aggregates; a group may have none */
     size_t n_metrics;
     const char *const *children; /* [n_children] names of direct members, tasks or groups */
     size_t n_children;
@@ -192,7 +192,7 @@ int task_set_open(TaskSet **out, const TaskOptions *options, Error *error);
 void task_set_close(TaskSet *set);
 size_t task_set_count(const TaskSet *set);
 const Task *task_set_task(const TaskSet *set, size_t i);
-/* Groups that aggregate, children before parents. */
+/* Groups, children before parents. */
 size_t task_set_group_count(const TaskSet *set);
 const TaskGroup *task_set_group(const TaskSet *set, size_t i);
 

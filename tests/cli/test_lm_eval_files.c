@@ -41,6 +41,15 @@ static char *output_folder(void) {
     return buffer_take(&path);
 }
 
+/* The tables that lm-eval printed, in what was printed here. */
+static void check_tables(const Output *output, const char *path) {
+    Buffer expected = {0};
+    assert_int_equal(file_read(&expected, path, 1 << 20, NULL), 0);
+    if (!strstr(output->out.data, expected.data))
+        fail_msg("found\n%s\nexpected\n%s", output->out.data, expected.data);
+    buffer_free(&expected);
+}
+
 static void test_samples_are_the_bytes_that_lm_eval_wrote(void **state) {
     (void)state;
     static const char *const tasks[] = {"animals", "numbers", "sums", "endings", "pages"};
@@ -142,6 +151,7 @@ static void test_results_have_the_keys_and_values_that_lm_eval_wrote(void **stat
     cJSON *found = NULL, *expected = NULL;
     Error error = {0};
     replay(&output, "--log-samples");
+    check_tables(&output, FIXTURE "/out/tables.md");
     char *folder = output_folder();
     read_output(folder, "results_", &text);
     if (json_parse(&found, text.data, text.size, "results", &error) ||
@@ -167,9 +177,10 @@ static void test_what_few_tasks_have_is_as_lm_eval_has_it(void **state) {
     cJSON *found = NULL, *expected = NULL;
     Error error = {0};
     test_run_expecting(0, &output,
-                       "run --model replay:" ODD "/out --tasks mixed,true_texts,sizes,whole --data " ODD
+                       "run --model replay:" ODD "/out --tasks collection,whole --data " ODD
                        "/data --include-path " ODD "/tasks --db %s/odd.db --output-path %s/odd --log-samples",
                        test_folder, test_folder);
+    check_tables(&output, ODD "/out/tables.md");
     buffer_printf(&folder, "%s/odd/replay__out", test_folder);
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
         Buffer mine = {0}, theirs = {0}, prefix = {0}, path = {0};

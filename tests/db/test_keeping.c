@@ -37,7 +37,8 @@ static int64_t fill(Db *db, const char *fingerprint, int64_t n, double value) {
     for (int64_t i = 0; i < n; i++)
         store_document(db, run, i);
     succeed(db_run_file(db, run, "model", "model.safetensors", "aa", 1, &error), &error);
-    succeed(db_run_group(db, run, "group", "group", "1", true, children, 1, &error), &error);
+    const DbGroup group = {"group", "group", "1", true, children, 1, "{}"};
+    succeed(db_run_group(db, run, &group, &error), &error);
     const DbResult result = {.name = "task", .metric = "acc", .filter = "none", .value = value, .n = n};
     succeed(db_result(db, run, &result, &error), &error);
     succeed(db_document_output(db, run, "task", 0, "none", "[1]", true, &error), &error);

@@ -85,7 +85,7 @@ static void test_newer_schema(void **state) {
     Folder *folder = *state;
     db_close(open_database(folder->database, DB_WRITE));
     make_with_sql(folder->database, "PRAGMA user_version = 77");
-    assert_open_fails(folder->database, DB_READ, "version 77 and this build knows versions up to 2");
+    assert_open_fails(folder->database, DB_READ, "version 77 and this build knows versions up to 3");
     assert_open_fails(folder->database, DB_WRITE, "update zeval");
 }
 
@@ -264,20 +264,23 @@ static void test_schema_grows_from_version_zero_whole(void **state) {
     db_close(db);
 }
 
-/* A file that a zeval of schema version 1 made (dumped by sqlite3, which leaves the two pragmas out). */
-static void make_version_1(const char *path) {
+/* A file that a zeval of an older schema made (dumped by sqlite3, which leaves the two pragmas out). */
+static void make_version(const char *path, int version) {
     Buffer sql = {0};
     Error error = {0};
-    succeed(file_read(&sql, "tests/fixtures/db/version_1.sql", 1 << 20, &error), &error);
-    buffer_append_text(&sql, "; PRAGMA application_id = 2053469804; PRAGMA user_version = 1;"
-                             " PRAGMA journal_mode = WAL;");
+    char name[64];
+    snprintf(name, sizeof name, "tests/fixtures/db/version_%d.sql", version);
+    succeed(file_read(&sql, name, 1 << 20, &error), &error);
+    buffer_printf(
+        &sql, "; PRAGMA application_id = 2053469804; PRAGMA user_version = %d; PRAGMA journal_mode = WAL;",
+        version);
     make_with_sql(path, sql.data);
     buffer_free(&sql);
 }
 
 static void test_version_1_is_brought_up_to_date(void **state) {
     Folder *folder = *state;
-    make_version_1(folder->database);
+    make_version(folder->database, 1);
     assert_open_fails(folder->database, DB_READ, "brings it up to date");
     Db *db = open_database(folder->database, DB_WRITE);
     assert_int_equal(query_integer(db, "PRAGMA user_version"), DB_SCHEMA_VERSION);
@@ -297,12 +300,29 @@ static void test_version_1_is_brought_up_to_date(void **state) {
     db_close(open_database(folder->database, DB_READ));
 }
 
+/* Runs of before know nothing of what came with version 3. */
+static void test_version_2_is_brought_up_to_date(void **state) {
+    Folder *folder = *state;
+    make_version(folder->database, 2);
+    assert_open_fails(folder->database, DB_READ, "brings it up to date");
+    Db *db = open_database(folder->database, DB_WRITE);
+    assert_int_equal(query_integer(db, "PRAGMA user_version"), DB_SCHEMA_VERSION);
+    assert_int_equal(query_integer(db, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM runs WHERE special_tokens IS NULL"), 1);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM task_groups WHERE config IS NULL"), 1);
+    assert_int_equal(query_integer(db, "SELECT n_done FROM v_runs WHERE finished_at IS NOT NULL"), 12);
+    assert_int_equal(query_integer(db, "SELECT count(*) FROM v_results WHERE value IS NOT NULL"), 7);
+    db_close(db);
+    db_close(open_database(folder->database, DB_READ));
+}
+
 /* Processes that find an old file at the same moment: one brings it up to date, all go on. */
 static void test_several_processes_migrate_one_file(void **state) {
     Folder *folder = *state;
     enum { N = 4 };
     pid_t children[N];
-    make_version_1(folder->database);
+    make_version(folder->database, 1);
     for (int i = 0; i < N; i++) {
         children[i] = fork();
         if (children[i] == 0) {
@@ -330,7 +350,7 @@ static void test_a_failed_migration_changes_nothing(void **state) {
     Folder *folder = *state;
     Db *db = NULL;
     Error error = {0};
-    make_version_1(folder->database);
+    make_version(folder->database, 1);
     make_with_sql(folder->database, "CREATE TABLE document_outputs (x)");
     assert_int_equal(db_open(&db, folder->database, DB_WRITE, &error), -1);
     assert_non_null(strstr(error.message, "document_outputs"));
@@ -359,5 +379,6 @@ const struct CMUnitTest opening_tests[] = {TEST(test_missing_file),
                                            TEST(test_read_only_file),
                                            TEST(test_schema_grows_from_version_zero_whole),
                                            TEST(test_version_1_is_brought_up_to_date),
+                                           TEST(test_version_2_is_brought_up_to_date),
                                            TEST(test_a_failed_migration_changes_nothing)};
 const size_t n_opening_tests = sizeof opening_tests / sizeof *opening_tests;

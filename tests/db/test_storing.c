@@ -91,7 +91,8 @@ static void test_storing_again_changes_nothing(void **state) {
     int changes = 0;
     for (int pass = 0; pass < 2; pass++) {
         run_id = start_run(db, "run");
-        succeed(db_run_group(db, run_id, "group", "alias", "2", true, children, 2, &error), &error);
+        const DbGroup group = {"group", "alias", "2", true, children, 2, "{}"};
+        succeed(db_run_group(db, run_id, &group, &error), &error);
         int before = sqlite3_total_changes(db_handle(db));
         for (int64_t i = 0; i < 20; i++)
             store_document(db, run_id, i);

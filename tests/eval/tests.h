@@ -21,5 +21,6 @@ int run_generate_tests(void);
 int run_truncation_tests(void);
 int run_mix_tests(void);
 int run_eta_tests(void);
+int run_special_tokens_tests(void);
 
 #endif

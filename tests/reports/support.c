@@ -110,7 +110,8 @@ void add_result(Db *db, int64_t run_id, const char *name, const char *metric, do
 void add_group(Db *db, int64_t run_id, const char *name, const char *const *children, size_t n_children,
                double value, double stderr_value) {
     Error error = {0};
-    succeed(db_run_group(db, run_id, name, name, "2", true, children, n_children, &error), &error);
+    const DbGroup group = {name, name, "2", true, children, n_children, NULL};
+    succeed(db_run_group(db, run_id, &group, &error), &error);
     DbResult result = {.name = name,
                        .metric = "acc",
                        .filter = "none",

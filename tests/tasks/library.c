@@ -60,7 +60,9 @@ static void test_groups_hold_their_leaves_children_first(void **state) {
     assert_string_equal(name_of(set, 0), "a");
     assert_string_equal(name_of(set, 1), "b");
     assert_string_equal(name_of(set, 2), "c");
-    assert_int_equal(task_set_group_count(set), 2);
+    assert_int_equal(task_set_group_count(set), 3);
+    assert_string_equal(task_set_group(set, 2)->name, "loose");
+    assert_int_equal(task_set_group(set, 2)->n_metrics, 0);
     const TaskGroup *inner = task_set_group(set, 0), *outer = task_set_group(set, 1);
     assert_string_equal(inner->name, "inner");
     assert_true(inner->metrics[0].weight_by_size);

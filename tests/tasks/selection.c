@@ -163,8 +163,10 @@ static void test_groups_override_their_members(void **state) {
     assert_true(text_starts_with(document.requests[0].context, "other"));
     assert_int_equal(info(&opened, 2)->num_fewshot, 1);
     assert_string_equal(info(&opened, 3)->name, "top::own");
-    assert_int_equal(task_set_group_count(opened.set), 1);
+    assert_int_equal(task_set_group_count(opened.set), 2);
     assert_string_equal(task_set_group(opened.set, 0)->name, "top::inner");
+    assert_string_equal(task_set_group(opened.set, 1)->name, "top");
+    assert_int_equal(task_set_group(opened.set, 1)->n_metrics, 0);
     task_set_close(opened.set);
     assert_int_equal(open_names(&opened, "second top", (TaskOptions){.num_fewshot = -1}), -1);
     assert_message(&opened.error, "'second' was asked for twice", NULL);
