@@ -20,8 +20,8 @@ static void write_json(const char *folder, const char *name, const cJSON *json) 
 }
 
 static void check_case(const char *folder, const Tokenizer *tokenizer, const cJSON *item) {
-    char *text;
-    cJSON *found;
+    char *text = NULL;
+    cJSON *found = NULL;
     Error error = {0};
     write_json(folder, "tokenizer_config.json", cJSON_GetObjectItem(item, "config"));
     write_json(folder, "special_tokens_map.json", cJSON_GetObjectItem(item, "map"));
@@ -41,8 +41,8 @@ static void test_special_tokens_are_lm_evals(void **state) {
     const char *base = getenv("TMPDIR");
     Buffer folder = {0};
     Error error = {0};
-    Tokenizer *tokenizer;
-    cJSON *cases;
+    Tokenizer *tokenizer = NULL;
+    cJSON *cases = NULL;
     const cJSON *item;
     buffer_printf(&folder, "%s/zeval-tokens-XXXXXX", base && *base ? base : "/tmp");
     assert_non_null(mkdtemp(folder.data));
