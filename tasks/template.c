@@ -113,12 +113,23 @@ static int render_round(Renderer *renderer, const Node *node, Value loop, const 
     return status ? -1 : 0;
 }
 
+/* Statements whose names are not seen outside. */
+static int render_inside(Renderer *renderer, const Node *node, const Node *statements) {
+    Scope *outer = renderer->scope, *inner = arena_alloc(renderer->arena, sizeof *inner);
+    *inner = (Scope){NULL, outer};
+    if (template_spend(renderer, node, sizeof *inner))
+        return -1;
+    renderer->scope = inner;
+    int status = template_render_all(renderer, statements);
+    renderer->scope = outer;
+    return status;
+}
+
 int template_loop(Renderer *renderer, const Node *node, Scope *scope, const Value *source, int level) {
     Value items;
     if (template_items(renderer, node, source, &items) || (node->b && filter_items(renderer, node, &items)))
         return -1;
-    if (items.n == 0)
-        return template_render_all(renderer, node->other);
+    bool finished = false; /* a round: Jinja's else is for loops of which no round came to its end */
     Value loop = template_object(
         renderer, (TemplateObject){
                       .kind = OBJECT_LOOP, .node = node, .scope = scope, .subject = items, .level = level});
@@ -127,11 +138,12 @@ int template_loop(Renderer *renderer, const Node *node, Scope *scope, const Valu
         if (render_round(renderer, node, loop, &items.as.items[state->index]))
             return -1;
         Flow flow = renderer->flow;
+        finished |= flow == FLOW_ON;
         renderer->flow = FLOW_ON;
         if (flow == FLOW_BREAK)
             break;
     }
-    return 0;
+    return finished ? 0 : render_inside(renderer, node, node->other);
 }
 
 static int render_output(Renderer *renderer, const Node *node) {

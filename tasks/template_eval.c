@@ -110,12 +110,19 @@ static int evaluate_dict(Renderer *renderer, const Node *node, Value *out) {
     return template_spend_value(renderer, node, out);
 }
 
+static bool is_group_name(const Value *object, const char *name) {
+    return object->kind == VALUE_LIST && object->line == VALUE_GROUP &&
+           (strcmp(name, "grouper") == 0 || strcmp(name, "list") == 0);
+}
+
 Value template_attribute(Renderer *renderer, const Value *object, const char *name) {
     if (object->kind == VALUE_OBJECT)
         return template_object_attribute(renderer, object->as.object, name);
     if (template_has_method(object->kind, name))
         return template_object(renderer,
                                (TemplateObject){.kind = OBJECT_METHOD, .name = name, .subject = *object});
+    if (is_group_name(object, name))
+        return object->as.items[*name == 'l'];
     const Value *found = value_get(object, name);
     return found ? *found : undefined(renderer, name);
 }
@@ -148,7 +155,8 @@ Value template_item(Renderer *renderer, const Value *object, const Value *key) {
         const Value *found = value_get(object, key->as.text);
         return found ? *found : undefined(renderer, key->as.text);
     }
-    if (key->kind == VALUE_STRING && template_has_method(object->kind, key->as.text))
+    if (key->kind == VALUE_STRING &&
+        (template_has_method(object->kind, key->as.text) || is_group_name(object, key->as.text)))
         return template_attribute(renderer, object, key->as.text);
     if ((object->kind != VALUE_LIST && object->kind != VALUE_STRING) || !value_as_int(key, &i))
         return template_undefined(renderer,
@@ -237,7 +245,7 @@ static Value slice_items(Renderer *renderer, const Value *object, int64_t start,
     }
     if (object->kind == VALUE_LIST) {
         Value list = value_list(renderer->arena, n);
-        list.line = object->line == VALUE_TUPLE ? VALUE_TUPLE : 0;
+        list.line = value_is_tuple(object) ? VALUE_TUPLE : 0;
         for (size_t i = 0; i < n; i++)
             list.as.items[i] = object->as.items[start + (int64_t)i * step];
         return list;

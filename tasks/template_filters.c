@@ -106,7 +106,8 @@ static int filter_round(Renderer *renderer, const Node *node, const Value *subje
     }
     double number = whole ? (double)integer : subject->as.number, scale = pow(10, (double)precision);
     if (strcmp(method, "common") != 0) {
-        *out = value_double((*method == 'c' ? ceil(number * scale) : floor(number * scale)) / scale);
+        double rounded = *method == 'c' ? ceil(number * scale) : floor(number * scale);
+        *out = value_double((rounded + 0.0) / scale); /* an integer in Python: no -0 */
         return 0;
     }
     char digits[1024];
@@ -211,6 +212,8 @@ static int filter_indent(Renderer *renderer, const Node *node, const Value *subj
     const char *unit = n > 0 && arguments[0].kind == VALUE_STRING ? arguments[0].as.text : NULL;
     if (!unit && n > 0 && arguments[0].kind != VALUE_UNDEFINED && !value_as_int(&arguments[0], &width))
         return template_fail(renderer, node, "indent: a width was expected");
+    if (template_expect_string(renderer, node, subject))
+        return -1;
     if (width < 0 || width > 1000)
         return template_fail(renderer, node, "indent: 0 to 1000 characters are possible");
     Buffer text = {0};
@@ -267,11 +270,14 @@ static int filter_tojson(Renderer *renderer, const Node *node, const Value *subj
 static int filter_list(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                        size_t n, Value *out) {
     (void)arguments, (void)n;
-    return template_items(renderer, node, subject, out);
+    if (template_items(renderer, node, subject, out))
+        return -1;
+    out->line = 0; /* of a tuple, a list */
+    return 0;
 }
 
-static int filter_items(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                        size_t n, Value *out) {
+int template_pairs(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
+                   size_t n, Value *out) {
     (void)arguments, (void)n;
     static const Arguments none;
     *out = value_list(renderer->arena, 0);
@@ -324,30 +330,38 @@ static int filter_reverse(Renderer *renderer, const Node *node, const Value *sub
     return 0;
 }
 
-/* An item's attribute by a name that may have dots in it, or the item itself. */
-static int attribute_of(Renderer *renderer, const Node *node, const Value *item, const Value *path,
-                        Value *out) {
+int template_item_attribute(Renderer *renderer, const Node *node, const Value *item, const Value *path,
+                            const Value *otherwise, Value *out) {
     int64_t index;
     *out = *item;
     if (path->kind == VALUE_UNDEFINED || path->kind == VALUE_NULL)
         return 0;
-    if (value_as_int(path, &index)) {
-        *out = template_item(renderer, item, path);
-        return 0;
-    }
-    if (path->kind != VALUE_STRING)
+    if (path->kind != VALUE_STRING && !value_as_int(path, &index))
         return template_fail(renderer, node, "an attribute's name was expected");
-    for (const char *at = path->as.text;; at++) {
+    const char *at = path->kind == VALUE_STRING ? path->as.text : "";
+    do {
         size_t length = strcspn(at, ".");
         const char *name = arena_strndup(renderer->arena, at, length);
-        const Value key = text_to_int(name, &index) ? value_int(index) : value_string(name);
+        const Value key = path->kind != VALUE_STRING  ? *path
+                          : text_to_int(name, &index) ? value_int(index)
+                                                      : value_string(name);
         if (out->kind == VALUE_UNDEFINED)
             return template_fail(renderer, node, "%s is undefined", out->as.text);
         *out = template_item(renderer, out, &key);
+        if (out->kind == VALUE_UNDEFINED && otherwise->kind != VALUE_UNDEFINED)
+            *out = *otherwise;
         at += length;
-        if (!*at)
-            return template_spend(renderer, node, length + 64);
-    }
+        if (template_spend(renderer, node, length + 64))
+            return -1;
+    } while (*at++);
+    return 0;
+}
+
+/* Without a value for what is not there. */
+static int attribute_of(Renderer *renderer, const Node *node, const Value *item, const Value *path,
+                        Value *out) {
+    static const Value none = {.kind = VALUE_UNDEFINED};
+    return template_item_attribute(renderer, node, item, path, &none, out);
 }
 
 static int filter_join(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
@@ -389,132 +403,6 @@ static int filter_sum(Renderer *renderer, const Node *node, const Value *subject
         sum = *out;
     }
     *out = sum;
-    return 0;
-}
-
-/* What an item is ordered or compared by: its attribute, and small letters unless case counts. */
-static int sort_key(Renderer *renderer, const Node *node, const Value *item, const Value *path,
-                    bool with_case, Value *out) {
-    if (attribute_of(renderer, node, item, path, out))
-        return -1;
-    if (!with_case && out->kind == VALUE_STRING)
-        *out = string_lower(renderer->arena, out);
-    return template_spend(renderer, node, out->kind == VALUE_STRING ? out->n : 0);
-}
-
-/* Stable, by insertion: templates sort a handful; template_step bounds the rest. */
-static int sort_items(Renderer *renderer, const Node *node, Value *items, Value *keys, size_t n,
-                      bool reverse) {
-    for (size_t i = 1; i < n; i++) {
-        const Value item = items[i], key = keys[i];
-        size_t at = i;
-        for (; at > 0; at--) {
-            bool before;
-            if (template_step(renderer, node) ||
-                template_compare(renderer, node, reverse ? OPERATOR_GREATER : OPERATOR_LESS, &key,
-                                 &keys[at - 1], &before))
-                return -1;
-            if (!before)
-                break;
-            items[at] = items[at - 1];
-            keys[at] = keys[at - 1];
-        }
-        items[at] = item;
-        keys[at] = key;
-    }
-    return 0;
-}
-
-/* sort(reverse, case_sensitive, attribute). */
-static int filter_sort(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                       size_t n, Value *out) {
-    Value list, keys;
-    bool reverse = n > 0 && value_truth(&arguments[0]), with_case = n > 1 && value_truth(&arguments[1]);
-    const Value path = n > 2 ? arguments[2] : value_null();
-    if (template_items(renderer, node, subject, &list) ||
-        template_spend(renderer, node, list.n * 2 * sizeof(Value)))
-        return -1;
-    *out = value_list(renderer->arena, list.n);
-    keys = value_list(renderer->arena, list.n);
-    for (size_t i = 0; i < list.n; i++) {
-        out->as.items[i] = list.as.items[i];
-        if (sort_key(renderer, node, &list.as.items[i], &path, with_case, &keys.as.items[i]))
-            return -1;
-    }
-    return sort_items(renderer, node, out->as.items, keys.as.items, list.n, reverse);
-}
-
-/* dictsort(case_sensitive, by, reverse): pairs. */
-static int filter_dictsort(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                           size_t n, Value *out) {
-    bool with_case = n > 0 && value_truth(&arguments[0]), reverse = n > 2 && value_truth(&arguments[2]);
-    bool by_value = n > 1 && arguments[1].kind == VALUE_STRING && strcmp(arguments[1].as.text, "value") == 0;
-    const Value path = value_int(by_value);
-    if (filter_items(renderer, node, subject, NULL, 0, out) ||
-        template_spend(renderer, node, out->n * sizeof(Value)))
-        return -1;
-    Value keys = value_list(renderer->arena, out->n);
-    for (size_t i = 0; i < out->n; i++)
-        if (sort_key(renderer, node, &out->as.items[i], &path, with_case, &keys.as.items[i]))
-            return -1;
-    return sort_items(renderer, node, out->as.items, keys.as.items, out->n, reverse);
-}
-
-/* The least or the greatest item. */
-static int extreme(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                   size_t n, Operator op, Value *out) {
-    Value list, key, best;
-    bool with_case = n > 0 && value_truth(&arguments[0]), better;
-    const Value path = n > 1 ? arguments[1] : value_null();
-    if (template_items(renderer, node, subject, &list))
-        return -1;
-    *out = template_undefined(renderer, "the extreme of an empty list");
-    for (size_t i = 0; i < list.n; i++) {
-        if (sort_key(renderer, node, &list.as.items[i], &path, with_case, &key))
-            return -1;
-        better = i == 0;
-        if (i > 0 && template_compare(renderer, node, op, &key, &best, &better))
-            return -1;
-        if (better) {
-            best = key;
-            *out = list.as.items[i];
-        }
-    }
-    return 0;
-}
-static int filter_min(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                      size_t n, Value *out) {
-    return extreme(renderer, node, subject, arguments, n, OPERATOR_LESS, out);
-}
-static int filter_max(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                      size_t n, Value *out) {
-    return extreme(renderer, node, subject, arguments, n, OPERATOR_GREATER, out);
-}
-
-static int filter_unique(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                         size_t n, Value *out) {
-    Value list, keys;
-    size_t kept = 0;
-    bool with_case = n > 0 && value_truth(&arguments[0]);
-    const Value path = n > 1 ? arguments[1] : value_null();
-    if (template_items(renderer, node, subject, &list) ||
-        template_spend(renderer, node, list.n * 2 * sizeof(Value)))
-        return -1;
-    *out = value_list(renderer->arena, list.n);
-    keys = value_list(renderer->arena, list.n);
-    for (size_t i = 0; i < list.n; i++) {
-        size_t k = 0;
-        if (sort_key(renderer, node, &list.as.items[i], &path, with_case, &keys.as.items[kept]))
-            return -1;
-        while (k < kept && !value_equal(&keys.as.items[k], &keys.as.items[kept]))
-            if (template_step(renderer, node))
-                return -1;
-            else
-                k++;
-        if (k == kept)
-            out->as.items[kept++] = list.as.items[i];
-    }
-    out->n = kept;
     return 0;
 }
 
@@ -603,10 +491,8 @@ static int filter_map(Renderer *renderer, const Node *node, const Value *subject
         const Value *item = &list.as.items[i];
         if (template_step(renderer, node) ||
             (by_filter ? template_filter(renderer, node, arguments->values[0].as.text, item, &rest, to)
-                       : attribute_of(renderer, node, item, &path, to)))
+                       : template_item_attribute(renderer, node, item, &path, &otherwise, to)))
             return -1;
-        if (to->kind == VALUE_UNDEFINED && otherwise.kind != VALUE_UNDEFINED)
-            *to = otherwise;
     }
     return template_spend_value(renderer, node, out);
 }
@@ -645,24 +531,25 @@ static const FilterEntry filters[] = {
     ON_VALUE("count", filter_length, "", 0),
     {"d", filter_default, NULL, "default_value,boolean", 0, false, true},
     {"default", filter_default, NULL, "default_value,boolean", 0, false, true},
-    ON_VALUE("dictsort", filter_dictsort, "case_sensitive,by,reverse", 0),
+    ON_VALUE("dictsort", template_dictsort, "case_sensitive,by,reverse", 0),
     ON_TEXT("e", filter_escape, "", 0),
     ON_TEXT("escape", filter_escape, "", 0),
     ON_VALUE("first", filter_first, "", 0),
     ON_VALUE("float", filter_float, "default", 0),
     ON_TEXT("forceescape", filter_escape, "", 0),
     RAW("format", filter_format),
-    ON_TEXT("indent", filter_indent, "width,first,blank", 0),
+    ON_VALUE("groupby", template_groupby, "attribute,default,case_sensitive", 1),
+    ON_VALUE("indent", filter_indent, "width,first,blank", 0),
     ON_VALUE("int", filter_int, "default", 0),
-    ON_VALUE("items", filter_items, "", 0),
+    ON_VALUE("items", template_pairs, "", 0),
     ON_VALUE("join", filter_join, "d,attribute", 0),
     ON_VALUE("last", filter_last, "", 0),
     ON_VALUE("length", filter_length, "", 0),
     ON_VALUE("list", filter_list, "", 0),
     ON_TEXT("lower", template_lower, "", 0),
     RAW("map", filter_map),
-    ON_VALUE("max", filter_max, "case_sensitive,attribute", 0),
-    ON_VALUE("min", filter_min, "case_sensitive,attribute", 0),
+    ON_VALUE("max", template_max, "case_sensitive,attribute", 0),
+    ON_VALUE("min", template_min, "case_sensitive,attribute", 0),
     ON_VALUE("regex_replace", template_regex_replace, "pattern,repl,count", 2),
     RAW("reject", filter_reject),
     RAW("rejectattr", filter_rejectattr),
@@ -673,16 +560,16 @@ static const FilterEntry filters[] = {
     RAW("select", filter_select),
     RAW("selectattr", filter_selectattr),
     ON_VALUE("slice", template_slice, "slices,fill_with", 1),
-    ON_VALUE("sort", filter_sort, "reverse,case_sensitive,attribute", 0),
+    ON_VALUE("sort", template_sort, "reverse,case_sensitive,attribute", 0),
     ON_VALUE("string", filter_string, "", 0),
     ON_VALUE("sum", filter_sum, "attribute,start", 0),
     ON_TEXT("title", filter_title, "", 0),
     ON_VALUE("tojson", filter_tojson, NULL, 0),
     ON_TEXT("trim", template_strip, "chars", 0),
-    ON_TEXT("truncate", template_truncate, "length,killwords,end,leeway", 0),
-    ON_VALUE("unique", filter_unique, "case_sensitive,attribute", 0),
+    ON_VALUE("truncate", template_truncate, "length,killwords,end,leeway", 0),
+    ON_VALUE("unique", template_unique, "case_sensitive,attribute", 0),
     ON_TEXT("upper", template_upper, "", 0),
-    ON_TEXT("urlencode", template_urlencode, "", 0),
+    ON_VALUE("urlencode", template_urlencode, "", 0),
     ON_TEXT("wordcount", filter_wordcount, "", 0)};
 
 static const FilterEntry *find_filter(const char *name) {

@@ -193,14 +193,15 @@ static int field_value(Renderer *renderer, const Node *node, const char *field, 
     size_t length = strcspn(field, ".[");
     const char *name = arena_strndup(renderer->arena, field, length);
     int64_t index = (int64_t)*next;
+    bool found = false;
     *out = (Value){.kind = VALUE_UNDEFINED};
     if (length == 0)
         (*next)++;
     if ((length == 0 || text_to_int(name, &index)) && index >= 0 && (uint64_t)index < arguments->n_positional)
-        *out = arguments->values[index];
+        *out = arguments->values[index], found = true;
     for (size_t i = arguments->n_positional; i < arguments->n; i++)
         if (strcmp(arguments->names[i], name) == 0)
-            *out = arguments->values[i];
+            *out = arguments->values[i], found = true;
     for (const char *at = field + length; *at && out->kind != VALUE_UNDEFINED;) {
         bool item = *at == '[';
         size_t bytes = strcspn(at + 1, item ? "]" : ".[");
@@ -209,7 +210,7 @@ static int field_value(Renderer *renderer, const Node *node, const char *field, 
         *out = template_item(renderer, out, &key);
         at += 1 + bytes + (item && at[1 + bytes] == ']');
     }
-    return out->kind == VALUE_UNDEFINED
+    return !found || (out->kind == VALUE_UNDEFINED && field[length])
                ? template_fail(renderer, node, "format: there is no argument '%.50s'", field)
                : 0;
 }

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 #include "base/text.h"
 #include "tasks/template_tree.h"
@@ -151,7 +152,7 @@ static size_t bare_tag(const char *text, const char *word, char *sign) {
 static int lex_raw(Lexer *lexer) {
     char sign;
     size_t begin = bare_tag(lexer->at, "raw", &sign), close = 0;
-    if (begin == 0)
+    if (begin == 0 || sign == '+') /* which Jinja takes for a statement, and there is none of that name */
         return 0;
     const char *end = lexer->at + begin;
     while (*end && (close = bare_tag(end, "endraw", &sign)) == 0)
@@ -304,8 +305,18 @@ static int lex_number(Lexer *lexer) {
     return 0;
 }
 
-static bool is_name_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+/* Length of the name at `text`: letters, marks, digits and _ of any script; 0 if there is none. */
+static size_t name_length(const char *text) {
+    size_t length = 0;
+    for (;;) {
+        uint32_t code = 0;
+        size_t bytes = utf8_decode(text + length, strnlen(text + length, 4), &code);
+        utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
+        bool letter = category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_MC;
+        if (!letter && code != '_' && category != UTF8PROC_CATEGORY_ND && category != UTF8PROC_CATEGORY_NL)
+            return length;
+        length += bytes;
+    }
 }
 
 static int lex_operator(Lexer *lexer) {
@@ -346,6 +357,7 @@ static int lex_tag(Lexer *lexer) {
     while (!lex_tag_end(lexer, output ? "}}" : "%}")) {
         char c = *lexer->at;
         int status = 0;
+        size_t name;
         if (c == '\0')
             return error_set(lexer->error, "%s: line %u, column %u: %s without its %s", lexer->where,
                              begin.line, begin.column, output ? "{{" : "{%", output ? "}}" : "%}");
@@ -355,10 +367,9 @@ static int lex_tag(Lexer *lexer) {
             status = lex_string(lexer);
         } else if (c >= '0' && c <= '9') {
             status = lex_number(lexer);
-        } else if (is_name_char(c)) {
+        } else if ((name = name_length(lexer->at)) > 0) {
             Token *token = push(lexer, TOKEN_NAME);
-            while (is_name_char(lexer->at[token->bytes]))
-                token->bytes++;
+            token->bytes = name;
             token->text = arena_strndup(lexer->arena, lexer->at, token->bytes);
             advance(lexer, token->bytes);
         } else {

@@ -7,13 +7,6 @@
 #include "tasks/strings.h"
 #include "tasks/template_tree.h"
 
-static int expect_string(Renderer *renderer, const Node *node, const Value *value) {
-    if (value->kind == VALUE_STRING)
-        return 0;
-    return template_fail(renderer, node, "found %s where a string was expected",
-                         value_kind_name(value->kind));
-}
-
 static int spend_text(Renderer *renderer, const Node *node, const Value *text) {
     return template_spend(renderer, node, text->n);
 }
@@ -22,7 +15,7 @@ static int spend_text(Renderer *renderer, const Node *node, const Value *text) {
 
 static int strip_side(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                       size_t n, StripSide side, Value *out) {
-    if (n > 0 && arguments[0].kind != VALUE_NULL && expect_string(renderer, node, &arguments[0]))
+    if (n > 0 && arguments[0].kind != VALUE_NULL && template_expect_string(renderer, node, &arguments[0]))
         return -1;
     const Value *chars = n > 0 && arguments[0].kind == VALUE_STRING ? &arguments[0] : NULL;
     *out = string_strip(renderer->arena, subject, side, chars);
@@ -67,7 +60,7 @@ static int method_split(Renderer *renderer, const Node *node, const Value *subje
     const Value *separator = n > 0 && arguments[0].kind != VALUE_NULL && arguments[0].kind != VALUE_UNDEFINED
                                  ? &arguments[0]
                                  : NULL;
-    if (separator && expect_string(renderer, node, separator))
+    if (separator && template_expect_string(renderer, node, separator))
         return -1;
     if (separator && separator->n == 0)
         return template_fail(renderer, node, "split with an empty separator");
@@ -83,7 +76,8 @@ int template_replace(Renderer *renderer, const Node *node, const Value *subject,
                      size_t n, Value *out) {
     int64_t limit = -1;
     size_t most;
-    if (expect_string(renderer, node, &arguments[0]) || expect_string(renderer, node, &arguments[1]))
+    if (template_expect_string(renderer, node, &arguments[0]) ||
+        template_expect_string(renderer, node, &arguments[1]))
         return -1;
     if (n > 2 && !value_as_int(&arguments[2], &limit))
         return template_fail(renderer, node, "replace's third argument must be an integer");
@@ -93,24 +87,10 @@ int template_replace(Renderer *renderer, const Node *node, const Value *subject,
     return 0;
 }
 
-static int method_find(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                       size_t n, Value *out) {
-    (void)n;
-    if (expect_string(renderer, node, &arguments[0]))
-        return -1;
-    ptrdiff_t found = string_find(subject, &arguments[0], 0);
-    *out = value_int(found < 0 ? -1 : (int64_t)utf8_length(subject->as.text, (size_t)found));
-    return 0;
-}
-
+/* Of a list; strings have their own. */
 static int method_index(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                         size_t n, Value *out) {
-    if (subject->kind == VALUE_STRING) {
-        if (method_find(renderer, node, subject, arguments, n, out))
-            return -1;
-        return out->as.integer >= 0 ? 0
-                                    : template_fail(renderer, node, "index: the text is not in the string");
-    }
+    (void)n;
     for (size_t i = 0; i < subject->n; i++) {
         if (!value_equal(&subject->as.items[i], &arguments[0]))
             continue;
@@ -122,72 +102,23 @@ static int method_index(Renderer *renderer, const Node *node, const Value *subje
                          subject->n);
 }
 
-/* True if the text begins or ends with one of a string or a list of strings. */
-static int has_edge(Renderer *renderer, const Node *node, const Value *subject, const Value *edge,
-                    bool at_end, bool *out) {
-    size_t n = edge->kind == VALUE_LIST ? edge->n : 1;
-    *out = false;
-    for (size_t i = 0; i < n && !*out; i++) {
-        const Value *text = edge->kind == VALUE_LIST ? &edge->as.items[i] : edge;
-        if (expect_string(renderer, node, text))
-            return -1;
-        *out = at_end ? text_ends_with(subject->as.text, text->as.text)
-                      : text_starts_with(subject->as.text, text->as.text);
-    }
-    return 0;
-}
-
-static int method_startswith(Renderer *renderer, const Node *node, const Value *subject,
-                             const Value *arguments, size_t n, Value *out) {
-    (void)n;
-    *out = value_bool(false);
-    return has_edge(renderer, node, subject, &arguments[0], false, &out->as.boolean);
-}
-static int method_endswith(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                           size_t n, Value *out) {
-    (void)n;
-    *out = value_bool(false);
-    return has_edge(renderer, node, subject, &arguments[0], true, &out->as.boolean);
-}
-
 static int method_removeprefix(Renderer *renderer, const Node *node, const Value *subject,
                                const Value *arguments, size_t n, Value *out) {
     (void)n;
-    bool found;
-    if (expect_string(renderer, node, &arguments[0]) ||
-        has_edge(renderer, node, subject, &arguments[0], false, &found))
+    if (template_expect_string(renderer, node, &arguments[0]))
         return -1;
-    size_t gone = found ? arguments[0].n : 0;
+    size_t gone = text_starts_with(subject->as.text, arguments[0].as.text) ? arguments[0].n : 0;
     *out = string_copy(renderer->arena, subject->as.text + gone, subject->n - gone);
     return spend_text(renderer, node, out);
 }
 static int method_removesuffix(Renderer *renderer, const Node *node, const Value *subject,
                                const Value *arguments, size_t n, Value *out) {
     (void)n;
-    bool found;
-    if (expect_string(renderer, node, &arguments[0]) ||
-        has_edge(renderer, node, subject, &arguments[0], true, &found))
+    if (template_expect_string(renderer, node, &arguments[0]))
         return -1;
-    *out = string_copy(renderer->arena, subject->as.text, subject->n - (found ? arguments[0].n : 0));
+    size_t gone = text_ends_with(subject->as.text, arguments[0].as.text) ? arguments[0].n : 0;
+    *out = string_copy(renderer->arena, subject->as.text, subject->n - gone);
     return spend_text(renderer, node, out);
-}
-
-/* Byte offset of the last occurrence; -1 if there is none. */
-static ptrdiff_t find_last(const Value *text, const Value *part) {
-    for (size_t at = text->n >= part->n ? text->n - part->n + 1 : 0; at-- > 0;)
-        if (memcmp(text->as.text + at, part->as.text, part->n) == 0)
-            return (ptrdiff_t)at;
-    return -1;
-}
-
-static int method_rfind(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                        size_t n, Value *out) {
-    (void)n;
-    if (expect_string(renderer, node, &arguments[0]))
-        return -1;
-    ptrdiff_t found = find_last(subject, &arguments[0]);
-    *out = value_int(found < 0 ? -1 : (int64_t)utf8_length(subject->as.text, (size_t)found));
-    return template_spend(renderer, node, subject->n);
 }
 
 /* The text before, the separator, the text behind; `found` is where the separator is, -1: nowhere. */
@@ -211,7 +142,7 @@ static int parted(Renderer *renderer, const Node *node, const Value *text, const
 static int method_partition(Renderer *renderer, const Node *node, const Value *subject,
                             const Value *arguments, size_t n, Value *out) {
     (void)n;
-    if (expect_string(renderer, node, &arguments[0]))
+    if (template_expect_string(renderer, node, &arguments[0]))
         return -1;
     if (arguments[0].n == 0)
         return template_fail(renderer, node, "partition with an empty separator");
@@ -220,11 +151,12 @@ static int method_partition(Renderer *renderer, const Node *node, const Value *s
 static int method_rpartition(Renderer *renderer, const Node *node, const Value *subject,
                              const Value *arguments, size_t n, Value *out) {
     (void)n;
-    if (expect_string(renderer, node, &arguments[0]))
+    if (template_expect_string(renderer, node, &arguments[0]))
         return -1;
     if (arguments[0].n == 0)
         return template_fail(renderer, node, "rpartition with an empty separator");
-    return parted(renderer, node, subject, &arguments[0], find_last(subject, &arguments[0]), false, out);
+    return parted(renderer, node, subject, &arguments[0], template_find_last(subject, &arguments[0]), false,
+                  out);
 }
 
 /* Splits from the right at a separator, at most `limit` times. */
@@ -235,14 +167,14 @@ static int method_rsplit(Renderer *renderer, const Node *node, const Value *subj
         return template_fail(renderer, node, "rsplit's second argument must be an integer");
     if (limit < 0)
         return method_split(renderer, node, subject, arguments, n > 0 ? 1 : 0, out);
-    if (expect_string(renderer, node, &arguments[0]))
+    if (template_expect_string(renderer, node, &arguments[0]))
         return -1;
     if (arguments[0].n == 0)
         return template_fail(renderer, node, "rsplit with an empty separator");
     Value rest = *subject, all = value_list(renderer->arena, 0);
     ptrdiff_t at;
     size_t n_parts = 0;
-    while ((int64_t)n_parts < limit && (at = find_last(&rest, &arguments[0])) >= 0) {
+    while ((int64_t)n_parts < limit && (at = template_find_last(&rest, &arguments[0])) >= 0) {
         if (template_spend(renderer, node, rest.n + 4 * sizeof(Value)))
             return -1;
         Value longer = value_list(renderer->arena, n_parts + 1);
@@ -290,24 +222,13 @@ static int method_splitlines(Renderer *renderer, const Node *node, const Value *
     return 0;
 }
 
+/* Of a list. */
 static int method_count(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                         size_t n, Value *out) {
-    (void)n;
+    (void)renderer, (void)node, (void)n;
     *out = value_int(0);
-    if (subject->kind == VALUE_LIST) {
-        for (size_t i = 0; i < subject->n; i++)
-            out->as.integer += value_equal(&subject->as.items[i], &arguments[0]);
-        return 0;
-    }
-    if (expect_string(renderer, node, &arguments[0]))
-        return -1;
-    if (arguments[0].n == 0) {
-        *out = value_int((int64_t)utf8_length(subject->as.text, subject->n) + 1);
-        return 0;
-    }
-    for (ptrdiff_t at = 0; (at = string_find(subject, &arguments[0], (size_t)at)) >= 0;
-         at += (ptrdiff_t)arguments[0].n)
-        out->as.integer++;
+    for (size_t i = 0; i < subject->n; i++)
+        out->as.integer += value_equal(&subject->as.items[i], &arguments[0]);
     return 0;
 }
 
@@ -390,7 +311,8 @@ static int method_title(Renderer *renderer, const Node *node, const Value *subje
 static int fill_up(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                    size_t n, bool left, const char *fill, Value *out) {
     int64_t width;
-    if (!value_as_int(&arguments[0], &width) || (n > 1 && expect_string(renderer, node, &arguments[1])))
+    if (!value_as_int(&arguments[0], &width) ||
+        (n > 1 && template_expect_string(renderer, node, &arguments[1])))
         return template_fail(renderer, node, "a width and a character were expected");
     if (n > 1)
         fill = arguments[1].as.text;
@@ -434,7 +356,7 @@ static int join_items(Renderer *renderer, const Node *node, const Value *separat
         size_t before = text.size;
         if (i)
             buffer_append(&text, separator->as.text, separator->n);
-        status = expect_string(renderer, node, &list.as.items[i]);
+        status = template_expect_string(renderer, node, &list.as.items[i]);
         if (!status)
             value_append_str(&text, &list.as.items[i]);
         if (!status)
@@ -491,7 +413,7 @@ static int method_values(Renderer *renderer, const Node *node, const Value *subj
 }
 static int method_get(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                       size_t n, Value *out) {
-    if (expect_string(renderer, node, &arguments[0]))
+    if (template_expect_string(renderer, node, &arguments[0]))
         return -1;
     const Value *found = value_get(subject, arguments[0].as.text);
     *out = found ? *found : n > 1 ? arguments[1] : value_null();
@@ -510,17 +432,22 @@ typedef struct MethodEntry {
 
 static const MethodEntry methods[] = {
     {VALUE_STRING, "capitalize", template_capitalize, "", 0},
-    {VALUE_STRING, "count", method_count, "sub", 1},
-    {VALUE_STRING, "endswith", method_endswith, "suffix", 1},
-    {VALUE_STRING, "find", method_find, "sub", 1},
-    {VALUE_STRING, "index", method_index, "sub", 1},
+    {VALUE_STRING, "casefold", template_casefold, "", 0},
+    {VALUE_STRING, "center", template_center_method, "width,fillchar", 1},
+    {VALUE_STRING, "count", template_count, "sub,start,end", 1},
+    {VALUE_STRING, "endswith", template_endswith, "suffix,start,end", 1},
+    {VALUE_STRING, "expandtabs", template_expandtabs, "tabsize", 0},
+    {VALUE_STRING, "find", template_find, "sub,start,end", 1},
+    {VALUE_STRING, "index", template_index, "sub,start,end", 1},
     {VALUE_STRING, "isalnum", method_isalnum, "", 0},
     {VALUE_STRING, "isalpha", method_isalpha, "", 0},
+    {VALUE_STRING, "isascii", template_isascii, "", 0},
     {VALUE_STRING, "isdecimal", method_isdigit, "", 0},
     {VALUE_STRING, "isdigit", method_isdigit, "", 0},
     {VALUE_STRING, "islower", method_islower, "", 0},
     {VALUE_STRING, "isnumeric", method_isdigit, "", 0},
     {VALUE_STRING, "isspace", method_isspace, "", 0},
+    {VALUE_STRING, "istitle", template_istitle, "", 0},
     {VALUE_STRING, "isupper", method_isupper, "", 0},
     {VALUE_STRING, "join", method_join, "iterable", 1},
     {VALUE_STRING, "ljust", method_ljust, "width,fillchar", 1},
@@ -530,15 +457,17 @@ static const MethodEntry methods[] = {
     {VALUE_STRING, "removeprefix", method_removeprefix, "prefix", 1},
     {VALUE_STRING, "removesuffix", method_removesuffix, "suffix", 1},
     {VALUE_STRING, "replace", template_replace, "old,new,count", 2},
-    {VALUE_STRING, "rfind", method_rfind, "sub", 1},
+    {VALUE_STRING, "rfind", template_rfind, "sub,start,end", 1},
+    {VALUE_STRING, "rindex", template_rindex, "sub,start,end", 1},
     {VALUE_STRING, "rjust", method_rjust, "width,fillchar", 1},
     {VALUE_STRING, "rpartition", method_rpartition, "sep", 1},
     {VALUE_STRING, "rsplit", method_rsplit, "sep,maxsplit", 0},
     {VALUE_STRING, "rstrip", method_rstrip, "chars", 0},
     {VALUE_STRING, "split", method_split, "sep,maxsplit", 0},
     {VALUE_STRING, "splitlines", method_splitlines, "keepends", 0},
-    {VALUE_STRING, "startswith", method_startswith, "prefix", 1},
+    {VALUE_STRING, "startswith", template_startswith, "prefix,start,end", 1},
     {VALUE_STRING, "strip", template_strip, "chars", 0},
+    {VALUE_STRING, "swapcase", template_swapcase, "", 0},
     {VALUE_STRING, "title", method_title, "", 0},
     {VALUE_STRING, "upper", template_upper, "", 0},
     {VALUE_STRING, "zfill", method_zfill, "width", 1},

@@ -103,13 +103,16 @@ int template_truncate(Renderer *renderer, const Node *node, const Value *subject
     int64_t length = 255, leeway = 5;
     bool kill_words = n > 1 && value_truth(&arguments[1]);
     Value end = n > 2 && arguments[2].kind == VALUE_STRING ? arguments[2] : value_string("...");
+    if (subject->kind != VALUE_UNDEFINED && template_expect_string(renderer, node, subject))
+        return -1;
     if (read_size(renderer, node, "truncate", arguments, n, 0, &length) ||
         read_size(renderer, node, "truncate", arguments, n, 3, &leeway))
         return -1;
     size_t end_length = utf8_length(end.as.text, end.n);
     if ((size_t)length < end_length)
         return template_fail(renderer, node, "truncate: a length of %zu or more was expected", end_length);
-    if (utf8_length(subject->as.text, subject->n) <= (size_t)(length + leeway)) {
+    if (subject->kind == VALUE_UNDEFINED ||
+        utf8_length(subject->as.text, subject->n) <= (size_t)(length + leeway)) {
         *out = *subject;
         return 0;
     }
@@ -126,17 +129,36 @@ int template_truncate(Renderer *renderer, const Node *node, const Value *subject
     return template_spend(renderer, node, out->n);
 }
 
+/* in_query: of a query, in which a slash is escaped and a space is a plus. */
+static void append_url(Renderer *renderer, Buffer *out, const Value *value, bool in_query) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~";
+    const Value text = value_to_string(renderer->arena, value);
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char byte = (unsigned char)text.as.text[i];
+        if ((byte && strchr(plain, byte)) || (byte == '/' && !in_query))
+            buffer_append_char(out, (char)byte);
+        else if (byte == ' ' && in_query)
+            buffer_append_char(out, '+');
+        else
+            buffer_printf(out, "%%%02X", byte);
+    }
+}
+
+/* A text, or a mapping as a query: key=value&key=value. */
 int template_urlencode(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                        size_t n, Value *out) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~/";
     (void)arguments, (void)n;
     Buffer text = {0};
-    for (size_t i = 0; i < subject->n; i++) {
-        unsigned char byte = (unsigned char)subject->as.text[i];
-        if (byte && strchr(plain, byte))
-            buffer_append_char(&text, (char)byte);
-        else
-            buffer_printf(&text, "%%%02X", byte);
+    if (subject->kind == VALUE_LIST)
+        return template_fail(renderer, node, "urlencode: a list cannot be part of an address");
+    if (subject->kind != VALUE_DICT)
+        append_url(renderer, &text, subject, false);
+    for (size_t i = 0; subject->kind == VALUE_DICT && i < subject->n; i++) {
+        const Value key = value_string(subject->as.pairs[i].key);
+        buffer_append_text(&text, i ? "&" : "");
+        append_url(renderer, &text, &key, true);
+        buffer_append_char(&text, '=');
+        append_url(renderer, &text, &subject->as.pairs[i].value, true);
     }
     *out = string_copy(renderer->arena, text.data ? text.data : "", text.size);
     buffer_free(&text);

@@ -17,6 +17,7 @@ static int join_lists(Renderer *renderer, const Node *node, const Value *a, cons
     *out = value_list(renderer->arena, a->n + b->n);
     memcpy(out->as.items, a->as.items, a->n * sizeof(Value));
     memcpy(out->as.items + a->n, b->as.items, b->n * sizeof(Value));
+    out->line = value_is_tuple(a) ? VALUE_TUPLE : 0;
     return template_spend_value(renderer, node, out);
 }
 
@@ -43,6 +44,7 @@ static int repeat(Renderer *renderer, const Node *node, const Value *what, int64
         *out = value_list(renderer->arena, what->n * n);
         for (size_t i = 0; i < n; i++)
             memcpy(out->as.items + i * what->n, what->as.items, what->n * sizeof(Value));
+        out->line = value_is_tuple(what) ? VALUE_TUPLE : 0;
         return template_spend_value(renderer, node, out);
     }
     char *text = arena_alloc(renderer->arena, what->n * n + 1);
@@ -52,16 +54,40 @@ static int repeat(Renderer *renderer, const Node *node, const Value *what, int64
     return 0;
 }
 
+/* Python's a // b and a % b of floats: the remainder has the sign of b, even if it is 0. */
+static double floor_divide(double a, double b, double *remainder) {
+    *remainder = fmod(a, b);
+    double quotient = (a - *remainder) / b;
+    if (*remainder == 0) {
+        *remainder = copysign(0, b);
+    } else if ((*remainder < 0) != (b < 0)) {
+        *remainder += b;
+        quotient -= 1;
+    }
+    if (quotient == 0)
+        return copysign(0, a / b);
+    double whole = floor(quotient);
+    return quotient - whole > 0.5 ? whole + 1 : whole;
+}
+
+static int float_power(Renderer *renderer, const Node *node, double a, double b, Value *out) {
+    if (a == 0 && b < 0)
+        return template_fail(renderer, node, "division by zero");
+    if (a < 0 && isfinite(a) && isfinite(b) && b != floor(b))
+        return template_fail(renderer, node, "a root of a negative number");
+    *out = value_double(pow(a, b));
+    if (isinf(out->as.number) && isfinite(a) && isfinite(b))
+        return template_fail(renderer, node, "the power is out of range");
+    return 0;
+}
+
 static int float_arithmetic(Renderer *renderer, const Node *node, Operator op, double a, double b,
                             Value *out) {
     if (op >= OPERATOR_DIVIDE && b == 0)
         return template_fail(renderer, node, "division by zero");
-    double remainder = 0;
-    if (op == OPERATOR_REMAINDER) {
-        remainder = fmod(a, b);
-        if (remainder != 0 && (remainder < 0) != (b < 0))
-            remainder += b;
-    }
+    double remainder = 0, quotient = 0;
+    if (op == OPERATOR_REMAINDER || op == OPERATOR_FLOOR_DIVIDE)
+        quotient = floor_divide(a, b, &remainder);
     switch (op) {
     case OPERATOR_ADD:
         *out = value_double(a + b);
@@ -76,10 +102,9 @@ static int float_arithmetic(Renderer *renderer, const Node *node, Operator op, d
         *out = value_double(a / b);
         return 0;
     case OPERATOR_POWER:
-        *out = value_double(pow(a, b));
-        return 0;
+        return float_power(renderer, node, a, b, out);
     case OPERATOR_FLOOR_DIVIDE:
-        *out = value_double(floor(a / b));
+        *out = value_double(quotient);
         return 0;
     default:
         *out = value_double(remainder);
@@ -167,7 +192,8 @@ int template_binary(Renderer *renderer, const Node *node, Operator op, const Val
         return float_arithmetic(renderer, node, op, x, y, out);
     if (op == OPERATOR_ADD && a->kind == VALUE_STRING && b->kind == VALUE_STRING)
         return join_strings(renderer, node, a, b, out);
-    if (op == OPERATOR_ADD && a->kind == VALUE_LIST && b->kind == VALUE_LIST)
+    if (op == OPERATOR_ADD && a->kind == VALUE_LIST && b->kind == VALUE_LIST &&
+        value_is_tuple(a) == value_is_tuple(b))
         return join_lists(renderer, node, a, b, out);
     if (op == OPERATOR_MULTIPLY && whole_b && (a->kind == VALUE_STRING || a->kind == VALUE_LIST))
         return repeat(renderer, node, a, right, out);

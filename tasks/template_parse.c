@@ -239,30 +239,34 @@ static int parse_subscript(Parser *parser, Node *node) {
     return parser_expect_operator(parser, "]");
 }
 
+static int parse_call(Parser *parser, Node **node) {
+    *node = new_node_at(parser, NODE_CALL, *node, *node, NULL);
+    return parser_arguments(parser, &(*node)->body);
+}
+
 static int parse_postfix(Parser *parser, Node **node) {
     for (int n = 0;; n++) {
+        int status = 0;
         if (n > TEMPLATE_DEPTH_MAX)
             return parser_fail(parser, "too many subscripts in a row");
         if (parser_take_operator(parser, ".")) {
             *node = new_node_at(parser, NODE_ATTRIBUTE, *node, *node, NULL);
             if (parser->token->kind == TOKEN_LITERAL && parser->token->literal.kind == VALUE_INT) {
                 (*node)->kind = NODE_INDEX;
-                if (parse_primary(parser, &(*node)->b))
-                    return -1;
-            } else if (parser_expect_name(parser, &(*node)->name, "a name")) {
-                return -1;
+                status = parse_primary(parser, &(*node)->b);
+            } else {
+                status = parser_expect_name(parser, &(*node)->name, "a name");
             }
         } else if (parser_take_operator(parser, "[")) {
             *node = new_node_at(parser, NODE_INDEX, *node, *node, NULL);
-            if (parse_subscript(parser, *node))
-                return -1;
+            status = parse_subscript(parser, *node);
         } else if (parser_take_operator(parser, "(")) {
-            *node = new_node_at(parser, NODE_CALL, *node, *node, NULL);
-            if (parser_arguments(parser, &(*node)->body))
-                return -1;
+            status = parse_call(parser, node);
         } else {
             return 0;
         }
+        if (status)
+            return -1;
     }
 }
 
@@ -326,7 +330,8 @@ static int parse_test(Parser *parser, Node **node) {
     return parse_test_arguments(parser, test);
 }
 
-/* Postfixes, filters and tests behind an operand. */
+/* Postfixes behind an operand, then filters and tests, of which only calls may follow: as in Jinja, a dot or
+ * a bracket behind a filter needs parentheses around what is before it. */
 static int parse_suffixes(Parser *parser, Node **node) {
     if (parse_postfix(parser, node))
         return -1;
@@ -338,9 +343,11 @@ static int parse_suffixes(Parser *parser, Node **node) {
             status = parse_filter(parser, node);
         else if (parser_take_word(parser, "is"))
             status = parse_test(parser, node);
+        else if (parser_take_operator(parser, "("))
+            status = parse_call(parser, node);
         else
             return 0;
-        if (status || parse_postfix(parser, node))
+        if (status)
             return -1;
     }
 }

@@ -47,40 +47,38 @@ static int test_false(Renderer *renderer, const Node *node, const Value *value, 
 static int test_callable(Renderer *renderer, const Node *node, const Value *value, const Value *argument,
                          bool *out) {
     (void)renderer, (void)node, (void)argument;
-    *out = value->kind == VALUE_OBJECT && !template_as_object(value, OBJECT_NAMESPACE);
+    *out = value->kind == VALUE_UNDEFINED || /* which can be called, although that is an error */
+           (value->kind == VALUE_OBJECT && !template_as_object(value, OBJECT_NAMESPACE));
     return 0;
 }
 
-/* The remainder of an integer, after Python. */
-static int remainder_of(Renderer *renderer, const Node *node, const Value *value, int64_t divisor,
-                        int64_t *out) {
-    int64_t integer;
-    if (!value_as_int(value, &integer) || divisor == 0)
-        return template_fail(renderer, node, "the test takes integers, and no division by 0");
-    *out = divisor == -1 ? 0 : integer % divisor;
+/* value % divisor, whether that is `rest`. */
+static int leaves(Renderer *renderer, const Node *node, const Value *value, const Value *divisor,
+                  int64_t rest, bool *out) {
+    Value remainder;
+    const Value expected = value_int(rest);
+    if (value->kind == VALUE_STRING)
+        return template_fail(renderer, node, "the test takes numbers; found a string");
+    if (template_binary(renderer, node, OPERATOR_REMAINDER, value, divisor, &remainder))
+        return -1;
+    *out = value_equal(&remainder, &expected);
     return 0;
 }
 static int test_even(Renderer *renderer, const Node *node, const Value *value, const Value *argument,
                      bool *out) {
     (void)argument;
-    int64_t rest = 0;
-    int status = remainder_of(renderer, node, value, 2, &rest);
-    *out = rest == 0;
-    return status;
+    const Value two = value_int(2);
+    return leaves(renderer, node, value, &two, 0, out);
 }
 static int test_odd(Renderer *renderer, const Node *node, const Value *value, const Value *argument,
                     bool *out) {
-    int status = test_even(renderer, node, value, argument, out);
-    *out = !*out;
-    return status;
+    (void)argument;
+    const Value two = value_int(2);
+    return leaves(renderer, node, value, &two, 1, out);
 }
 static int test_divisibleby(Renderer *renderer, const Node *node, const Value *value, const Value *argument,
                             bool *out) {
-    int64_t divisor = 0, rest = 0;
-    value_as_int(argument, &divisor);
-    int status = remainder_of(renderer, node, value, divisor, &rest);
-    *out = rest == 0;
-    return status;
+    return leaves(renderer, node, value, argument, 0, out);
 }
 
 /* One of a kind: the same object, or equal of the same kind. */

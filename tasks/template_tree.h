@@ -241,9 +241,24 @@ int template_test(Renderer *renderer, const Node *node, const char *name, const 
                   const Arguments *arguments, bool *out);
 /* Methods that filters are, too. */
 TemplateFunction template_lower, template_upper, template_capitalize, template_strip, template_replace;
+/* Filters and methods that others use: "items", and an item's attribute by a name that may have dots in it,
+ * with a value for what is not there; the item itself if there is no name. */
+TemplateFunction template_pairs;
+int template_item_attribute(Renderer *renderer, const Node *node, const Value *item, const Value *path,
+                            const Value *otherwise, Value *out);
+/* template_sorting.c */
+TemplateFunction template_sort, template_dictsort, template_min, template_max, template_unique,
+    template_groupby;
 /* template_more_filters.c */
 TemplateFunction template_batch, template_slice, template_center, template_truncate, template_urlencode,
     template_regex_replace;
+/* template_more_methods.c: methods of strings */
+TemplateFunction template_find, template_rfind, template_index, template_rindex, template_count,
+    template_startswith, template_endswith, template_center_method, template_casefold, template_swapcase,
+    template_istitle, template_isascii, template_expandtabs;
+/* Byte offset of the last occurrence; -1 if there is none. */
+ptrdiff_t template_find_last(const Value *text, const Value *part);
+int template_expect_string(Renderer *renderer, const Node *node, const Value *value);
 /* True if a value of that kind has a method of that name. */
 bool template_has_method(ValueKind kind, const char *name);
 /* For the parser: unknown names are found when a template is compiled. */

@@ -51,6 +51,10 @@ const Value *value_get(const Value *dict, const char *key) {
     return NULL;
 }
 
+bool value_is_tuple(const Value *list) {
+    return list->line == VALUE_TUPLE || list->line == VALUE_GROUP;
+}
+
 bool value_truth(const Value *value) {
     switch (value->kind) {
     case VALUE_BOOL:
@@ -105,7 +109,7 @@ bool value_equal(const Value *a, const Value *b) {
         return a->as.number == b->as.number;
     if (a->kind == VALUE_OBJECT)
         return a->as.object == b->as.object;
-    if (a->n != b->n || (a->line == VALUE_TUPLE) != (b->line == VALUE_TUPLE))
+    if (a->n != b->n || value_is_tuple(a) != value_is_tuple(b))
         return false;
     if (a->kind == VALUE_STRING || a->kind == VALUE_FUNCTION)
         return memcmp(a->as.text, b->as.text, a->n) == 0;
@@ -163,6 +167,7 @@ static void append_string_repr(Buffer *out, const char *text, size_t bytes) {
 void value_append_repr(Buffer *out, const Value *value) {
     switch (value->kind) {
     case VALUE_UNDEFINED:
+        buffer_append_text(out, "Undefined");
         return;
     case VALUE_NULL:
         buffer_append_text(out, "None");
@@ -186,13 +191,13 @@ void value_append_repr(Buffer *out, const Value *value) {
         buffer_append_text(out, "<object>");
         return;
     case VALUE_LIST:
-        buffer_append_char(out, value->line == VALUE_TUPLE ? '(' : '[');
+        buffer_append_char(out, value_is_tuple(value) ? '(' : '[');
         for (size_t i = 0; i < value->n; i++) {
             if (i)
                 buffer_append_text(out, ", ");
             value_append_repr(out, &value->as.items[i]);
         }
-        buffer_append_text(out, value->line != VALUE_TUPLE ? "]" : value->n == 1 ? ",)" : ")");
+        buffer_append_text(out, !value_is_tuple(value) ? "]" : value->n == 1 ? ",)" : ")");
         return;
     case VALUE_DICT:
         buffer_append_char(out, '{');
@@ -211,7 +216,7 @@ void value_append_repr(Buffer *out, const Value *value) {
 void value_append_str(Buffer *out, const Value *value) {
     if (value->kind == VALUE_STRING)
         buffer_append(out, value->as.text, value->n);
-    else
+    else if (value->kind != VALUE_UNDEFINED) /* nothing by itself, "Undefined" in a list */
         value_append_repr(out, value);
 }
 

@@ -27,16 +27,17 @@ typedef enum ValueKind {
     VALUE_OBJECT    /* inside a template: a namespace, a macro, a loop (template_tree.h) */
 } ValueKind;
 
+/* In `line`, of lists that are tuples; a group of Jinja's groupby is a pair whose items have names, too. */
 #define VALUE_TUPLE UINT32_MAX
+#define VALUE_GROUP (UINT32_MAX - 1)
 
 typedef struct Value Value;
 typedef struct ValuePair ValuePair;
 
 struct Value {
     ValueKind kind;
-    uint32_t
-        line; /* where it stands in its file, from 1; 0 if nowhere; VALUE_TUPLE of a list that is a tuple */
-    size_t n; /* bytes of text, items, or pairs; VALUE_UNDEFINED: 1 if it may be printed, as nothing */
+    uint32_t line; /* where it stands in its file, from 1; 0 if nowhere; or VALUE_TUPLE, VALUE_GROUP */
+    size_t n;      /* bytes of text, items, or pairs; VALUE_UNDEFINED: 1 if it may be printed, as nothing */
     union {
         bool boolean;
         int64_t integer;
@@ -68,6 +69,7 @@ Value value_list(Arena *arena, size_t n);
 const char *value_kind_name(ValueKind kind);
 /* The value of a dict's key; NULL if there is none or `dict` is not a dict. */
 const Value *value_get(const Value *dict, const char *key);
+bool value_is_tuple(const Value *list);
 /* Python's truth. */
 bool value_truth(const Value *value);
 /* Python's ==: 1 == 1.0 == True, lists item by item, dicts whatever the order. */

@@ -180,6 +180,12 @@ a {%- if true %} b {% endif -%} c{# comment -#}   d {#- other #} e
 {% for x in 5 %}{% endfor %}
 {{ messages[0].content.split(' ')[0].strip('!').lower()|capitalize }}
 {{- 'lead' }}   {{ 'trail' -}}   x
+{% for x in [1,2] %}{{ x }}{% break %}{% else %}none{% endfor %}|{% for x in [1,2] %}{% continue %}{% else %}none{% endfor %}
+{% for x in [1,2] %}{{ x }}{% if x == 2 %}{% break %}{% endif %}{% else %}none{% endfor %}|{% for x in [] %}{% else %}{% set n = 9 %}{% endfor %}{{ n }}
+{{ [missing, messages[0].nothing] }}|{{ {'a': missing} }}|{{ missing|truncate }}|{{ missing is callable }}|{{ [1]|map(attribute='x')|list }}
+{{ missing|indent }}
+{{ '{}|{!r}|{x}'.format(missing, 1, x=missing) }}|{{ messages|groupby('role')|map(attribute='grouper')|join(',') }}
+{{ messages|sort(attribute='role,content')|map(attribute='content')|list }}
 """.strip("\n").split("\n")
 
 PLAIN = [  # several lines, where blocks stand on lines of their own

@@ -141,6 +141,38 @@ a {%- if true -%} b {%- endif -%} c
 {{ words.nomethod() }}
 {{ n() }}
 {{ words % }}
+{{ rows|groupby('n')|list }} {{ rows|groupby('name') }}
+{% for size, group in [{'s': 'B'}, {'s': 'a'}, {'s': 'b', 't': 1}]|groupby('s') %}{{ size }}{{ group }}{% endfor %}
+{% for g in [{'s': 'B'}, {'s': 'a'}, {'s': 'b'}, {}]|groupby('s', default='A', case_sensitive=true) %}{{ g.grouper }}{{ g.list|length }}{{ g['grouper'] }}{% endfor %}
+{{ rows|groupby('nope') }}
+{{ [{'a': 1, 'b': 'Y'}, {'a': 0, 'b': 'z'}, {'a': 1, 'b': 'x'}]|sort(attribute='a,b')|map(attribute='b')|join }} {{ [{'a': {'b': 2}}, {'a': {'b': 1}}]|sort(attribute='a.b') }}
+{{ [{'a': {'b': 2}}, {}]|map(attribute='a.b', default={'b': 3})|list }}
+{{ (1, 2)|list }} {{ (1, 2) + (3,) }} {{ (1, 2) * 2 }} {{ (1, 2)[:1] }}
+{{ (1, 2) + [3] }}
+{{ [1] + (2,) }}
+{{ -7.5 // 2 }} {{ 7.5 // -2 }} {{ 1e16 // -1.5 }} {{ -1.5 % 0.5 }} {{ 1.5 % -0.5 }} {{ 0.0 // 2 }} {{ -6.0 % 3 }} {{ 6 % -2.5 }} {{ 0.3 // 0.1 }} {{ 1 // 0.1 }}
+{{ 10.0 ** 400 }}
+{{ 0 ** -1 }}
+{{ 2 ** 0.5 }} {{ 2 ** -1 }} {{ 9 ** 0.5 }}
+{{ (negative / 10)|round(0, 'ceil') }} {{ -0.2|round(0, 'ceil') }} {{ 1.5 is even }} {{ 2.0 is even }} {{ 3.0 is odd }} {{ 3.5 is odd }} {{ 1.5 is divisibleby 0.5 }}
+{{ 'x' is even }}
+{{ words|trim.upper() }}
+{{ choices.label|first[0] }}
+{{ words.split()|first|upper }} {{ (words|trim).upper() }} {{ (choices.label|first)[0] }} {{ n is defined and words|length == 20 }}
+{{ n|indent }}
+{{ n|truncate }}
+{{ choices|urlencode }} {{ {'a b': 'c/d', 'e': 1}|urlencode }} {{ 'a b/c'|urlencode }} {{ n|urlencode }}
+{{ words.center(25, '*') }}|{{ words.center(24) }}|{{ 'ab'.center(5) }}|{{ 'abc'.center(6) }}|{{ 'é'.center(4, '火') }}
+{{ 'Straße ΑΣ İ'.casefold() }} {{ 'Straße ΑΣ ßa'.swapcase() }} {{ 'Hello World'.istitle() }} {{ 'HeLLo'.istitle() }} {{ ''.istitle() }} {{ 'é'.isascii() }} {{ ''.isascii() }} {{ 'ab'.isascii() }}
+{{ 'a\tbc\td\n\te'.expandtabs() }}|{{ 'a\tb'.expandtabs(4) }}|{{ 'a\tb'.expandtabs(0) }}
+{{ words.find('q', 5) }} {{ words.find('q', 4, 5) }} {{ words.find('e', -5) }} {{ words.find('', 99) }} {{ words.rfind('o', 0, 10) }} {{ words.rfind('o', none, -2) }} {{ words.index('o', 3) }} {{ words.rindex('o') }}
+{{ words.count('o', 15) }} {{ words.count('', 2, 4) }} {{ words.count('o', 9, 2) }} {{ words.startswith('quick', 4) }} {{ words.endswith('quick', 0, 9) }} {{ words.startswith('', 99) }} {{ words.startswith(('x', 'the')) }}
+{{ words.startswith(['the']) }}
+{{ words.rindex('zz') }}
+{% set größe = 2 %}{{ größe + 1 }} {% set 日本_1 = 'x' %}{{ 日本_1 }}
+{% raw +%}{{ x }}{% endraw %}
+{% for x in [] %}{% else %}{% set n = 9 %}{% endfor %}{{ n }}
+{% for x in [1] if x > 1 %}{% else %}none{% endfor %}
 {# open
 }} stray %} braces { } ok
 """
