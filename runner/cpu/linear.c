@@ -220,32 +220,55 @@ void cpu_linear_columns(const Cpu *cpu, const Weight *weight, size_t first, size
 
 /* ---- jobs */
 
+/* The columns of all jobs, one job behind the other, are dealt out in even shares, one for each thread that
+ * works on the same rows. A share's tasks are the larger ones and then, for the thread that is done first
+ * and helps, smaller ones. */
 typedef struct LinearRun {
     const Cpu *cpu;
     const Linear *jobs;
     const Packed *packed; /* [n_jobs] */
     size_t n_jobs, rows;
-    size_t columns;      /* tasks that all columns of all jobs are cut into */
-    size_t group;        /* chunks of rows that take turns at the same columns; groups follow each other */
-    Factor factor;       /* of every job's result; no weight: none */
-    const Packed *gated; /* where the product with the factor goes instead of the job's y; or NULL */
+    size_t group; /* chunks of rows that take turns at the same columns; groups follow each other */
+    size_t columns, n_shares;
+    size_t n_tasks, n_large; /* of a share */
+    size_t large, small;     /* columns of a task */
+    Factor factor;           /* of every job's result; no weight: none */
+    const Packed *gated;     /* where the product with the factor goes instead of the job's y; or NULL */
 } LinearRun;
 
-/* Columns of a job that a task takes. */
-static size_t task_columns(const LinearRun *run, const Linear *job) {
-    if (run->rows > NARROW_ROWS)
-        return TASK_COLUMNS;
-    size_t lanes = run->cpu->gemm->lanes,
-           many = NARROW_TASK_BYTES / (job->weight->cols * dtype_bytes(job->weight->dtype));
-    return smaller(round_up(many ? many : 1, lanes), TASK_ROWS * TASK_COLUMNS / NARROW_ROWS);
+/* The columns that suit a task of a few rows: a run of memory. */
+static size_t narrow_task_columns(const LinearRun *run) {
+    size_t row_bytes = 1;
+    for (size_t i = 0; i < run->n_jobs; i++) {
+        const Weight *weight = run->jobs[i].weight;
+        size_t bytes = weight->cols * dtype_bytes(weight->dtype);
+        row_bytes = bytes > row_bytes ? bytes : row_bytes;
+    }
+    size_t many = NARROW_TASK_BYTES / row_bytes, most = TASK_ROWS * TASK_COLUMNS / NARROW_ROWS;
+    return smaller(round_up(many ? many : 1, run->cpu->gemm->lanes), most);
 }
 
-static size_t column_tasks(const LinearRun *run, const Linear *job) {
-    size_t columns = task_columns(run, job);
-    return (job->weight->rows + columns - 1) / columns;
+static void deal_out(LinearRun *run, size_t n_shares) {
+    bool narrow = run->rows <= NARROW_ROWS;
+    run->n_shares = n_shares;
+    run->large = narrow ? narrow_task_columns(run) : TASK_COLUMNS;
+    run->small = narrow ? run->large : TASK_COLUMNS / 2;
+    size_t share = round_up((run->columns + n_shares - 1) / n_shares, run->cpu->gemm->lanes);
+    run->n_large = share > run->large ? share / run->large - 1 : 0;
+    run->n_tasks = run->n_large + (share - run->n_large * run->large + run->small - 1) / run->small;
 }
 
-/* What a task takes of its job. */
+static size_t share_begin(const LinearRun *run, size_t share) {
+    return smaller(round_up(run->columns * share / run->n_shares, run->cpu->gemm->lanes), run->columns);
+}
+
+/* Where a task begins in its share. */
+static size_t task_begin(const LinearRun *run, size_t task) {
+    size_t n_large = smaller(task, run->n_large);
+    return n_large * run->large + (task - n_large) * run->small;
+}
+
+/* What a task takes of a job. */
 typedef struct Share {
     const Linear *job;
     const Packed *packed;
@@ -254,22 +277,6 @@ typedef struct Share {
     const float *bias, *factor_bias; /* of those columns, or NULL */
     float *scratch;
 } Share;
-
-static Share share_of(const LinearRun *run, size_t i, int thread) {
-    size_t group = i / (run->columns * run->group), index = i / run->group % run->columns, number = 0;
-    for (; index >= column_tasks(run, &run->jobs[number]); number++)
-        index -= column_tasks(run, &run->jobs[number]);
-    const Linear *job = &run->jobs[number];
-    size_t first = index * task_columns(run, job);
-    return (Share){.job = job,
-                   .packed = &run->packed[number],
-                   .first = first,
-                   .n = smaller(job->weight->rows - first, task_columns(run, job)),
-                   .row = (group * run->group + i % run->group) * TASK_ROWS,
-                   .bias = job->bias ? job->bias + first : NULL,
-                   .factor_bias = run->factor.bias ? run->factor.bias + first : NULL,
-                   .scratch = run->cpu->scratch[thread]};
-}
 
 /* A few rows: both results, then their product. */
 static void multiply_by_factor(const LinearRun *run, const Share *share, float *y) {
@@ -304,46 +311,67 @@ static void gate_share(const LinearRun *run, const Share *share) {
     }
 }
 
-static void linear_task(void *context, size_t i, int thread) {
-    const LinearRun *run = context;
-    Share share = share_of(run, i, thread);
-    const Linear *job = share.job;
+static void multiply_share(const LinearRun *run, const Share *share) {
+    const Linear *job = share->job;
     if (run->gated) {
-        gate_share(run, &share);
+        gate_share(run, share);
         return;
     }
-    float *y = job->y + share.row * job->y_stride + share.first;
-    cpu_linear_columns(run->cpu, job->weight, share.first, share.n, share.bias, share.packed, share.row, y,
-                       job->y_stride, share.scratch);
+    float *y = job->y + share->row * job->y_stride + share->first;
+    cpu_linear_columns(run->cpu, job->weight, share->first, share->n, share->bias, share->packed, share->row,
+                       y, job->y_stride, share->scratch);
     if (run->factor.weight)
-        multiply_by_factor(run, &share, y);
+        multiply_by_factor(run, share, y);
+}
+
+static void linear_task(void *context, size_t i, int thread) {
+    const LinearRun *run = context;
+    size_t tasks = run->n_shares * run->n_tasks, group = i / (tasks * run->group),
+           number = i / run->group % tasks, share = number / run->n_tasks, task = number % run->n_tasks;
+    size_t from = share_begin(run, share), until = share_begin(run, share + 1);
+    size_t begin = from + task_begin(run, task), end = smaller(from + task_begin(run, task + 1), until);
+    for (size_t j = 0, at = 0; j < run->n_jobs && at < end; at += run->jobs[j++].weight->rows) {
+        const Linear *job = &run->jobs[j];
+        size_t first = begin > at ? begin - at : 0, last = smaller(end - at, job->weight->rows);
+        if (first < last)
+            multiply_share(run, &(Share){.job = job,
+                                         .packed = &run->packed[j],
+                                         .first = first,
+                                         .n = last - first,
+                                         .row = (group * run->group + i % run->group) * TASK_ROWS,
+                                         .bias = job->bias ? job->bias + first : NULL,
+                                         .factor_bias = run->factor.bias ? run->factor.bias + first : NULL,
+                                         .scratch = run->cpu->scratch[thread]});
+    }
 }
 
 /* Rows are dealt out to as many groups of threads as share them evenly: a thread then multiplies inputs that
- * it packed itself, and writes rows that it will go on with. Within a group weights are dealt out. */
-static size_t group_chunks(const Cpu *cpu, size_t row_chunks) {
+ * it packed itself, and writes rows that it will go on with. Within a group columns are dealt out. */
+static size_t row_groups(const Cpu *cpu, size_t row_chunks) {
     size_t a = row_chunks, b = (size_t)cpu->n_threads;
     while (b > 0) {
         size_t rest = a % b;
         a = b;
         b = rest;
     }
-    return row_chunks / a;
+    return a;
 }
 
 /* The run's jobs, whose inputs are packed. */
 static void multiply(Cpu *cpu, LinearRun run) {
-    size_t work = 0, row_chunks = (run.rows + TASK_ROWS - 1) / TASK_ROWS;
+    size_t work = 0, row_chunks = (run.rows + TASK_ROWS - 1) / TASK_ROWS,
+           groups = row_groups(cpu, row_chunks);
     run.cpu = cpu;
-    run.group = group_chunks(cpu, row_chunks);
+    run.group = row_chunks / groups;
     for (size_t i = 0; i < run.n_jobs; i++) {
         const Weight *weight = run.jobs[i].weight;
         size_t numbers = weight->rows * weight->cols * (run.factor.weight ? 2 : 1);
-        run.columns += column_tasks(&run, &run.jobs[i]);
+        run.columns += weight->rows;
         work += numbers * (run.rows + 4); /* reading counts as 4 rows */
         profile_count(&cpu->profile, PHASE_LINEAR, 2.0 * (double)run.rows * (double)numbers);
     }
-    cpu_parallel(cpu, run.columns * row_chunks, work, linear_task, &run);
+    deal_out(&run, (size_t)cpu->n_threads / groups);
+    cpu_parallel(cpu, run.n_shares * run.n_tasks * row_chunks, work, linear_task, &run);
 }
 
 void cpu_linear(Cpu *cpu, const Linear *jobs, size_t n_jobs, size_t rows) {
