@@ -25,10 +25,12 @@ int rows_from_lines(RowList *list, Arena *arena, const char *text, size_t bytes,
 /* An array of objects; a text that begins otherwise is read as JSON Lines. */
 int rows_from_json(RowList *list, Arena *arena, const char *text, size_t bytes, const char *where,
                    Error *error);
-/* CSV as RFC 4180 has it, with a header line. A column gets the type that pandas (and with it the hub's CSV
- * loader) gives it: empty cells and pandas' words for nothing (NA, null, None, nan, ...) are null; a column
- * of whole numbers is integer, float if a cell is null; of numbers, float; of true and false, a truth value;
- * every other column is text. A column without a name is called "Unnamed: N". */
+/* CSV as RFC 4180 has it, with a header line, and beyond it as pandas 2 (and with it the hub's CSV loader)
+ * reads it. A column gets one type: empty cells and pandas' words for nothing (NA, null, None, nan, ...) are
+ * null; a column of whole numbers is integer, float if a cell is null; of numbers, float, with pandas'
+ * digits; of true and false, a truth value; every other column is text, and so is one of whole numbers that
+ * do not all fit into 64 bits with a sign. A column without a name is called "Unnamed: N", one whose name is
+ * taken "name.1". Cells that a line lacks are empty; more cells than the header has are an error. */
 int rows_from_csv(RowList *list, Arena *arena, const char *text, size_t bytes, const char *where,
                   Error *error);
 
