@@ -457,9 +457,13 @@ ALWAYS_INLINE void gate_columns(float *out, const GateTile *tile, size_t first, 
                     b = vec_load(factor + (c + j) * tile->stride + row);
                 if (factor_bias)
                     b += vec_set1(factor_bias[c + j]);
-                words[j] = round ? vec_round(vec_round(a) * vec_round(b)) : (Vec)(a * b);
+                if (round) {
+                    a = vec_round(a);
+                    b = vec_round(b);
+                }
+                words[j] = a * b;
             }
-            *(UnalignedVec *)(out + row) = weight_word(words, false);
+            *(UnalignedVec *)(out + row) = weight_word(words, round);
         }
 }
 
