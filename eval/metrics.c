@@ -29,15 +29,21 @@ struct Metric {
 
 /* ---- multiple_choice */
 
-/* Answer number i of the choices themselves, or of those without context. v0.4.0 takes them in turns though
- * they come one after the other. */
+/* Answer number i of the choices themselves, or of those without context. */
 static const Answer *conditional(const Scored *scored, size_t i) {
-    bool in_turns = scored->v0_4_0 && scored->document->n_requests > scored->document->n_choices;
-    return &scored->answers[in_turns ? 2 * i : i];
+    return &scored->answers[i];
 }
 
 static const Answer *unconditional(const Scored *scored, size_t i) {
-    return &scored->answers[scored->v0_4_0 ? 2 * i + 1 : scored->document->n_choices + i];
+    return &scored->answers[scored->document->n_choices + i];
+}
+
+/* v0.4.0 has the answers with and without context in turns, and takes the flag of answer number i of them
+ * all. */
+static bool is_greedy_choice(const Scored *scored, size_t i) {
+    if (!scored->v0_4_0 || scored->document->n_requests == scored->document->n_choices)
+        return conditional(scored, i)->is_greedy;
+    return (i % 2 ? unconditional(scored, i / 2) : conditional(scored, i / 2))->is_greedy;
 }
 
 typedef double ChoiceScore(const Scored *scored, size_t i);
@@ -111,7 +117,7 @@ static int greedy(const Metric *metric, const Scored *scored, MetricItem *out, E
     (void)metric, (void)error;
     out->value = 0;
     for (size_t i = 0; i < scored->document->n_choices; i++)
-        if (is_right(scored->document, i) && conditional(scored, i)->is_greedy)
+        if (is_right(scored->document, i) && is_greedy_choice(scored, i))
             out->value = 1;
     return 0;
 }

@@ -234,15 +234,25 @@ static const TaskGroup *group_named(const TaskSet *set, const char *name) {
     return NULL;
 }
 
-/* v0.4.0 merges a group's members in their order, and a member group counts with its own value and error.
- * Groups do not contain themselves and are nested a few levels deep, which their opening made sure of. */
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* v0.4.0 merges a group's members sorted by name, and a member group counts with its own value and error. Of
+ * a metric that the last of them lacks it forgets to take the root, and shows the error's square. Groups do
+ * not contain themselves and are nested a few levels deep, which their opening made sure of. */
 static double combined(const RunScores *scores, const TaskGroup *group, const char *metric,
                        const char *filter, Arena *arena, size_t *size, double *error) {
     Aggregate parts = new_aggregate(metric, filter, group->n_children, arena);
+    const char **names = arena_alloc(arena, (group->n_children + 1) * sizeof *names);
     double value;
+    bool last_has_it = false;
+    if (group->n_children)
+        memcpy(names, group->children, group->n_children * sizeof *names);
+    qsort(names, group->n_children, sizeof *names, compare_names);
     *size = 0;
     for (size_t i = 0; i < group->n_children; i++) {
-        const TaskGroup *inner = group_named(scores->set, group->children[i]);
+        const TaskGroup *inner = group_named(scores->set, names[i]);
         size_t inner_size = 0;
         double inner_error;
         if (inner) {
@@ -253,17 +263,20 @@ static double combined(const RunScores *scores, const TaskGroup *group, const ch
         for (size_t t = 0; !inner && t < scores->n_tasks; t++) {
             const TaskScores *leaf = &scores->tasks[t];
             const ScoreRow *row = row_of(leaf, metric, filter);
-            if (!row || strcmp(leaf->info->name, group->children[i]) != 0)
+            if (!row || strcmp(leaf->info->name, names[i]) != 0)
                 continue;
             inner_size = leaf->info->n_documents;
             add_member(&parts, row->value, row->error, inner_size);
         }
         *size += inner_size;
+        last_has_it = inner_size > 0;
     }
     *error = (double)NAN;
     if (parts.n == 0)
         return (double)NAN;
     *error = stat_combined_stderr(parts.values, parts.errors, parts.sizes, parts.n, &value);
+    if (!last_has_it)
+        *error *= *error;
     return value;
 }
 

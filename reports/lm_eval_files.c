@@ -71,35 +71,19 @@ static void append_metrics(Buffer *out, const LmEntry *entry) {
     }
 }
 
-/* How many documents a group's value of a metric is of; all if no metric is asked for. */
-static int64_t documents_below(LmRun *run, LmEntry *group, const LmMetric *metric) {
-    LmOrder order = lm_order_new(run);
-    int64_t documents = 0;
-    lm_order_add(&order, run, group, false);
-    for (size_t i = 0; i < order.n; i++) {
-        const LmEntry *entry = order.entries[i];
-        bool counts = !metric;
-        for (size_t k = 0; k < entry->n_metrics && !counts; k++)
-            counts = strcmp(entry->metrics[k].name, metric->name) == 0 &&
-                     strcmp(entry->metrics[k].filter, metric->filter) == 0;
-        documents += counts && !entry->is_group ? entry->n_documents : 0;
-    }
-    return documents;
-}
-
-static void append_counts(LmRun *run, Buffer *out, LmEntry *group) {
+static void append_counts(Buffer *out, const LmEntry *group) {
     append_key(out, "sample_count");
     buffer_append_char(out, '{');
     for (size_t i = 0; i < group->n_metrics; i++) {
         Buffer key = {0};
         buffer_printf(&key, "%s,%s", group->metrics[i].name, group->metrics[i].filter);
-        append_int(out, key.data, documents_below(run, group, &group->metrics[i]));
+        append_int(out, key.data, group->metrics[i].n);
         buffer_free(&key);
     }
     buffer_append_char(out, '}');
 }
 
-static void append_entry(LmRun *run, Buffer *out, LmEntry *entry) {
+static void append_entry(Buffer *out, const LmEntry *entry) {
     append_key(out, entry->name);
     buffer_append_char(out, '{');
     if (entry->is_group)
@@ -108,11 +92,10 @@ static void append_entry(LmRun *run, Buffer *out, LmEntry *entry) {
     if (!entry->is_group)
         append_text(out, "alias", entry->alias);
     if (!entry->is_group || entry->adds_up)
-        append_int(out, "sample_len",
-                   entry->is_group ? documents_below(run, entry, NULL) : entry->n_documents);
+        append_int(out, "sample_len", entry->n_documents);
     append_metrics(out, entry);
     if (entry->is_group && entry->n_metrics > 0)
-        append_counts(run, out, entry);
+        append_counts(out, entry);
     buffer_append_char(out, '}');
 }
 
@@ -137,7 +120,7 @@ static void append_groups(LmRun *run, bool all, Buffer *out) {
     const LmOrder groups = groups_of(run, true);
     for (size_t i = 0; i < groups.n; i++)
         if (all || groups.entries[i]->adds_up)
-            append_entry(run, out, groups.entries[i]);
+            append_entry(out, groups.entries[i]);
 }
 
 static bool any_adds_up(const LmRun *run) {
@@ -466,7 +449,7 @@ static void append_results(LmRun *run, Buffer *out) {
     append_key(out, "results");
     buffer_append_char(out, '{');
     for (size_t i = 0; i < run->n_tasks; i++)
-        append_entry(run, out, &run->entries[i]);
+        append_entry(out, &run->entries[i]);
     append_groups(run, true, out);
     buffer_append_char(out, '}');
     if (any_adds_up(run)) {

@@ -201,29 +201,46 @@ static int read_members(Db *db, LmRun *run, LmEntry *group, Error *error) {
     return more < 0 ? -1 : 0;
 }
 
-static int64_t first_task(const LmEntry *entry, int depth) {
-    int64_t first = entry->is_group ? INT64_MAX : entry->task_id;
-    for (size_t i = 0; i < entry->n_children && depth < GROUP_DEPTH_MAX; i++) {
-        int64_t below = first_task(entry->children[i], depth + 1);
-        first = below < first ? below : first;
+/* What a group has of all that is below it: the place of its first task, and the documents of all tasks, each
+ * as often as groups have it, which is how upstream counts. marks: 1 while the sum is being made, so that a
+ * group that contains itself adds nothing, 2 behind it. */
+static void gather(LmRun *run, LmEntry *entry, char *marks, int depth) {
+    char *mark = &marks[entry - run->entries];
+    if (!entry->is_group || *mark || depth > GROUP_DEPTH_MAX)
+        return;
+    *mark = 1;
+    for (size_t i = 0; i < entry->n_children; i++) {
+        LmEntry *child = entry->children[i];
+        gather(run, child, marks, depth + 1);
+        if (marks[child - run->entries] == 1)
+            continue;
+        bool room = child->n_documents <= INT64_MAX - entry->n_documents;
+        entry->n_documents = room ? entry->n_documents + child->n_documents : INT64_MAX;
+        entry->first_task = child->first_task < entry->first_task ? child->first_task : entry->first_task;
     }
-    return first;
+    *mark = 2;
+}
+
+static void gather_all(LmRun *run) {
+    char *marks = memset(arena_alloc(&run->arena, run->n_entries + 1), 0, run->n_entries + 1);
+    for (size_t i = run->n_tasks; i < run->n_entries; i++)
+        gather(run, &run->entries[i], marks, 0);
 }
 
 /* ---- metrics */
 
-const char **lm_filters(LmRun *run, const LmEntry *task, size_t *n) {
+const char **lm_filters(const char *text, Arena *arena, size_t *n) {
     cJSON *config = NULL;
     const cJSON *item, *list;
-    json_parse(&config, task->config, strlen(task->config), "config", NULL);
+    json_parse(&config, text, strlen(text), "config", NULL);
     list = cJSON_GetObjectItemCaseSensitive(config, "filter_list");
     size_t room = cJSON_IsArray(list) ? (size_t)cJSON_GetArraySize(list) : 0;
-    const char **names = arena_alloc(&run->arena, (room + 1) * sizeof *names);
+    const char **names = arena_alloc(arena, (room + 1) * sizeof *names);
     *n = 0;
     for (item = room ? list->child : NULL; item; item = item->next) {
         const cJSON *name = cJSON_GetObjectItemCaseSensitive(item, "name");
         if (cJSON_IsString(name))
-            names[(*n)++] = arena_strdup(&run->arena, name->valuestring);
+            names[(*n)++] = arena_strdup(arena, name->valuestring);
     }
     if (*n == 0)
         names[(*n)++] = "none";
@@ -241,7 +258,7 @@ static size_t filter_place(const char *const *filters, size_t n, const char *nam
 /* A task's metrics come filter by filter, each in upstream's order. */
 static void place_task_metrics(LmRun *run, LmEntry *task) {
     size_t n;
-    const char **filters = lm_filters(run, task, &n);
+    const char **filters = lm_filters(task->config, &run->arena, &n);
     for (size_t i = 0; i < task->n_metrics; i++) {
         task->metrics[i].major = filter_place(filters, n, task->metrics[i].filter);
         task->metrics[i].minor = (size_t)lm_metric_rank(task->metrics[i].name);
@@ -301,7 +318,7 @@ static int read_metrics(Db *db, LmRun *run, Error *error) {
     enum { MOST_METRICS = 256 };
     sqlite3_stmt *statement =
         report_query(db,
-                     "SELECT name, is_group, metric, filter, value, stderr, higher_is_better"
+                     "SELECT name, is_group, metric, filter, value, stderr, higher_is_better, n"
                      " FROM results WHERE run_id = ?1 ORDER BY name, filter, metric",
                      run->run_id, error);
     int more = statement ? 1 : -1;
@@ -317,7 +334,8 @@ static int read_metrics(Db *db, LmRun *run, Error *error) {
                        .filter = report_text(statement, 3, &run->arena),
                        .value = report_real(statement, 4),
                        .error = report_real(statement, 5),
-                       .higher_is_better = sqlite3_column_int(statement, 6) != 0};
+                       .higher_is_better = sqlite3_column_int(statement, 6) != 0,
+                       .n = report_counter(statement, 7)};
     }
     sqlite3_finalize(statement);
     return more < 0 ? -1 : 0;
@@ -349,8 +367,8 @@ int lm_run_read(Db *db, int64_t run_id, LmRun *run, Error *error) {
         else
             place_task_metrics(run, entry);
         sort_metrics(entry);
-        entry->first_task = first_task(entry, 0);
     }
+    gather_all(run);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 typedef struct LmMetric {
     const char *name, *filter;
     double value, error; /* NAN: not available */
+    int64_t n;           /* documents */
     bool higher_is_better;
     size_t major, minor; /* its place among the entry's metrics */
 } LmMetric;
@@ -21,9 +22,9 @@ typedef struct LmEntry {
     int64_t first_task; /* where it stands among those asked for: the lowest task_id at or below it */
     bool is_member;     /* of a group */
     /* a task */
-    int64_t task_id, num_fewshot, n_documents, n_documents_total;
-    const char *output_type, *config; /* config: JSON object, "{}" if unknown */
-    const char *hash;                 /* over its samples; NULL: not computed */
+    int64_t task_id, num_fewshot, n_documents, n_documents_total; /* n_documents: also of a group's tasks */
+    const char *output_type, *config;                             /* config: JSON object, "{}" if unknown */
+    const char *hash;                                             /* over its samples; NULL: not computed */
     /* a group */
     bool adds_up; /* has a list of metrics to add up */
     struct LmEntry **children;
@@ -59,8 +60,8 @@ LmOrder lm_order_new(LmRun *run);
 /* Adds root and all below it that is not there yet, groups before their members or behind them. */
 void lm_order_add(LmOrder *order, LmRun *run, LmEntry *root, bool children_first);
 
-/* Names of a task's filters in the order of its configuration, [n] allocated in arena. */
-const char **lm_filters(LmRun *run, const LmEntry *task, size_t *n);
+/* Names of a task's filters in the order of its configuration, JSON, [n] allocated in arena. */
+const char **lm_filters(const char *config, Arena *arena, size_t *n);
 /* Where upstream's dictionaries have a metric. */
 int lm_metric_rank(const char *name);
 

@@ -290,7 +290,7 @@ int lm_samples_write(Db *db, LmRun *run, LmEntry *task, const char *path, Error 
     Writer writer = {.db = db, .run = run, .task = task, .error = error, .hash = sha256_begin()};
     char hex[SHA256_HEX];
     size_t n;
-    const char **filters = lm_filters(run, task, &n);
+    const char **filters = lm_filters(task->config, &run->arena, &n);
     int result = 0;
     writer.file = fopen(path, "wb");
     if (!writer.file)

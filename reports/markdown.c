@@ -19,12 +19,18 @@ static const char *indented_name(const ReportEntry *entry, int depth, Arena *are
     return depth > 0 ? arena_printf(arena, "%*s- %s", depth, "", alias) : alias;
 }
 
+/* v0.4.0 had no arrows, and nothing where there is no error; but of a single generated text the error is NaN.
+ */
 static void add_rows(const ReportRun *run, const ReportRow *row, Table *table, Arena *arena) {
     static const char *const arrows[] = {"↓", "↑"};
     const ReportEntry *entry = row->entry;
+    bool old = report_is_v0_4_0(run);
     int64_t shots = report_num_fewshot(run, entry);
-    for (size_t m = 0; m == 0 || m < entry->n_metrics; m++) {
-        TableCell *cells = table_row(table);
+    for (size_t m = 0; m < entry->n_metrics; m++) {
+        TableCell *cells = table_row(table), *value = &cells[old ? ARROW : VALUE];
+        const ReportMetric *metric = &entry->metrics[m];
+        bool is_known = !isnan(metric->stderr_value);
+        int direction = report_direction(run, entry, metric);
         if (m == 0) {
             cells[NAME].text = indented_name(entry, row->depth, arena);
             cells[VERSION] =
@@ -32,27 +38,77 @@ static void add_rows(const ReportRun *run, const ReportRow *row, Table *table, A
         }
         if (shots >= 0)
             cells[SHOTS].text = arena_printf(arena, "%lld", (long long)shots);
-        if (entry->n_metrics == 0)
-            break;
-        const ReportMetric *metric = &entry->metrics[m];
-        int direction = report_direction(run, entry, metric);
         cells[FILTER].text = metric->filter;
         cells[METRIC].text = metric->metric;
-        cells[ARROW].text = direction < 0 ? "" : arrows[direction];
-        cells[VALUE].text = four_decimals(metric->value, arena);
-        cells[SIGN].text = "±";
-        cells[STDERR].text =
-            isnan(metric->stderr_value) ? "   N/A" : four_decimals(metric->stderr_value, arena);
+        if (!old)
+            cells[ARROW].text = direction < 0 ? "" : arrows[direction];
+        value[0].text = four_decimals(metric->value, arena);
+        if (!old || is_known || text_equal(metric->metric, "exact_match")) {
+            value[1].text = "±";
+            value[2].text = is_known || old ? four_decimals(metric->stderr_value, arena) : "   N/A";
+        }
     }
 }
 
+/* Rows as main lays them out: whatever several groups have stands below each of them, as deep as where it
+ * stands last. */
+typedef struct Walk {
+    const ReportRun *run;
+    ReportRow *rows; /* [room] */
+    size_t n, room, n_visits;
+    int *depths; /* of each entry, where it was met last; -1: not yet */
+    bool *open;  /* entries that are being walked: one that contains itself ends there */
+} Walk;
+
+enum { MOST_TIMES = 16, MOST_VISITS = 1000000, MOST_DEPTH = 32 };
+
+static void visit(Walk *walk, const ReportEntry *entry, int depth) {
+    size_t place = (size_t)(entry - walk->run->entries);
+    if (walk->open[place] || depth > MOST_DEPTH || walk->n == walk->room || ++walk->n_visits > MOST_VISITS)
+        return;
+    walk->depths[place] = depth;
+    if (entry->n_metrics > 0)
+        walk->rows[walk->n++] = (ReportRow){.entry = entry};
+    walk->open[place] = true;
+    for (size_t i = 0; i < entry->n_children; i++) {
+        const ReportEntry *child = report_find(walk->run, entry->children[i], true);
+        child = child ? child : report_find(walk->run, entry->children[i], false);
+        if (child)
+            visit(walk, child, depth + 1);
+    }
+    walk->open[place] = false;
+}
+
+/* From each row that stands at the top of its own, in the run's order. */
+static size_t walk_rows(const ReportRun *run, Arena *arena, ReportRow **out) {
+    size_t n = run->n_entries;
+    Walk walk = {.run = run,
+                 .rows = arena_alloc(arena, (MOST_TIMES * n + 1) * sizeof *walk.rows),
+                 .room = MOST_TIMES * n,
+                 .depths = arena_alloc(arena, (n + 1) * sizeof *walk.depths),
+                 .open = memset(arena_alloc(arena, n + 1), 0, n + 1)};
+    for (size_t i = 0; i < n; i++)
+        walk.depths[i] = -1;
+    for (size_t i = 0; i < run->n_tops; i++)
+        visit(&walk, run->tops[i], 0);
+    for (size_t i = 0; i < walk.n; i++)
+        walk.rows[i].depth = walk.depths[walk.rows[i].entry - run->entries];
+    *out = walk.rows;
+    return walk.n;
+}
+
 static void lm_eval_table(const ReportRun *run, bool groups, Arena *arena, Buffer *out) {
-    const char *const headers[N_LM_EVAL_COLUMNS] = {
-        groups ? "Groups" : "Tasks", "Version", "Filter", "n-shot", "Metric", "", "Value", "", "Stderr"};
-    Table table = {.headers = headers, .n_columns = N_LM_EVAL_COLUMNS};
-    for (size_t i = 0; i < run->n_rows; i++)
-        if (!groups || (run->rows[i].entry->is_group && run->rows[i].entry->n_metrics > 0))
-            add_rows(run, &run->rows[i], &table, arena);
+    const char *const headers[] =
+        {groups ? "Groups" : "Tasks", "Version", "Filter", "n-shot", "Metric", "", "Value", "", "Stderr"},
+                      *const old_headers[] = {headers[0], "Version", "Filter", "n-shot",
+                                              "Metric",   "Value",   "",       "Stderr"};
+    bool old = report_is_v0_4_0(run);
+    Table table = {.headers = old ? old_headers : headers, .n_columns = N_LM_EVAL_COLUMNS - old};
+    ReportRow *rows = run->rows;
+    size_t n = old ? run->n_rows : walk_rows(run, arena, &rows);
+    for (size_t i = 0; i < n; i++)
+        if (!groups || rows[i].entry->is_group)
+            add_rows(run, &rows[i], &table, arena);
     if (table.n_rows > 0) {
         table_markdown(&table, arena, out);
         buffer_append_char(out, '\n');

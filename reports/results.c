@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "reports/lm_eval_run.h"
 #include "reports/results.h"
 
 enum { MAX_DEPTH = 32, MAX_ENTRIES = 100000, FOLD_FROM = 13 };
@@ -64,7 +65,8 @@ static void read_task(sqlite3_stmt *statement, Arena *arena, ReportEntry *entry)
                            .n_truncated = report_counter(statement, 12),
                            .n_dropped = report_counter(statement, 13),
                            .chance = report_real(statement, 14),
-                           .version_is_text = sqlite3_column_int(statement, 15) != 0};
+                           .version_is_text = sqlite3_column_int(statement, 15) != 0,
+                           .config = report_text(statement, 16, arena)};
 }
 
 static int load_tasks(Db *db, ReportRun *run, Arena *arena, Error *error) {
@@ -79,7 +81,8 @@ static int load_tasks(Db *db, ReportRun *run, Arena *arena, Error *error) {
         " t.num_fewshot, t.n_documents, t.n_documents_total, p.n, p.cut,"
         " (SELECT count(*) FROM documents d WHERE d.task_id = t.task_id AND d.n_dropped_shots > 0),"
         " CASE WHEN t.output_type = 'multiple_choice' THEN p.chance END,"
-        " CASE WHEN json_valid(t.config) THEN json_type(t.config, '$.metadata.version') = 'text' END"
+        " CASE WHEN json_valid(t.config) THEN json_type(t.config, '$.metadata.version') = 'text' END, "
+        "t.config"
         " FROM tasks t LEFT JOIN per_task p USING (task_id) WHERE t.run_id = ?1 ORDER BY t.name LIMIT 100000",
         run->run_id, error);
     if (!statement)
@@ -177,6 +180,60 @@ static int load_metrics(Db *db, ReportRun *run, Arena *arena, Error *error) {
     return result < 0 ? -1 : 0;
 }
 
+/* Where v0.4.0 has a metric among those of an entry, as it computes them: a task's filter by filter, a
+ * group's as it meets them in its members. SIZE_MAX if the entry has none of it. */
+static size_t computed_place(const ReportRun *run, const ReportEntry *entry, const ReportMetric *metric,
+                             int depth) {
+    enum { MOST_METRICS = 1000, MOST_LEVELS = 4 };
+    for (size_t i = 0; i < entry->n_children && depth < MOST_LEVELS; i++) {
+        const ReportEntry *child = find_entry(run, entry->children[i], true);
+        child = child ? child : find_entry(run, entry->children[i], false);
+        size_t place = child ? computed_place(run, child, metric, depth + 1) : SIZE_MAX;
+        if (place != SIZE_MAX)
+            return i * MOST_METRICS + place % MOST_METRICS;
+    }
+    for (size_t i = 0; i < entry->n_metrics && !entry->is_group; i++)
+        if (text_equal(entry->metrics[i].metric, metric->metric) &&
+            text_equal(entry->metrics[i].filter, metric->filter))
+            return entry->metrics[i].place;
+    return SIZE_MAX;
+}
+
+/* A task's place of a metric: filter by filter in its configuration's order, each in upstream's. */
+static void place_metrics(const ReportEntry *task, ReportMetric *metrics, Arena *arena) {
+    size_t n;
+    const char **filters = lm_filters(task->config ? task->config : "", arena, &n);
+    for (size_t i = 0; i < task->n_metrics; i++) {
+        size_t filter = 0;
+        while (filter < n && !text_equal(filters[filter], metrics[i].filter))
+            filter++;
+        metrics[i].place = filter * 32 + (size_t)lm_metric_rank(metrics[i].metric);
+    }
+}
+
+static int compare_places(const void *a, const void *b) {
+    const ReportMetric *left = a, *right = b;
+    return (left->place > right->place) - (left->place < right->place);
+}
+
+/* v0.4.0 sorted nothing. */
+static void order_as_computed(ReportRun *run, Arena *arena) {
+    for (int groups = 0; groups < 2; groups++)
+        for (size_t i = 0; i < run->n_entries; i++) {
+            ReportEntry *entry = &run->entries[i];
+            if (entry->is_group != groups || entry->n_metrics == 0)
+                continue;
+            ReportMetric *metrics = arena_alloc(arena, entry->n_metrics * sizeof *metrics);
+            memcpy(metrics, entry->metrics, entry->n_metrics * sizeof *metrics);
+            for (size_t m = 0; m < entry->n_metrics && groups; m++)
+                metrics[m].place = computed_place(run, entry, &metrics[m], 0);
+            if (!groups)
+                place_metrics(entry, metrics, arena);
+            qsort(metrics, entry->n_metrics, sizeof *metrics, compare_places);
+            entry->metrics = metrics;
+        }
+}
+
 static int load_files(Db *db, ReportRun *run, Arena *arena, Error *error) {
     size_t n = 0;
     if (count_rows(db, "SELECT count(*) FROM run_files WHERE run_id = ?1", run->run_id, &n, error) != 0)
@@ -206,6 +263,8 @@ static void place(ReportRun *run, ReportEntry *entry, int depth, bool in_sum) {
     if (entry->placed)
         return;
     entry->placed = true;
+    if (depth == 0)
+        run->tops[run->n_tops++] = entry;
     if (has_line)
         run->rows[run->n_rows++] = (ReportRow){.entry = entry, .depth = depth, .in_sum = in_sum};
     for (size_t i = 0; entry->is_group && depth < MAX_DEPTH && i < entry->n_children; i++) {
@@ -229,6 +288,10 @@ static bool has_parent(const ReportRun *run, const ReportEntry *entry) {
 
 static void lay_out(ReportRun *run, Arena *arena) {
     run->rows = arena_alloc(arena, (run->n_entries + 1) * sizeof *run->rows);
+    run->tops = arena_alloc(arena, (run->n_entries + 1) * sizeof *run->tops);
+    for (size_t i = 0; i < run->n_entries && report_is_v0_4_0(run); i++)
+        if (!has_parent(run, &run->entries[i]))
+            place(run, &run->entries[i], 0, false); /* tasks among groups */
     for (size_t i = 0; i < run->n_entries; i++)
         if (run->entries[i].is_group && !has_parent(run, &run->entries[i]))
             place(run, &run->entries[i], 0, false);
@@ -256,6 +319,8 @@ static int load_run(Db *db, ReportRun *run, Arena *arena, Error *error) {
     qsort(run->entries, run->n_entries, sizeof *run->entries, compare_entries);
     if (load_metrics(db, run, arena, error) != 0 || load_files(db, run, arena, error) != 0)
         return -1;
+    if (report_is_v0_4_0(run))
+        order_as_computed(run, arena);
     lay_out(run, arena);
     return 0;
 }
@@ -410,10 +475,18 @@ int report_make(Db *db, const ReportOptions *options, ReportWriter *write, void 
     return result;
 }
 
+bool report_is_v0_4_0(const ReportRun *run) {
+    return text_equal(run->compat, "v0.4.0");
+}
+
 int64_t report_num_fewshot(const ReportRun *run, const ReportEntry *entry) {
     if (!entry->is_group)
         return entry->num_fewshot;
     int64_t shots = -1;
+    if (report_is_v0_4_0(run)) { /* it took those of the first member, and knew none of groups yet */
+        const ReportEntry *first = entry->n_children ? report_find(run, entry->children[0], false) : NULL;
+        return first ? first->num_fewshot : 0;
+    }
     for (size_t i = 0; i < entry->n_children; i++) {
         const ReportEntry *task = report_find(run, entry->children[i], false);
         if (!task)

@@ -12,17 +12,20 @@ typedef struct ReportMetric {
     int64_t n;                  /* documents */
     int64_t n_unextracted;      /* of these, where the filter found nothing in the answer */
     bool higher_is_better;
+    size_t place; /* of a run of v0.4.0: among those of its task, as it computes them */
 } ReportMetric;
 
 /* A task or a group. */
 typedef struct ReportEntry {
     const char *name, *alias, *version;
     bool is_group;
-    const ReportMetric *metrics; /* sorted as lm-eval sorts the keys "metric,filter" */
+    const ReportMetric
+        *metrics; /* sorted as lm-eval sorts the keys "metric,filter"; v0.4.0: as it computes them */
     size_t n_metrics;
 
     /* tasks */
     bool version_is_text; /* in its file: tables leave such a one as it is */
+    const char *config;   /* JSON; "" if unknown */
     int64_t task_id, num_fewshot;
     const char *output_type, *dataset_path, *dataset_name, *split;
     int64_t n_documents, n_documents_total, n_requests, n_truncated;
@@ -66,6 +69,8 @@ typedef struct ReportRun {
     size_t n_entries;
     ReportRow *rows;
     size_t n_rows;
+    const ReportEntry **tops; /* [n_tops] the entries that are in none, in the order of their rows */
+    size_t n_tops;
     const ReportFile *files; /* model, tokenizer, task, dataset; by name within a role */
     size_t n_files;
     size_t n_folded; /* tasks inside groups when they are so many that they would drown the rest, else 0 */
@@ -93,6 +98,8 @@ int report_make(Db *db, const ReportOptions *options, ReportWriter *write, void 
 
 /* The entry of that name and kind, NULL if none. */
 const ReportEntry *report_find(const ReportRun *run, const char *name, bool is_group);
+/* Whether the run has the profile v0.4.0, whose tables are others. */
+bool report_is_v0_4_0(const ReportRun *run);
 /* lm-eval's n-shot of a row: a group shows it when all tasks directly below it agree. -1: blank. */
 int64_t report_num_fewshot(const ReportRun *run, const ReportEntry *entry);
 /* lm-eval's arrow of a row: 1 higher is better, 0 lower, -1 blank (a group with no such task right below it).

@@ -37,7 +37,7 @@ static int set_targets(const Turn *turn, Arena *arena, TaskDocument *out, Error 
     const Value *target = &turn->target;
     bool is_choice = turn->choices.kind == VALUE_LIST, several = !is_choice && target->kind == VALUE_LIST;
     Value answer;
-    if (is_choice && turn_answer(turn, arena, &answer, error))
+    if (is_choice && turn_answer(turn, COMPAT_MAIN, arena, &answer, error))
         return -1;
     const Value *items = several ? target->as.items : is_choice ? &answer : target;
     out->n_targets = several ? target->n : 1;
@@ -71,7 +71,7 @@ static const char *choice_delimiter(const Task *task) {
 static void build_choices(const Task *task, const Turn *turn, const char *const *contexts, Arena *arena,
                           TaskDocument *out) {
     const char *delimiter = choice_delimiter(task);
-    bool choices_are_contexts = turn->text.kind == VALUE_INT;
+    bool choices_are_contexts = task->many_contexts;
     set_gold(choices_are_contexts ? &turn->text : &turn->target, &turn->choices, arena, out);
     out->n_choices = turn->choices.n;
     out->n_requests = out->n_choices * (task->config.wants_unconditional ? 2 : 1);
@@ -118,9 +118,6 @@ static int build_loglikelihood(const Turn *turn, const char *const *contexts, Ar
 /* A context to go on from, as often as the task says; the right answer may be a list of possible ones. */
 static int build_generation(const Task *task, const Turn *turn, const char *const *contexts, Arena *arena,
                             TaskDocument *out, Error *error) {
-    if (turn->text.kind != VALUE_STRING)
-        return error_set(error, "doc_to_text gave %s; a string was expected",
-                         value_kind_name(turn->text.kind));
     size_t n = (size_t)task->config.repeats;
     TaskRequest *requests = arena_alloc(arena, n * sizeof *requests);
     for (size_t i = 0; i < n; i++)

@@ -86,15 +86,13 @@ static void add_answered(Conversation *to, const Prompt *prompt, const Value *te
 
 static int add_example(Conversation *to, size_t index) {
     const Prompt *prompt = &to->task->config.fewshot;
-    Value document, answer = value_null();
+    Value document, text, answer = value_null();
     Turn turn;
     if (pool_document(to->task, index, to->arena, &document, to->error) ||
-        turn_read(prompt, &document, to->arena, &turn, to->error) ||
-        turn_answer(&turn, to->arena, &answer, to->error))
+        turn_read(prompt, &document, to->arena, &turn, to->error) || turn_question(&turn, &text, to->error) ||
+        turn_answer(&turn, to->task->config.compat, to->arena, &answer, to->error))
         return error_prefix(to->error, "few-shot example %zu", index);
-    const Value *text =
-        turn.text.kind == VALUE_INT ? &turn.choices.as.items[turn.text.as.integer] : &turn.text;
-    add_answered(to, prompt, text, &turn, &answer);
+    add_answered(to, prompt, &text, &turn, &answer);
     return 0;
 }
 
@@ -179,7 +177,13 @@ int context_build(const Task *task, size_t i, const Value *document, const Turn 
                   const char *const **out, Error *error) {
     size_t room = 2 * (size_t)task->info.num_fewshot + 3;
     Conversation conversation = {task, arena, arena_alloc(arena, room * sizeof(Message)), 0, error};
-    bool of_choices = turn->text.kind == VALUE_INT;
+    bool of_choices = task->many_contexts;
+    Value question = turn->text;
+    if (!of_choices && question.kind == VALUE_INT && task->config.compat == COMPAT_MAIN)
+        return error_set(error, "doc_to_text gave the number %lld; a string was expected, as in document 0",
+                         (long long)question.as.integer);
+    if (!of_choices && turn_question(turn, &question, error))
+        return -1;
     size_t n = of_choices ? turn->choices.n : 1;
     const char **contexts = arena_alloc(arena, n * sizeof *contexts);
     /* v0.4.0 makes the bare choices the contexts, with nothing before them */
@@ -192,7 +196,7 @@ int context_build(const Task *task, size_t i, const Value *document, const Turn 
         if (of_choices)
             add_question(&conversation, &turn->choices.as.items[k], &turn->prefix, "");
         else
-            add_question(&conversation, &turn->text, &turn->prefix, task->config.prompt.target_delimiter);
+            add_question(&conversation, &question, &turn->prefix, task->config.prompt.target_delimiter);
         if (finish(&conversation, turn->prefix.n > 0, &contexts[k]))
             return -1;
     }

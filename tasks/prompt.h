@@ -8,15 +8,18 @@
 
 /* What a prompt's sources say about one document. */
 typedef struct Turn {
-    Value text;    /* a string; an integer where the choices are the contexts */
+    Value text;    /* a string, or the number of a choice, which may be none of them */
     Value target;  /* a string, an integer or a list */
     Value choices; /* a list of strings; null if the task has none */
     Value prefix;  /* a string: how the answer begins; empty if the task does not say */
 } Turn;
 
 int turn_read(const Prompt *prompt, const Value *document, Arena *arena, Turn *turn, Error *error);
-/* The answer that a few-shot example shows, a string. */
-int turn_answer(const Turn *turn, Arena *arena, Value *out, Error *error);
+/* The question that a few-shot example shows, a string: the text, or the choice that it numbers. */
+int turn_question(const Turn *turn, Value *out, Error *error);
+/* The answer that it shows, a string. v0.4.0 shows the first of several as it is, even where it numbers a
+ * choice. */
+int turn_answer(const Turn *turn, Compat compat, Arena *arena, Value *out, Error *error);
 /* The raw value of a source: a column, a rendered template (*rendered is true), a literal, or what a function
  * gives. */
 int source_value(const Source *source, const Value *document, Arena *arena, Value *out, bool *rendered,

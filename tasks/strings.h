@@ -25,6 +25,11 @@ ptrdiff_t string_find(const Value *text, const Value *part, size_t from);
 /* Python's str.isdigit for ASCII digits: not empty and nothing else. */
 bool string_is_digits(const Value *text);
 
+/* What str.isdecimal, isdigit and isnumeric ask of a character. */
+bool string_is_decimal(uint32_t code);
+bool string_is_digit(uint32_t code);
+bool string_is_number(uint32_t code);
+
 /* A character with a mapping of its own (special_casing.c), in UTF-8; NULL if it has none. */
 typedef struct SpecialCasing {
     uint32_t code;

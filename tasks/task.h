@@ -17,10 +17,11 @@ struct Task {
     TaskInfo info;
     TaskConfig config;
     const char *system_instruction; /* "" if none */
-    const Dataset *data;            /* the evaluated split */
-    const size_t *chosen;           /* [n_documents] which rows are asked about; NULL: the first ones */
-    const Dataset *pool;            /* what examples are drawn from; NULL with no examples */
-    size_t n_dropped;               /* examples at the beginning that are left out (task_document_dropping) */
+    bool many_contexts;   /* the first document's text is a number: the choices of all are their contexts */
+    const Dataset *data;  /* the evaluated split */
+    const size_t *chosen; /* [n_documents] which rows are asked about; NULL: the first ones */
+    const Dataset *pool;  /* what examples are drawn from; NULL with no examples */
+    size_t n_dropped;     /* examples at the beginning that are left out (task_document_dropping) */
     size_t *draws; /* [n_documents][num_fewshot] indices into pool; SIZE_MAX where an example fell away */
 };
 

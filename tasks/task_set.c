@@ -9,7 +9,7 @@
 #include "tasks/prompt.h"
 #include "tasks/task.h"
 
-enum { GROUP_DEPTH_MAX = 16, SHOTS_MAX = 1000 };
+enum { GROUP_DEPTH_MAX = 16, SHOTS_MAX = 1000, LEAVES_MAX = 1 << 20 };
 
 struct TaskSet {
     Arena arena;
@@ -177,11 +177,23 @@ static int open_pool(TaskSet *set, Task *task, const Dataset **out, Error *error
     return 0;
 }
 
+/* The first document tells for all of them whether choices are contexts. */
+static int find_contexts(TaskSet *set, Task *task, const Value *first, Error *error) {
+    Turn turn;
+    if (task->config.output_type != OUTPUT_MULTIPLE_CHOICE)
+        return 0;
+    if (turn_read(&task->config.prompt, first, &set->arena, &turn, error))
+        return error_prefix(error, "%s: document 0", task->info.name);
+    task->many_contexts = turn.text.kind == VALUE_INT;
+    return 0;
+}
+
 /* Which keys name columns, by the first row of the split and the first example. */
 static int find_columns(TaskSet *set, Task *task, Error *error) {
     Value document;
     if (task_process(task, &task->data->rows[0], &set->arena, &document, error) ||
-        config_find_columns(&task->config.prompt, &document, &task->config, error))
+        config_find_columns(&task->config.prompt, &document, &task->config, error) ||
+        find_contexts(set, task, &document, error))
         return -1;
     if (!task_has_examples(task))
         return 0;
@@ -268,15 +280,17 @@ static int add_task(TaskSet *set, const LibraryEntry *entry, const Task **out, E
     return 0;
 }
 
-static void push_child(Members *members, const char *name) {
+/* False if the name is there already: a member counts once. */
+static bool push_child(Members *members, const char *name) {
+    for (size_t i = 0; i < members->n_children; i++)
+        if (strcmp(members->children[i], name) == 0)
+            return false;
     members->children = grow(members->children, members->n_children, &members->children_room);
     members->children[members->n_children++] = name;
+    return true;
 }
 
 static void push_leaf(Members *members, const Task *task) {
-    for (size_t i = 0; i < members->n_leaves; i++)
-        if (members->leaves[i] == task)
-            return;
     members->leaves = grow(members->leaves, members->n_leaves, &members->leaves_room);
     members->leaves[members->n_leaves++] = task;
 }
@@ -369,8 +383,11 @@ static int add_group(TaskSet *set, const LibraryEntry *entry, const GroupChain *
     int status = add_group_members(set, &config, &chain, &members, error);
     if (!status)
         keep_group(set, &config, &members);
-    push_child(into, config.name);
-    for (size_t i = 0; i < members.n_leaves; i++)
+    bool is_new = push_child(into, config.name);
+    if (!status && into->n_leaves + members.n_leaves > LEAVES_MAX)
+        status =
+            error_set(error, "%s: groups in groups stand for more than %d tasks", entry->file, LEAVES_MAX);
+    for (size_t i = 0; i < members.n_leaves && is_new && !status; i++)
         push_leaf(into, members.leaves[i]);
     members_free(&members);
     return status;
@@ -385,8 +402,8 @@ static int add_entry(TaskSet *set, const LibraryEntry *entry, const GroupChain *
         entry = library_override(set->library, entry, &chain->overrides, chain->group->file);
     if (add_task(set, entry, &task, error))
         return -1;
-    push_child(into, task->info.name);
-    push_leaf(into, task);
+    if (push_child(into, task->info.name))
+        push_leaf(into, task);
     return 0;
 }
 

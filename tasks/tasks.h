@@ -152,7 +152,8 @@ typedef struct TaskGroup {
     size_t n_metrics;
     const char *const *children; /* [n_children] names of direct members, tasks or groups */
     size_t n_children;
-    const Task *const *leaves; /* [n_leaves] every task below it, in order */
+    const Task *const
+        *leaves; /* [n_leaves] every task below it, in order; as often as groups in it have it */
     size_t n_leaves;
 } TaskGroup;
 

@@ -247,12 +247,8 @@ static bool is_letter(uint32_t code) {
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
     return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
 }
-static bool is_digit(uint32_t code) {
-    return utf8proc_category((utf8proc_int32_t)code) == UTF8PROC_CATEGORY_ND;
-}
 static bool is_letter_or_digit(uint32_t code) {
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
-    return is_letter(code) || (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO);
+    return is_letter(code) || string_is_number(code);
 }
 
 #define CHARS_METHOD(name, has)                                                                              \
@@ -263,7 +259,9 @@ static bool is_letter_or_digit(uint32_t code) {
         return 0;                                                                                            \
     }
 CHARS_METHOD(method_isalpha, is_letter)
-CHARS_METHOD(method_isdigit, is_digit)
+CHARS_METHOD(method_isdecimal, string_is_decimal)
+CHARS_METHOD(method_isdigit, string_is_digit)
+CHARS_METHOD(method_isnumeric, string_is_number)
 CHARS_METHOD(method_isalnum, is_letter_or_digit)
 CHARS_METHOD(method_isspace, text_is_space)
 
@@ -442,10 +440,10 @@ static const MethodEntry methods[] = {
     {VALUE_STRING, "isalnum", method_isalnum, "", 0},
     {VALUE_STRING, "isalpha", method_isalpha, "", 0},
     {VALUE_STRING, "isascii", template_isascii, "", 0},
-    {VALUE_STRING, "isdecimal", method_isdigit, "", 0},
+    {VALUE_STRING, "isdecimal", method_isdecimal, "", 0},
     {VALUE_STRING, "isdigit", method_isdigit, "", 0},
     {VALUE_STRING, "islower", method_islower, "", 0},
-    {VALUE_STRING, "isnumeric", method_isdigit, "", 0},
+    {VALUE_STRING, "isnumeric", method_isnumeric, "", 0},
     {VALUE_STRING, "isspace", method_isspace, "", 0},
     {VALUE_STRING, "istitle", template_istitle, "", 0},
     {VALUE_STRING, "isupper", method_isupper, "", 0},

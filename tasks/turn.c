@@ -77,8 +77,6 @@ static int read_text(const Prompt *prompt, const Value *document, Arena *arena, 
     if (!value_as_int(&turn->text, &choice) || !has_choices)
         return error_set(error, "doc_to_text gave %s; a string was expected",
                          value_kind_name(turn->text.kind));
-    if (choice < 0 || (uint64_t)choice >= turn->choices.n)
-        return error_set(error, "doc_to_text gave choice %lld of %zu", (long long)choice, turn->choices.n);
     turn->text = value_int(choice);
     return 0;
 }
@@ -121,11 +119,24 @@ int turn_read(const Prompt *prompt, const Value *document, Arena *arena, Turn *t
                : 0;
 }
 
+int turn_question(const Turn *turn, Value *out, Error *error) {
+    *out = turn->text;
+    if (turn->text.kind == VALUE_STRING)
+        return 0;
+    int64_t choice = turn->text.as.integer;
+    if (choice < 0 || (uint64_t)choice >= turn->choices.n)
+        return error_set(error, "doc_to_text gave choice %lld of %zu", (long long)choice, turn->choices.n);
+    *out = turn->choices.as.items[choice];
+    return 0;
+}
+
 /* Truth values are numbers where Python counts with them. */
-int turn_answer(const Turn *turn, Arena *arena, Value *out, Error *error) {
-    const Value *target = turn->target.kind == VALUE_LIST ? &turn->target.as.items[0] : &turn->target;
+int turn_answer(const Turn *turn, Compat compat, Arena *arena, Value *out, Error *error) {
+    bool is_list = turn->target.kind == VALUE_LIST;
+    const Value *target = is_list ? &turn->target.as.items[0] : &turn->target;
     int64_t choice;
-    if (turn->choices.kind != VALUE_LIST || !value_as_int(target, &choice)) {
+    if (turn->choices.kind != VALUE_LIST || (is_list && compat == COMPAT_V0_4_0) ||
+        !value_as_int(target, &choice)) {
         *out = value_to_string(arena, target);
         return 0;
     }

@@ -11,6 +11,7 @@
 #define FIXTURE "tests/fixtures/lm_eval_files"
 #define REPEATS "tests/fixtures/lm_eval_repeats"
 #define ODD "tests/fixtures/lm_eval_odd"
+#define OLD "tests/fixtures/lm_eval_v0_4_0"
 
 static void replay(Output *output, const char *more) {
     test_run_expecting(0, output,
@@ -171,13 +172,14 @@ static void test_results_have_the_keys_and_values_that_lm_eval_wrote(void **stat
  * tasks have. */
 static void test_what_few_tasks_have_is_as_lm_eval_has_it(void **state) {
     (void)state;
-    static const char *const tasks[] = {"truths", "spoken", "mixed::own", "true_texts", "sizes", "whole"};
+    static const char *const tasks[] = {"truths", "spoken", "mixed::own", "true_texts",
+                                        "sizes",  "whole",  "picked",     "other"};
     Output output;
     Buffer folder = {0}, text = {0};
     cJSON *found = NULL, *expected = NULL;
     Error error = {0};
     test_run_expecting(0, &output,
-                       "run --model replay:" ODD "/out --tasks collection,whole --data " ODD
+                       "run --model replay:" ODD "/out --tasks collection,whole,twice --data " ODD
                        "/data --include-path " ODD "/tasks --db %s/odd.db --output-path %s/odd --log-samples",
                        test_folder, test_folder);
     check_tables(&output, ODD "/out/tables.md");
@@ -204,6 +206,26 @@ static void test_what_few_tasks_have_is_as_lm_eval_has_it(void **state) {
     cJSON_Delete(expected);
     buffer_free(&text);
     buffer_free(&folder);
+    test_output_free(&output);
+}
+
+/* v0.4.0 itself (tests/oracle/make_v0_4_0_tables.py): what it asks, and its tables without arrows and
+ * sorting. */
+static void test_requests_and_tables_of_v0_4_0(void **state) {
+    (void)state;
+    static const char options[] = "--compat v0.4.0 --data " OLD "/data --include-path " OLD "/tasks";
+    Output output;
+    Buffer expected = {0};
+    test_run_expecting(0, &output, "requests --tasks ends,several,picks,whole %s", options);
+    assert_int_equal(file_read(&expected, OLD "/out/requests.jsonl", 1 << 20, NULL), 0);
+    assert_string_equal(output.out.data, expected.data);
+    buffer_free(&expected);
+    test_output_free(&output);
+    test_run_expecting(0, &output,
+                       "run --model replay:" OLD
+                       "/out/answers.jsonl --tasks ends,pair,picks,whole %s --db %s/old.db",
+                       options, test_folder);
+    check_tables(&output, OLD "/out/tables.md");
     test_output_free(&output);
 }
 
@@ -262,6 +284,7 @@ int run_lm_eval_files_tests(void) {
         cmocka_unit_test(test_repeats_are_read_and_written_as_lm_eval_wrote_them),
         cmocka_unit_test(test_results_have_the_keys_and_values_that_lm_eval_wrote),
         cmocka_unit_test(test_what_few_tasks_have_is_as_lm_eval_has_it),
+        cmocka_unit_test(test_requests_and_tables_of_v0_4_0),
         cmocka_unit_test(test_a_name_of_a_file_and_no_samples),
         cmocka_unit_test(test_a_folder_of_task_files_is_validated),
         cmocka_unit_test(test_recorded_answers_have_no_chat_template),

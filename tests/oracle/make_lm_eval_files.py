@@ -69,5 +69,5 @@ def make(name, tasks):
     return made.returncode
 
 
-failed = make("lm_eval_repeats", "votes") | make("lm_eval_odd", "collection,whole")
+failed = make("lm_eval_repeats", "votes") | make("lm_eval_odd", "collection,whole,twice")
 sys.exit(done.returncode or failed)

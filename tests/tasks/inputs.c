@@ -125,8 +125,8 @@ static void test_bad_rows_are_refused(void **state) {
     assert_refused("task: t\n" GOOD "doc_to_text: \"{{q}}\"\n", ROW "{\"label\": 1}\n", "t: document 1",
                    "'q' is undefined");
     assert_refused(yaml, "{\"q\": [1], \"label\": 1}\n", "t: document 0", "doc_to_text gave a list");
-    assert_refused("task: t\n" GOOD "doc_to_text: label\n", "{\"label\": 7}\n", "t: document 0",
-                   "doc_to_text gave choice 7 of 2");
+    assert_refused("task: t\n" GOOD "doc_to_text: \"{{q}}\"\n", ROW "{\"q\": \"7\", \"label\": 0}\n",
+                   "t: document 1", "doc_to_text gave the number 7; a string was expected, as in document 0");
     assert_refused("task: t\ndataset_path: org/set\ntest_split: test\noutput_type: "
                    "multiple_choice\ndoc_to_text: q\ndoc_to_target: label\ndoc_to_choice: q\n",
                    ROW, "t: document 0", "doc_to_choice: not a Python literal");
