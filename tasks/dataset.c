@@ -160,9 +160,14 @@ static int read_split(Dataset *out, RowList *list, Arena *arena, const char *dat
         return -1;
     if (out->n_files == 0)
         return read_built_in(out, list, arena, data_root, error);
-    for (size_t i = 0; i < out->n_files; i++)
+    bool parquet = false; /* has its columns, and mappings of different keys */
+    for (size_t i = 0; i < out->n_files; i++) {
         if (read_file(&out->files[i], list, &out->row_arena, arena, error))
             return -1;
+        parquet |= text_ends_with(out->files[i].place, ".parquet");
+    }
+    if (!parquet)
+        rows_unify(list, &out->row_arena);
     return 0;
 }
 

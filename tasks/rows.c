@@ -110,11 +110,32 @@ static int add_items(RowList *list, Arena *arena, ArrayWalk *walk, const char *w
     return 0;
 }
 
+/* Objects one behind another. What is none is read as a line, which says what it is. */
+static int add_objects(RowList *list, Arena *arena, ArrayWalk *walk, const char *where, Error *error) {
+    for (char c; (c = next_character(walk));) {
+        const char *start = walk->at;
+        size_t line = walk->line;
+        if (c == '{')
+            skip_object(walk);
+        else
+            while (walk->at < walk->end && *walk->at != '\n')
+                walk->at++;
+        if (rows_add_line(list, arena, start, (size_t)(walk->at - start), where, line, error))
+            return -1;
+    }
+    return walk->at < walk->end
+               ? error_set(error, "%s:%zu: a NUL character, which no prompt can hold", where, walk->line)
+               : 0;
+}
+
 int rows_from_json(RowList *list, Arena *arena, const char *text, size_t bytes, const char *where,
                    Error *error) {
+    static const char mark[] = "\xef\xbb\xbf"; /* some programs begin UTF-8 with it */
     ArrayWalk walk = {text, text + bytes, 1};
+    if (bytes >= 3 && memcmp(text, mark, 3) == 0)
+        walk.at += 3;
     if (next_character(&walk) != '[')
-        return rows_from_lines(list, arena, text, bytes, where, error);
+        return add_objects(list, arena, &walk, where, error);
     walk.at++;
     if (add_items(list, arena, &walk, where, error))
         return -1;

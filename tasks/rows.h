@@ -22,9 +22,14 @@ int rows_add_line(RowList *list, Arena *arena, const char *text, size_t bytes, c
 /* Each adds all rows of a text; `where` is the file's name for messages. */
 int rows_from_lines(RowList *list, Arena *arena, const char *text, size_t bytes, const char *where,
                     Error *error);
-/* An array of objects; a text that begins otherwise is read as JSON Lines. */
+/* An array of objects, or objects one behind another, on lines of their own or not. */
 int rows_from_json(RowList *list, Arena *arena, const char *text, size_t bytes, const char *where,
                    Error *error);
+/* Rows out of JSON become a table as Arrow's reader (and with it the hub's) makes it: every mapping at one
+ * place gets all keys that one of them has, in the order in which they first came, null where it has none;
+ * numbers of which one is a float are floats. Mappings with more than 512 keys between them stay as they are.
+ */
+void rows_unify(RowList *list, Arena *arena);
 /* CSV as RFC 4180 has it, with a header line, and beyond it as pandas 2 (and with it the hub's CSV loader)
  * reads it. A column gets one type: empty cells and pandas' words for nothing (NA, null, None, nan, ...) are
  * null; a column of whole numbers is integer, float if a cell is null; of numbers, float, with pandas'

@@ -85,9 +85,10 @@ Value value_to_string(Arena *arena, const Value *value);
 /* One line of JSON with ", " and ": ", non-ASCII as it is. */
 void value_append_json(Buffer *out, const Value *value);
 
-/* Parses one line of JSON. Integers and floats stay apart, columns keep their order, the last of two equal
- * keys wins. An embedded NUL, broken UTF-8, an integer beyond 64 bits or nesting beyond 64 levels is an
- * error, and so is an object with more than VALUE_KEYS_MAX keys. `where` and `line` say where the text
+/* Parses one line of JSON, and NaN and Infinity as Python writes them. Integers and floats stay apart, but an
+ * integer beyond 64 bits is a float, as in Arrow; columns keep their order, the last of two equal keys wins. An
+ * embedded NUL, broken UTF-8 or nesting beyond 64 levels is an error, and so is an object with more than
+ * VALUE_KEYS_MAX keys. `where` and `line` say where the text
  * stands. */
 int value_from_json(Value *out, Arena *arena, const char *text, size_t bytes, const char *where, size_t line,
                     Error *error);

@@ -1,7 +1,8 @@
-/* JSON text into values. cJSON does the parsing but keeps every number as a double and ends strings at a NUL;
- * so one scan over the text beforehand finds the numbers as written, in the order in which the tree is then
- * walked, and refuses what would be lost. */
-#include <errno.h>
+/* JSON text into values. cJSON does the parsing but keeps every number as a double, ends strings at a NUL and
+ * does not know Python's NaN and Infinity; so one scan over the text finds the numbers as written, in the
+ * order in which the tree is then walked, what would be lost is refused beforehand, and cJSON is given zeros
+ * in place of Python's words. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,35 +44,65 @@ static bool holds_nul(const char *text, size_t bytes) {
     return false;
 }
 
+/* Length of Python's word for a number that is none, or for an infinite one, at `at`; 0 if there is none. */
+static size_t word_length(const char *at, const char *end) {
+    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t length = strlen(words[i]);
+        if (length <= (size_t)(end - at) && memcmp(at, words[i], length) == 0)
+            return length;
+    }
+    return 0;
+}
+
+/* The text with zeros in place of these words; NULL if there are none. */
+static char *without_words(const char *text, size_t bytes) {
+    char *copy = NULL;
+    const char *end = text + bytes;
+    for (const char *at = text; at < end;) {
+        size_t length = *at == 'N' || *at == 'I' || *at == '-' ? word_length(at, end) : 0;
+        if (*at == '"') {
+            at = skip_string(at + 1, end);
+        } else if (length > 0 && at > text && strchr(" \t\r\n:,[", at[-1])) {
+            copy = copy ? copy : mem_strndup(text, bytes);
+            memset(copy + (at - text), ' ', length);
+            copy[at - text] = '0';
+            at += length;
+        } else {
+            at++;
+        }
+    }
+    return copy;
+}
+
 /* The next number's first character, and the cursor behind it. */
 static const char *next_number(JsonReader *reader) {
     const char *at = reader->cursor;
-    while (at < reader->end && *at != '-' && (*at < '0' || *at > '9'))
+    while (at < reader->end && !strchr("-NI0123456789", *at))
         at = *at == '"' ? skip_string(at + 1, reader->end) : at + 1;
     const char *start = at;
+    at += word_length(at, reader->end);
     while (at < reader->end && strchr("+-.eE0123456789", *at))
         at++;
     reader->cursor = at;
     return start;
 }
 
-static int convert_number(JsonReader *reader, const cJSON *item, Value *out) {
+static Value convert_number(JsonReader *reader, const cJSON *item) {
     const char *start = next_number(reader);
     size_t length = (size_t)(reader->cursor - start);
-    if (memchr(start, '.', length) || memchr(start, 'e', length) || memchr(start, 'E', length)) {
-        *out = value_double(item->valuedouble);
-        return 0;
-    }
     char digits[32];
     int64_t integer;
-    if (length >= sizeof digits)
-        return fail(reader, "an integer does not fit into 64 bits");
+    if (length > 0 && *start == 'N')
+        return value_double((double)NAN);
+    if (length > 1 && (*start == 'I' || start[1] == 'I'))
+        return value_double(*start == '-' ? -(double)INFINITY : (double)INFINITY);
+    if (memchr(start, '.', length) || memchr(start, 'e', length) || memchr(start, 'E', length) ||
+        length >= sizeof digits)
+        return value_double(item->valuedouble);
     memcpy(digits, start, length);
     digits[length] = '\0';
-    if (!text_to_int(digits, &integer))
-        return fail(reader, "an integer does not fit into 64 bits");
-    *out = value_int(integer);
-    return 0;
+    return text_to_int(digits, &integer) ? value_int(integer) : value_double(item->valuedouble);
 }
 
 static int convert(JsonReader *reader, const cJSON *item, int depth, Value *out);
@@ -118,8 +149,8 @@ static int convert(JsonReader *reader, const cJSON *item, int depth, Value *out)
     if (cJSON_IsArray(item))
         return convert_array(reader, item, depth, out);
     if (cJSON_IsNumber(item))
-        return convert_number(reader, item, out);
-    if (cJSON_IsString(item))
+        *out = convert_number(reader, item);
+    else if (cJSON_IsString(item))
         *out = value_string(arena_strdup(reader->arena, item->valuestring));
     else if (cJSON_IsBool(item))
         *out = value_bool(cJSON_IsTrue(item));
@@ -137,8 +168,10 @@ int value_from_json(Value *out, Arena *arena, const char *text, size_t bytes, co
         return fail(&reader, "a NUL character, which no prompt can hold");
     cJSON *root = NULL;
     const char *end = NULL;
-    root = cJSON_ParseWithLengthOpts(text, bytes, &end, 0);
-    size_t used = end ? (size_t)(end - text) : 0;
+    char *copy = without_words(text, bytes);
+    root = cJSON_ParseWithLengthOpts(copy ? copy : text, bytes, &end, 0);
+    size_t used = end ? (size_t)(end - (copy ? copy : text)) : 0;
+    free(copy);
     while (root && used < bytes && strchr(" \t\r\n", text[used]))
         used++;
     if (!root || used < bytes) {

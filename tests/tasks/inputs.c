@@ -120,9 +120,9 @@ static void test_bad_rows_are_refused(void **state) {
     assert_refused(yaml, "", "org/set/default/test.jsonl", "is empty");
     assert_refused(yaml, ROW "{\"q\": \"a\"", "test.jsonl:2:", "not valid JSON");
     assert_refused(yaml, ROW ROW "[1]\n", "test.jsonl:3", "found a list; a JSON object");
-    assert_refused(yaml, ROW "{\"label\": 1}\n", "t: document 1", "the column 'q' is missing");
+    assert_refused(yaml, "{\"label\": 1}\n", "t.yaml: doc_to_text", "has no column 'q'");
     assert_refused("task: t\n" GOOD "doc_to_text: qq\n", ROW, "t.yaml: doc_to_text", "no column 'qq'");
-    assert_refused("task: t\n" GOOD "doc_to_text: \"{{q}}\"\n", ROW "{\"label\": 1}\n", "t: document 1",
+    assert_refused("task: t\n" GOOD "doc_to_text: \"{{q}}\"\n", "{\"label\": 1}\n", "t: document 0",
                    "'q' is undefined");
     assert_refused(yaml, "{\"q\": [1], \"label\": 1}\n", "t: document 0", "doc_to_text gave a list");
     assert_refused("task: t\n" GOOD "doc_to_text: \"{{q}}\"\n", ROW "{\"q\": \"7\", \"label\": 0}\n",
