@@ -1,5 +1,5 @@
-/* YAML by libyaml's event stream. The limits on depth and on the number of values keep a hostile file small.
- */
+/* YAML by libyaml's event stream. The limits on depth and on the number of values keep a hostile file small;
+ * an alias counts as all that it stands for. */
 #include "tasks/yaml.h"
 
 #include <errno.h>
@@ -9,8 +9,18 @@
 #include <yaml.h>
 
 #include "base/text.h"
+#include "tasks/yaml_time.h"
 
 enum { YAML_DEPTH_MAX = 32, YAML_VALUES_MAX = 200000, YAML_BYTES_MAX = 4 << 20 };
+
+/* A value with a name (&name), which aliases (*name) give again. */
+typedef struct Anchor {
+    const char *name;
+    bool done; /* read to its end: until then it cannot be asked for */
+    Value value;
+    size_t n_values; /* in it, itself included, aliases written out */
+    int height;      /* levels of containers in it */
+} Anchor;
 
 typedef struct YamlReader {
     yaml_parser_t parser;
@@ -18,6 +28,9 @@ typedef struct YamlReader {
     Arena *arena;
     const char *name;
     size_t n_values;
+    Anchor *anchors;
+    size_t n_anchors, anchors_room;
+    int deepest; /* level that was reached since an anchored value began */
     Error *error;
 } YamlReader;
 
@@ -168,6 +181,21 @@ static int tagged_scalar(Arena *arena, const char *tag, const char *text, size_t
     return -1;
 }
 
+/* A plain scalar; dates and times are the text that Python prints for them. */
+static int read_plain(YamlReader *reader, const char *text, size_t bytes, Value *out) {
+    char moment[YAML_TIME_BYTES];
+    switch (yaml_time(text, moment)) {
+    case YAML_TIME:
+        *out = value_string(arena_strdup(reader->arena, moment));
+        return 0;
+    case YAML_BAD_TIME:
+        return fail(reader, "a date or time that does not exist; in quotes it is text");
+    default:
+        *out = plain_scalar(reader->arena, text, bytes);
+        return 0;
+    }
+}
+
 static int read_scalar(YamlReader *reader, Value *out) {
     const char *text = (const char *)reader->event.data.scalar.value;
     const char *tag = (const char *)reader->event.data.scalar.tag;
@@ -184,7 +212,7 @@ static int read_scalar(YamlReader *reader, Value *out) {
                 "%s:%u: the tag '%.80s' is not supported here; only !function and YAML's own are",
                 reader->name, line_of(reader), tag);
     } else if (!tag && reader->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
-        *out = plain_scalar(reader->arena, text, bytes);
+        return read_plain(reader, text, bytes, out);
     } else {
         *out = value_string_n(arena_strndup(reader->arena, text, bytes), bytes);
     }
@@ -217,14 +245,30 @@ static int read_sequence(YamlReader *reader, int depth, PairList *list) {
     return 0;
 }
 
+static const char *anchor_of(const yaml_event_t *event);
+static int read_named(YamlReader *reader, int depth, Value *out);
+static int read_alias(YamlReader *reader, int depth, Value *out);
+
+/* A key is its text, whatever a value of that text would be. It may have a name, or be asked for by one. */
 static int read_key(YamlReader *reader, ValuePair *pair) {
+    Value value;
+    pair->line = line_of(reader);
+    if (reader->event.type == YAML_ALIAS_EVENT) {
+        if (read_alias(reader, 0, &value))
+            return -1;
+        if (value.kind != VALUE_STRING)
+            return fail(reader, "a key that is not a string");
+        pair->key = value.as.text;
+        return next_event(reader);
+    }
     if (reader->event.type != YAML_SCALAR_EVENT)
         return fail(reader, "a key that is not a string");
     const char *key = (const char *)reader->event.data.scalar.value;
     if (strlen(key) != reader->event.data.scalar.length)
         return fail(reader, "a NUL character in a key");
-    pair->line = line_of(reader);
     pair->key = arena_strdup(reader->arena, key);
+    if (anchor_of(&reader->event) && read_named(reader, 0, &value))
+        return -1;
     return next_event(reader);
 }
 
@@ -238,16 +282,60 @@ static void put_pair(PairList *list, ValuePair pair) {
     push_pair(list, pair);
 }
 
-static int read_mapping(YamlReader *reader, int depth, PairList *list) {
-    while (reader->event.type != YAML_MAPPING_END_EVENT) {
-        ValuePair pair = {0};
-        if (list->n == VALUE_KEYS_MAX)
-            return fail(reader, "a mapping with more than 4096 keys");
-        if (read_key(reader, &pair) || read_value(reader, depth + 1, &pair.value) || next_event(reader))
-            return -1;
-        put_pair(list, pair);
+/* The key "<<", whose mappings stand in front of a mapping's own keys. */
+static bool is_merge(const YamlReader *reader) {
+    const yaml_event_t *event = &reader->event;
+    return event->type == YAML_SCALAR_EVENT && !event->data.scalar.tag &&
+           event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+           strcmp((const char *)event->data.scalar.value, "<<") == 0;
+}
+
+static void merge_mapping(PairList *list, const Value *mapping) {
+    for (size_t i = 0; i < mapping->n; i++)
+        put_pair(list, mapping->as.pairs[i]);
+}
+
+/* Of several mappings the first has the last word, as in PyYAML. */
+static int read_merge(YamlReader *reader, int depth, PairList *list) {
+    Value value;
+    if (next_event(reader) || read_value(reader, depth + 1, &value))
+        return -1;
+    if (value.kind == VALUE_DICT)
+        merge_mapping(list, &value);
+    for (size_t i = value.n; i > 0 && value.kind == VALUE_LIST; i--) {
+        if (value.as.items[i - 1].kind != VALUE_DICT)
+            return fail(reader, "<<: a mapping or a list of mappings was expected");
+        merge_mapping(list, &value.as.items[i - 1]);
     }
-    return 0;
+    if (value.kind != VALUE_DICT && value.kind != VALUE_LIST)
+        return fail(reader, "<<: a mapping or a list of mappings was expected");
+    return next_event(reader);
+}
+
+static int read_mapping(YamlReader *reader, int depth, PairList *list) {
+    PairList own = {0};
+    int status = 0;
+    while (!status && reader->event.type != YAML_MAPPING_END_EVENT) {
+        ValuePair pair = {0};
+        if (list->n + own.n >= VALUE_KEYS_MAX) {
+            status = fail(reader, "a mapping with more than 4096 keys");
+        } else if (is_merge(reader)) {
+            status = read_merge(reader, depth, list);
+        } else {
+            status =
+                read_key(reader, &pair) || read_value(reader, depth + 1, &pair.value) || next_event(reader)
+                    ? -1
+                    : 0;
+            if (!status)
+                put_pair(&own, pair);
+        }
+    }
+    for (size_t i = 0; i < own.n && !status; i++)
+        put_pair(list, own.pairs[i]);
+    if (!status && list->n > VALUE_KEYS_MAX)
+        status = fail(reader, "a mapping with more than 4096 keys");
+    free(own.pairs);
+    return status;
 }
 
 static int read_container(YamlReader *reader, int depth, Value *out) {
@@ -271,14 +359,78 @@ static int read_container(YamlReader *reader, int depth, Value *out) {
     return status;
 }
 
-/* Refuses what would give a value a second name. */
-static int check_anchor(YamlReader *reader) {
-    const yaml_event_t *event = &reader->event;
-    bool anchored = (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor) ||
-                    (event->type == YAML_SEQUENCE_START_EVENT && event->data.sequence_start.anchor) ||
-                    (event->type == YAML_MAPPING_START_EVENT && event->data.mapping_start.anchor);
-    if (anchored || event->type == YAML_ALIAS_EVENT)
-        return fail(reader, "anchors (&name) and aliases (*name) are not supported; write the value out");
+static const char *anchor_of(const yaml_event_t *event) {
+    const yaml_char_t *name = event->type == YAML_SCALAR_EVENT           ? event->data.scalar.anchor
+                              : event->type == YAML_SEQUENCE_START_EVENT ? event->data.sequence_start.anchor
+                              : event->type == YAML_MAPPING_START_EVENT  ? event->data.mapping_start.anchor
+                              : event->type == YAML_ALIAS_EVENT          ? event->data.alias.anchor
+                                                                         : NULL;
+    return (const char *)name;
+}
+
+static Anchor *find_anchor(const YamlReader *reader, const char *name) {
+    for (size_t i = 0; i < reader->n_anchors; i++)
+        if (strcmp(reader->anchors[i].name, name) == 0)
+            return &reader->anchors[i];
+    return NULL;
+}
+
+/* The value of an anchor, which lives once however often it is asked for. */
+static int read_alias(YamlReader *reader, int depth, Value *out) {
+    const Anchor *anchor = find_anchor(reader, anchor_of(&reader->event));
+    if (!anchor)
+        return fail(reader, "an alias (*name) of a name that no value above has (&name)");
+    if (!anchor->done)
+        return fail(reader, "an alias of the value that it is in");
+    if (depth + anchor->height > YAML_DEPTH_MAX)
+        return fail(reader, "nested deeper than 32 levels");
+    reader->n_values += anchor->n_values;
+    if (reader->n_values > YAML_VALUES_MAX)
+        return fail(reader, "more than 200000 values");
+    if (depth + anchor->height > reader->deepest)
+        reader->deepest = depth + anchor->height;
+    *out = anchor->value;
+    return 0;
+}
+
+static int add_anchor(YamlReader *reader, const char *name) {
+    enum { ANCHORS_MAX = 1000 };
+    if (find_anchor(reader, name))
+        return fail(reader, "two values with the same name (&name)");
+    if (reader->n_anchors == ANCHORS_MAX)
+        return fail(reader, "more than 1000 values with names (&name)");
+    if (reader->n_anchors == reader->anchors_room) {
+        reader->anchors_room = reader->anchors_room ? reader->anchors_room * 2 : 16;
+        reader->anchors = mem_realloc(reader->anchors, reader->anchors_room * sizeof *reader->anchors);
+    }
+    reader->anchors[reader->n_anchors++] = (Anchor){.name = arena_strdup(reader->arena, name)};
+    return 0;
+}
+
+static int read_unnamed(YamlReader *reader, int depth, Value *out) {
+    if (depth > reader->deepest)
+        reader->deepest = depth;
+    if (reader->event.type == YAML_SCALAR_EVENT)
+        return read_scalar(reader, out);
+    if (reader->event.type == YAML_SEQUENCE_START_EVENT || reader->event.type == YAML_MAPPING_START_EVENT)
+        return read_container(reader, depth, out);
+    return fail(reader, "a value was expected here");
+}
+
+/* A value with a name: what is in it is counted, for its aliases. */
+static int read_named(YamlReader *reader, int depth, Value *out) {
+    size_t place = reader->n_anchors, before = reader->n_values;
+    int outer = reader->deepest;
+    reader->deepest = depth;
+    if (add_anchor(reader, anchor_of(&reader->event)) || read_unnamed(reader, depth, out))
+        return -1;
+    Anchor *anchor = &reader->anchors[place];
+    anchor->value = *out;
+    anchor->n_values = reader->n_values - before + 1;
+    anchor->height = reader->deepest - depth;
+    anchor->done = true;
+    if (outer > reader->deepest)
+        reader->deepest = outer;
     return 0;
 }
 
@@ -289,16 +441,9 @@ static int read_value(YamlReader *reader, int depth, Value *out) {
         return fail(reader, "nested deeper than 32 levels");
     if (++reader->n_values > YAML_VALUES_MAX)
         return fail(reader, "more than 200000 values");
-    if (check_anchor(reader))
-        return -1;
-    int status;
-    if (reader->event.type == YAML_SCALAR_EVENT)
-        status = read_scalar(reader, out);
-    else if (reader->event.type == YAML_SEQUENCE_START_EVENT ||
-             reader->event.type == YAML_MAPPING_START_EVENT)
-        status = read_container(reader, depth, out);
-    else
-        status = fail(reader, "a value was expected here");
+    int status = reader->event.type == YAML_ALIAS_EVENT ? read_alias(reader, depth, out)
+                 : anchor_of(&reader->event)            ? read_named(reader, depth, out)
+                                                        : read_unnamed(reader, depth, out);
     out->line = line;
     return status;
 }
@@ -337,5 +482,6 @@ int yaml_parse(Value *out, Arena *arena, const char *text, size_t bytes, const c
     int status = read_document(&reader, out);
     yaml_event_delete(&reader.event);
     yaml_parser_delete(&reader.parser);
+    free(reader.anchors);
     return status;
 }

@@ -1,6 +1,7 @@
-/* YAML text into values: block and flow mappings and lists, all scalar styles, plain scalars typed as null,
- * truth value, integer or float, and the tag `!function module.name`. Refused by name: anchors and aliases,
- * other tags, several documents, keys that are not strings, equal keys. */
+/* YAML text into values as PyYAML reads it: block and flow mappings and lists, all scalar styles, plain
+ * scalars typed as null, truth value, integer or float (dates and times are text as Python prints them),
+ * anchors, aliases and merge keys (<<), and the tag `!function module.name`. Refused by name: other tags,
+ * several documents, keys that are not strings, values that contain themselves. */
 #ifndef ZEVAL_TASKS_YAML_H
 #define ZEVAL_TASKS_YAML_H
 

@@ -41,6 +41,29 @@ static void test_scalars_are_typed_as_in_pyyaml(void **state) {
                 "{'a': None, 'b': None, 'c': 7, 'd': 2.0, 'e': False, 'f': '1'}");
 }
 
+/* Anchors, aliases, merge keys, dates and times (tests/oracle/yaml_goldens.py). */
+static void test_names_and_times_are_as_in_pyyaml(void **state) {
+    (void)state;
+    cJSON *cases;
+    Error error = {0};
+    const cJSON *item;
+    if (json_parse_file(&cases, "tests/fixtures/yaml.json", 1 << 20, &error))
+        fail_msg("%s", error.message);
+    assert_true(cJSON_GetArraySize(cases) > 300);
+    cJSON_ArrayForEach(item, cases) {
+        const char *text = cJSON_GetArrayItem(item, 0)->valuestring;
+        const cJSON *expected = cJSON_GetArrayItem(item, 1);
+        Arena arena = {0};
+        Value value;
+        if (cJSON_IsString(expected))
+            assert_yaml(text, expected->valuestring);
+        else if (yaml_parse(&value, &arena, text, strlen(text), "t.yaml", &error) == 0)
+            fail_msg("PyYAML refuses this: %s", text);
+        arena_free(&arena);
+    }
+    cJSON_Delete(cases);
+}
+
 /* As in PyYAML the last value of a key counts, at the place of the first. */
 static void test_a_key_twice_has_its_last_value(void **state) {
     (void)state;
@@ -72,8 +95,12 @@ static void test_what_is_no_task_file_is_refused_with_its_place(void **state) {
     assert_yaml_error("a: [1", "t.yaml:", "not valid YAML");
     assert_yaml_error("{\"a\": \"\xff\"}", "t.yaml", "not valid YAML");
     assert_yaml_error("- a\n- b\n", "t.yaml:1", "found a list; a mapping");
-    assert_yaml_error("a: &x 1\nb: *x\n", "t.yaml:1", "anchors");
-    assert_yaml_error("b: *x\n", "t.yaml:1", "aliases");
+    assert_yaml_error("a: &x 1\nb: &x 2\n", "t.yaml:2", "two values with the same name");
+    assert_yaml_error("b: *x\n", "t.yaml:1", "an alias (*name) of a name that no value above has");
+    assert_yaml_error("a: &x [1, *x]\n", "t.yaml:1", "an alias of the value that it is in");
+    assert_yaml_error("a: 1\n<<: 2\n", "t.yaml:2", "<<: a mapping or a list of mappings");
+    assert_yaml_error("a: 1\n<<: [{b: 1}, 2]\n", "t.yaml:2", "<<: a mapping or a list of mappings");
+    assert_yaml_error("a: 2024-02-30\n", "t.yaml:1", "a date or time that does not exist");
     assert_yaml_error("a: 1\nb: !!python/object:os.system 1\n", "t.yaml:2",
                       "the tag 'tag:yaml.org,2002:python/object");
     assert_yaml_error("a: !!int x\n", "t.yaml:1", "the tag 'tag:yaml.org,2002:int' is not supported here");
@@ -96,10 +123,22 @@ static void test_nesting_bombs_are_refused(void **state) {
         buffer_append_text(&text, "1,");
     buffer_append_text(&text, "]");
     assert_yaml_error(text.data, "t.yaml:1", "more than 200000 values");
+    /* each line doubles the one above */
+    buffer_clear(&text);
+    buffer_append_text(&text, "a0: &a0 [x, x]\n");
+    for (int i = 1; i < 30; i++)
+        buffer_printf(&text, "a%d: &a%d {k: *a%d, l: *a%d}\n", i, i, i - 1, i - 1);
+    assert_yaml_error(text.data, "t.yaml:1", "more than 200000 values");
+    buffer_clear(&text);
+    buffer_append_text(&text, "a0: &a0 []\n");
+    for (int i = 1; i < 40; i++)
+        buffer_printf(&text, "a%d: &a%d [*a%d]\n", i, i, i - 1);
+    assert_yaml_error(text.data, "t.yaml:33", "nested deeper than 32 levels");
     buffer_free(&text);
 }
 
 const struct CMUnitTest yaml_tests[] = {cmocka_unit_test(test_scalars_are_typed_as_in_pyyaml),
+                                        cmocka_unit_test(test_names_and_times_are_as_in_pyyaml),
                                         cmocka_unit_test(test_a_key_twice_has_its_last_value),
                                         cmocka_unit_test(test_strings_fold_and_escape),
                                         cmocka_unit_test(test_what_is_no_task_file_is_refused_with_its_place),
