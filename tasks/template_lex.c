@@ -123,10 +123,12 @@ static NextText next_text(const Lexer *lexer, char sign) {
 }
 
 static int lex_comment(Lexer *lexer) {
-    const char *end = strstr(lexer->at + 2, "#}");
+    const char *start = lexer->at + 2; /* the sign of {#-#} is the first one */
+    start += *start == '-' || *start == '+';
+    const char *end = strstr(start, "#}");
     if (!end)
         return fail(lexer, "a comment {# without its #}");
-    lexer->next = next_text(lexer, end > lexer->at + 2 ? end[-1] : ' ');
+    lexer->next = next_text(lexer, end > start ? end[-1] : ' ');
     advance(lexer, (size_t)(end + 2 - lexer->at));
     return 0;
 }

@@ -175,6 +175,7 @@ a {%- if true -%} b {%- endif -%} c
 {% raw +%}{{ x }}{% endraw %}
 {% for x in [] %}{% else %}{% set n = 9 %}{% endfor %}{{ n }}
 {% for x in [1] if x > 1 %}{% else %}none{% endfor %}
+a {#-#} b {#+#} c {#--#} d {#-+#} e {#--}} #} f
 {# open
 }} stray %} braces { } ok
 """
