@@ -238,46 +238,66 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* v0.4.0 merges a group's members sorted by name, and a member group counts with its own value and error. Of
- * a metric that the last of them lacks it forgets to take the root, and shows the error's square. Groups do
- * not contain themselves and are nested a few levels deep, which their opening made sure of. */
-static double combined(const RunScores *scores, const TaskGroup *group, const char *metric,
-                       const char *filter, Arena *arena, size_t *size, double *error) {
-    Aggregate parts = new_aggregate(metric, filter, group->n_children, arena);
-    const char **names = arena_alloc(arena, (group->n_children + 1) * sizeof *names);
-    double value;
-    bool last_has_it = false;
-    if (group->n_children)
-        memcpy(names, group->children, group->n_children * sizeof *names);
-    qsort(names, group->n_children, sizeof *names, compare_names);
-    *size = 0;
-    for (size_t i = 0; i < group->n_children; i++) {
-        const TaskGroup *inner = group_named(scores->set, names[i]);
-        size_t inner_size = 0;
-        double inner_error;
-        if (inner) {
-            double inner_value = combined(scores, inner, metric, filter, arena, &inner_size, &inner_error);
-            if (inner_size > 0)
-                add_member(&parts, inner_value, inner_error, inner_size);
-        }
-        for (size_t t = 0; !inner && t < scores->n_tasks; t++) {
-            const TaskScores *leaf = &scores->tasks[t];
-            const ScoreRow *row = row_of(leaf, metric, filter);
-            if (!row || strcmp(leaf->info->name, names[i]) != 0)
-                continue;
-            inner_size = leaf->info->n_documents;
-            add_member(&parts, row->value, row->error, inner_size);
-        }
-        *size += inner_size;
-        last_has_it = inner_size > 0;
+/* What v0.4.0 makes of a group's metric: how many documents are below the group, and the value, if any member
+ * has one. */
+typedef struct Combined {
+    bool found;
+    double value, error;
+    size_t size;
+} Combined;
+
+static Combined combined(const RunScores *scores, const TaskGroup *group, const char *metric,
+                         const char *filter, Arena *arena);
+
+static Combined combined_member(const RunScores *scores, const char *name, const char *metric,
+                                const char *filter, Arena *arena) {
+    const TaskGroup *inner = group_named(scores->set, name);
+    if (inner)
+        return combined(scores, inner, metric, filter, arena);
+    for (size_t t = 0; t < scores->n_tasks; t++) {
+        const TaskScores *leaf = &scores->tasks[t];
+        if (strcmp(leaf->info->name, name) != 0)
+            continue;
+        const ScoreRow *row = row_of(leaf, metric, filter);
+        return (Combined){.found = row != NULL,
+                          .value = row ? row->value : 0,
+                          .error = row ? row->error : 0,
+                          .size = leaf->info->n_documents};
     }
-    *error = (double)NAN;
-    if (parts.n == 0)
-        return (double)NAN;
-    *error = stat_combined_stderr(parts.values, parts.errors, parts.sizes, parts.n, &value);
-    if (!last_has_it)
-        *error *= *error;
-    return value;
+    return (Combined){0};
+}
+
+/* v0.4.0 merges a group's members sorted by name; a member group counts with its own value and error, and
+ * members without the metric with their documents. Of a metric that the last of them lacks it forgets to take
+ * the root, and shows the error's square. Groups do not contain themselves and are nested a few levels deep,
+ * which their opening made sure of. */
+static Combined combined(const RunScores *scores, const TaskGroup *group, const char *metric,
+                         const char *filter, Arena *arena) {
+    size_t n = group->n_children;
+    Aggregate parts = new_aggregate(metric, filter, n, arena);
+    const char **names = arena_alloc(arena, (n + 1) * sizeof *names);
+    size_t *others = arena_alloc(arena, (n + 1) * sizeof *others), without = 0;
+    Combined all = {0}, member = {0};
+    if (n > 0)
+        memcpy(names, group->children, n * sizeof *names);
+    qsort(names, n, sizeof *names, compare_names);
+    for (size_t i = 0; i < n; i++) {
+        member = combined_member(scores, names[i], metric, filter, arena);
+        all.size += member.size;
+        without += member.found ? 0 : member.size;
+        if (!member.found)
+            continue;
+        others[parts.n] = without;
+        without = 0;
+        add_member(&parts, member.value, member.error, member.size);
+    }
+    all.found = parts.n > 0;
+    if (all.found)
+        all.error =
+            stat_combined_stderr(parts.values, parts.errors, parts.sizes, others, parts.n, &all.value);
+    if (all.found && !member.found)
+        all.error *= all.error;
+    return all;
 }
 
 static bool is_v0_4_0(const TaskGroup *group) {
@@ -295,11 +315,13 @@ static int store_aggregate(const RunScores *scores, const TaskGroup *group, cons
     int result = 0;
     if (*found) {
         DbResult *row = &aggregate.row;
-        size_t size;
         row->value = stat_group_mean(aggregate.values, aggregate.sizes, aggregate.n, metric->weight_by_size);
         row->stderr_value = stat_pooled_stderr(aggregate.errors, aggregate.sizes, aggregate.n);
-        if (is_v0_4_0(group))
-            row->value = combined(scores, group, metric->metric, filter, &arena, &size, &row->stderr_value);
+        if (is_v0_4_0(group)) {
+            const Combined old = combined(scores, group, metric->metric, filter, &arena);
+            row->value = old.value;
+            row->stderr_value = old.error;
+        }
         result = db_result(place->db, place->run_id, row, error);
     }
     arena_free(&arena);

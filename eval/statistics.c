@@ -41,11 +41,12 @@ double stat_pooled_stderr(const double *stderrs, const size_t *sizes, size_t n) 
     return sqrt(sum / (total - (double)n) / total);
 }
 
-double stat_combined_stderr(const double *values, const double *stderrs, const size_t *sizes, size_t n,
-                            double *value) {
-    double variance = stderrs[0] * stderrs[0], total = (double)sizes[0];
+double stat_combined_stderr(const double *values, const double *stderrs, const size_t *sizes,
+                            const size_t *others, size_t n, double *value) {
+    double variance = stderrs[0] * stderrs[0], total = (double)sizes[0] + (others ? (double)others[0] : 0);
     *value = values[0];
     for (size_t i = 1; i < n; i++) {
+        total += others ? (double)others[i] : 0;
         double size = (double)sizes[i], both = total + size;
         *value = (*value * total + values[i] * size) / both;
         double difference = *value - values[i];

@@ -30,8 +30,9 @@ int aggregation_stderr(const Aggregation *aggregation, const MetricItem *items, 
 double stat_group_mean(const double *values, const size_t *sizes, size_t n, bool weight_by_size);
 double stat_pooled_stderr(const double *stderrs, const size_t *sizes, size_t n);
 /* The same of v0.4.0, which merges the members one after the other and counts the differences of their means:
- * *value is the weighted mean and the result its error. */
-double stat_combined_stderr(const double *values, const double *stderrs, const size_t *sizes, size_t n,
-                            double *value);
+ * *value is the weighted mean and the result its error. others: [n] documents of members without the metric
+ * that stand before each since the one before it, which it counts as if they had it; NULL: none. */
+double stat_combined_stderr(const double *values, const double *stderrs, const size_t *sizes,
+                            const size_t *others, size_t n, double *value);
 
 #endif

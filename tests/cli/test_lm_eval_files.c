@@ -216,7 +216,7 @@ static void test_requests_and_tables_of_v0_4_0(void **state) {
     static const char options[] = "--compat v0.4.0 --data " OLD "/data --include-path " OLD "/tasks";
     Output output;
     Buffer expected = {0};
-    test_run_expecting(0, &output, "requests --tasks ends,several,picks,whole %s", options);
+    test_run_expecting(0, &output, "requests --tasks ends,several,zeds,picks,whole %s", options);
     assert_int_equal(file_read(&expected, OLD "/out/requests.jsonl", 1 << 20, NULL), 0);
     assert_string_equal(output.out.data, expected.data);
     buffer_free(&expected);

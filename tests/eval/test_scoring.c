@@ -513,7 +513,7 @@ static void test_group_values_equal_upstreams(void **state) {
         assert_near(stat_group_mean(values, sizes, n, true), get(group, "weighted")->valuedouble, "weighted");
         assert_near(stat_group_mean(values, sizes, n, false), get(group, "plain")->valuedouble, "plain");
         assert_near(stat_pooled_stderr(stderrs, sizes, n), get(group, "pooled")->valuedouble, "pooled");
-        assert_near(stat_combined_stderr(values, stderrs, sizes, n, &merged),
+        assert_near(stat_combined_stderr(values, stderrs, sizes, NULL, n, &merged),
                     get(group, "combined")->valuedouble, "combined");
         assert_near(merged, get(group, "merged")->valuedouble, "merged");
         stderrs[0] = NAN;
