@@ -125,13 +125,6 @@ static int filter_default(Renderer *renderer, const Node *node, const Value *sub
     return 0;
 }
 
-static int filter_itself(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                         size_t n, Value *out) {
-    (void)renderer, (void)node, (void)arguments, (void)n;
-    *out = *subject;
-    return 0;
-}
-
 static int filter_attr(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
                        size_t n, Value *out) {
     (void)n;
@@ -143,17 +136,34 @@ static int filter_attr(Renderer *renderer, const Node *node, const Value *subjec
     return 0;
 }
 
-static int filter_escape(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
-                         size_t n, Value *out) {
+int template_escape(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
+                    size_t n, Value *out) {
     (void)arguments, (void)n;
     static const char *const entities[][2] = {
         {"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&#34;"}, {"'", "&#39;"}};
     *out = *subject;
+    if (subject->line == VALUE_MARKUP)
+        return 0;
     for (size_t i = 0; i < sizeof entities / sizeof *entities; i++) {
         const Value from = value_string(entities[i][0]), to = value_string(entities[i][1]);
         *out = string_replace(renderer->arena, out, &from, &to, -1);
     }
+    out->line = VALUE_MARKUP;
     return template_spend(renderer, node, out->n + subject->n * 5);
+}
+
+static int filter_forceescape(Renderer *renderer, const Node *node, const Value *subject,
+                              const Value *arguments, size_t n, Value *out) {
+    const Value plain = value_string_n(subject->as.text, subject->n);
+    return template_escape(renderer, node, &plain, arguments, n, out);
+}
+
+static int filter_safe(Renderer *renderer, const Node *node, const Value *subject, const Value *arguments,
+                       size_t n, Value *out) {
+    (void)renderer, (void)node, (void)arguments, (void)n;
+    *out = value_string_n(subject->as.text, subject->n);
+    out->line = VALUE_MARKUP;
+    return 0;
 }
 
 /* Every word with a capital first letter, the rest small; words part at white space, - and open brackets. */
@@ -261,6 +271,8 @@ static int filter_tojson(Renderer *renderer, const Node *node, const Value *subj
     int status = template_json(renderer, node, subject, &style, &text);
     if (!status)
         *out = string_copy(renderer->arena, text.data, text.size);
+    if (!status && !chat)
+        out->line = VALUE_MARKUP;
     buffer_free(&text);
     return status;
 }
@@ -532,11 +544,11 @@ static const FilterEntry filters[] = {
     {"d", filter_default, NULL, "default_value,boolean", 0, false, true},
     {"default", filter_default, NULL, "default_value,boolean", 0, false, true},
     ON_VALUE("dictsort", template_dictsort, "case_sensitive,by,reverse", 0),
-    ON_TEXT("e", filter_escape, "", 0),
-    ON_TEXT("escape", filter_escape, "", 0),
+    ON_TEXT("e", template_escape, "", 0),
+    ON_TEXT("escape", template_escape, "", 0),
     ON_VALUE("first", filter_first, "", 0),
     ON_VALUE("float", filter_float, "default", 0),
-    ON_TEXT("forceescape", filter_escape, "", 0),
+    ON_TEXT("forceescape", filter_forceescape, "", 0),
     RAW("format", filter_format),
     ON_VALUE("groupby", template_groupby, "attribute,default,case_sensitive", 1),
     ON_VALUE("indent", filter_indent, "width,first,blank", 0),
@@ -556,7 +568,7 @@ static const FilterEntry filters[] = {
     ON_TEXT("replace", template_replace, "old,new,count", 2),
     ON_VALUE("reverse", filter_reverse, "", 0),
     ON_VALUE("round", filter_round, "precision,method", 0),
-    ON_TEXT("safe", filter_itself, "", 0),
+    ON_TEXT("safe", filter_safe, "", 0),
     RAW("select", filter_select),
     RAW("selectattr", filter_selectattr),
     ON_VALUE("slice", template_slice, "slices,fill_with", 1),

@@ -31,6 +31,19 @@ static int join_strings(Renderer *renderer, const Node *node, const Value *a, co
     return 0;
 }
 
+/* a + b; of texts one of which is safe HTML, the other is escaped. */
+static int add_strings(Renderer *renderer, const Node *node, const Value *a, const Value *b, Value *out) {
+    Value first = *a, second = *b;
+    bool markup = a->line == VALUE_MARKUP || b->line == VALUE_MARKUP;
+    if (markup && (template_escape(renderer, node, a, NULL, 0, &first) ||
+                   template_escape(renderer, node, b, NULL, 0, &second)))
+        return -1;
+    if (join_strings(renderer, node, &first, &second, out))
+        return -1;
+    out->line = markup ? VALUE_MARKUP : 0;
+    return 0;
+}
+
 /* text * n or list * n, where n is the other operand. */
 static int repeat(Renderer *renderer, const Node *node, const Value *what, int64_t times, Value *out) {
     size_t n = times > 0 ? (size_t)times : 0, unit = what->kind == VALUE_LIST ? sizeof(Value) : 1, total;
@@ -51,6 +64,7 @@ static int repeat(Renderer *renderer, const Node *node, const Value *what, int64
     for (size_t i = 0; i < n; i++)
         memcpy(text + i * what->n, what->as.text, what->n);
     *out = value_string_n(text, what->n * n);
+    out->line = what->line == VALUE_MARKUP ? VALUE_MARKUP : 0;
     return 0;
 }
 
@@ -191,7 +205,7 @@ int template_binary(Renderer *renderer, const Node *node, Operator op, const Val
     if (as_double(a, &x) && as_double(b, &y))
         return float_arithmetic(renderer, node, op, x, y, out);
     if (op == OPERATOR_ADD && a->kind == VALUE_STRING && b->kind == VALUE_STRING)
-        return join_strings(renderer, node, a, b, out);
+        return add_strings(renderer, node, a, b, out);
     if (op == OPERATOR_ADD && a->kind == VALUE_LIST && b->kind == VALUE_LIST &&
         value_is_tuple(a) == value_is_tuple(b))
         return join_lists(renderer, node, a, b, out);

@@ -241,9 +241,9 @@ int template_test(Renderer *renderer, const Node *node, const char *name, const 
                   const Arguments *arguments, bool *out);
 /* Methods that filters are, too. */
 TemplateFunction template_lower, template_upper, template_capitalize, template_strip, template_replace;
-/* Filters and methods that others use: "items", and an item's attribute by a name that may have dots in it,
+/* Filters that others use: "items", "escape", and an item's attribute by a name that may have dots in it,
  * with a value for what is not there; the item itself if there is no name. */
-TemplateFunction template_pairs;
+TemplateFunction template_pairs, template_escape;
 int template_item_attribute(Renderer *renderer, const Node *node, const Value *item, const Value *path,
                             const Value *otherwise, Value *out);
 /* template_sorting.c */

@@ -182,7 +182,9 @@ void value_append_repr(Buffer *out, const Value *value) {
         text_append_double(out, value->as.number);
         return;
     case VALUE_STRING:
+        buffer_append_text(out, value->line == VALUE_MARKUP ? "Markup(" : "");
         append_string_repr(out, value->as.text, value->n);
+        buffer_append_text(out, value->line == VALUE_MARKUP ? ")" : "");
         return;
     case VALUE_FUNCTION:
         buffer_printf(out, "!function %s", value->as.text);

@@ -30,13 +30,16 @@ typedef enum ValueKind {
 /* In `line`, of lists that are tuples; a group of Jinja's groupby is a pair whose items have names, too. */
 #define VALUE_TUPLE UINT32_MAX
 #define VALUE_GROUP (UINT32_MAX - 1)
+/* In `line`, of strings that Jinja holds for safe HTML: what is added to them is escaped. */
+#define VALUE_MARKUP (UINT32_MAX - 2)
 
 typedef struct Value Value;
 typedef struct ValuePair ValuePair;
 
 struct Value {
     ValueKind kind;
-    uint32_t line; /* where it stands in its file, from 1; 0 if nowhere; or VALUE_TUPLE, VALUE_GROUP */
+    uint32_t line; /* where it stands in its file, from 1; 0 if nowhere; or VALUE_TUPLE, VALUE_GROUP,
+                      VALUE_MARKUP */
     size_t n;      /* bytes of text, items, or pairs; VALUE_UNDEFINED: 1 if it may be printed, as nothing */
     union {
         bool boolean;
@@ -86,8 +89,8 @@ Value value_to_string(Arena *arena, const Value *value);
 void value_append_json(Buffer *out, const Value *value);
 
 /* Parses one line of JSON, and NaN and Infinity as Python writes them. Integers and floats stay apart, but an
- * integer beyond 64 bits is a float, as in Arrow; columns keep their order, the last of two equal keys wins. An
- * embedded NUL, broken UTF-8 or nesting beyond 64 levels is an error, and so is an object with more than
+ * integer beyond 64 bits is a float, as in Arrow; columns keep their order, the last of two equal keys wins.
+ * An embedded NUL, broken UTF-8 or nesting beyond 64 levels is an error, and so is an object with more than
  * VALUE_KEYS_MAX keys. `where` and `line` say where the text
  * stands. */
 int value_from_json(Value *out, Arena *arena, const char *text, size_t bytes, const char *where, size_t line,

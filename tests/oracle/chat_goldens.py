@@ -184,6 +184,7 @@ a {%- if true %} b {% endif -%} c{# comment -#}   d {#- other #} e
 {% for x in [1,2] %}{{ x }}{% if x == 2 %}{% break %}{% endif %}{% else %}none{% endfor %}|{% for x in [] %}{% else %}{% set n = 9 %}{% endfor %}{{ n }}
 {{ [missing, messages[0].nothing] }}|{{ {'a': missing} }}|{{ missing|truncate }}|{{ missing is callable }}|{{ [1]|map(attribute='x')|list }}
 {{ missing|indent }}
+{{ 'Use \''|safe + messages[1].content + '\'\n'|safe + {'a': 1}|tojson }}|{{ {'a': '<'}|tojson + '<' }}
 {{ '{}|{!r}|{x}'.format(missing, 1, x=missing) }}|{{ messages|groupby('role')|map(attribute='grouper')|join(',') }}
 {{ messages|sort(attribute='role,content')|map(attribute='content')|list }}
 """.strip("\n").split("\n")

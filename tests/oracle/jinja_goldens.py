@@ -175,6 +175,7 @@ a {%- if true -%} b {%- endif -%} c
 {% raw +%}{{ x }}{% endraw %}
 {% for x in [] %}{% else %}{% set n = 9 %}{% endfor %}{{ n }}
 {% for x in [1] if x > 1 %}{% else %}none{% endfor %}
+{{ '<b>'|safe + '<i>' }} {{ '<i>' + '<b>'|safe }} {{ '<'|e + '<' }} {{ '<'|e|e }} {{ '<'|e|forceescape }} {{ '<'|safe ~ '<' }} {{ '<'|safe * 2 + '&' }} {{ ['<'|safe, '<'] }} {{ '"a" ' + [question, '<']|tojson + ' "b"' }} {{ '<'|safe|string + '<' }}
 a {#-#} b {#+#} c {#--#} d {#-+#} e {#--}} #} f
 {# open
 }} stray %} braces { } ok
