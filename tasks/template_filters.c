@@ -228,15 +228,18 @@ static int filter_indent(Renderer *renderer, const Node *node, const Value *subj
         return template_fail(renderer, node, "indent: 0 to 1000 characters are possible");
     Buffer text = {0};
     int status = 0;
-    for (size_t at = 0, line = 0; at <= subject->n && !status; line++) {
-        const char *end = memchr(subject->as.text + at, '\n', subject->n - at);
-        size_t bytes = end ? (size_t)(end - subject->as.text) - at : subject->n - at;
-        bool indented = line == 0 ? first : bytes > 0 || blank;
+    for (size_t at = 0, line = 0, more = 1; more && !status; line++) {
+        size_t next, end = template_line_end(subject, at, &next);
+        bool indented = line == 0 ? first : end > at || blank;
         for (int64_t i = 0; indented && i < (unit ? 1 : width); i++)
             buffer_append_text(&text, unit ? unit : " ");
-        buffer_append(&text, subject->as.text + at, bytes + (end != NULL));
-        at += bytes + 1;
-        status = template_spend(renderer, node, bytes + (size_t)width + (unit ? strlen(unit) : 0));
+        buffer_append(&text, subject->as.text + at, end - at);
+        /* Jinja adds a newline first, which a \r at the end takes as its own */
+        more = next > end && (next < subject->n || subject->as.text[next - 1] != '\r');
+        if (more)
+            buffer_append_char(&text, '\n');
+        status = template_spend(renderer, node, next - at + (size_t)width + (unit ? strlen(unit) : 0));
+        at = next;
     }
     if (!status)
         *out = string_copy(renderer->arena, text.data ? text.data : "", text.size);

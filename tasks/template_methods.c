@@ -193,7 +193,22 @@ static int method_rsplit(Renderer *renderer, const Node *node, const Value *subj
     return 0;
 }
 
-/* Lines without their ends, or with them; \r\n is one. */
+size_t template_line_end(const Value *text, size_t at, size_t *next) {
+    while (at < text->n) {
+        uint32_t code;
+        size_t length = utf8_decode(text->as.text + at, text->n - at, &code);
+        if ((code >= 10 && code <= 13) || (code >= 28 && code <= 30) || code == 0x85 || code == 0x2028 ||
+            code == 0x2029) {
+            *next = at + length + (code == '\r' && text->as.text[at + 1] == '\n');
+            return at;
+        }
+        at += length;
+    }
+    *next = text->n;
+    return text->n;
+}
+
+/* Lines without their ends, or with them. */
 static int method_splitlines(Renderer *renderer, const Node *node, const Value *subject,
                              const Value *arguments, size_t n, Value *out) {
     bool keep = n > 0 && value_truth(&arguments[0]);
@@ -202,18 +217,7 @@ static int method_splitlines(Renderer *renderer, const Node *node, const Value *
         return -1;
     *out = value_list(renderer->arena, subject->n);
     for (size_t at = 0; at < subject->n;) {
-        size_t end = at, next = 0;
-        while (end < subject->n && next == 0) {
-            uint32_t code;
-            size_t length = utf8_decode(subject->as.text + end, subject->n - end, &code);
-            bool ends = (code >= 10 && code <= 13) || (code >= 28 && code <= 30) || code == 0x85 ||
-                        code == 0x2028 || code == 0x2029;
-            if (ends)
-                next = end + length + (code == '\r' && subject->as.text[end + 1] == '\n');
-            else
-                end += length;
-        }
-        next = next ? next : end;
+        size_t next, end = template_line_end(subject, at, &next);
         out->as.items[n_lines++] =
             string_copy(renderer->arena, subject->as.text + at, (keep ? next : end) - at);
         at = next;

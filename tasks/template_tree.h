@@ -259,6 +259,9 @@ TemplateFunction template_find, template_rfind, template_index, template_rindex,
 /* Byte offset of the last occurrence; -1 if there is none. */
 ptrdiff_t template_find_last(const Value *text, const Value *part);
 int template_expect_string(Renderer *renderer, const Node *node, const Value *value);
+/* Where the line that begins at `at` ends, as str.splitlines has it, and in *next where the one behind it
+ * begins: \r\n is one end, and without an end *next is the text's size. */
+size_t template_line_end(const Value *text, size_t at, size_t *next);
 /* True if a value of that kind has a method of that name. */
 bool template_has_method(ValueKind kind, const char *name);
 /* For the parser: unknown names are found when a template is compiled. */

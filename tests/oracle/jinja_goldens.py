@@ -49,6 +49,7 @@ plain text
 {{'Straße ﬁn'.upper()}} {{'ßa ﬁN'|capitalize}} {{'ﬁN'|capitalize}} {{'İI Σ ΑΣ ΑΣ. Σ1'.lower()}} {{'ǆA'|capitalize}}
 {{'Straße ﬁn İΣς Ǆ ŉ ΐ'.casefold()}} {{question.casefold()}} {{'12'.isdigit()}} {{'٣'.isdigit()}} {{'²'.isdigit()}} {{'²'.isdecimal()}}
 {{'½Ⅷ'.isnumeric()}} {{'½'.isdigit()}} {{'一万'.isnumeric()}} {{'a²'.isalnum()}} {{'①'.isdigit()}} {{''.isnumeric()}} {{'一'.isdigit()}} {{'-1'.isnumeric()}}
+{{'a\r\nb\x85c\u2028d\x0be'|indent(2)}}|{{'\r\n'|indent}}|{{'a\r'|indent}}|{{'a\n'|indent(1, true)}}|{{''|indent(2, true)}}|{{'a\n\nb\r\r\nc\x1c'|indent('--', true, true)}}|{{'\n\n'|indent(2, false, true)}}
 {{words.startswith('the')}} {{words.endswith('fox')}} {{words.find('quick')}} {{words.find('zzz')}}
 {{', '.join(choices.label)}} {{choices.label|join}} {{items_list|join('/')}}
 {{n + 1}} {{n - 5}} {{n * 2}} {{n / 2}} {{n // 2}} {{n % 2}} {{negative // 2}} {{negative % 3}} {{n * 1.5}}
