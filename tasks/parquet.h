@@ -3,11 +3,11 @@
  * page lies inside the file, a page's check sum is checked where there is one, and decompression stops at
  * the declared size. Reference: the Apache Parquet format, version 2.11.
  *
- * What columns become: strings (also ENUM and JSON) strings; integers integers; floats (16 to 64 bits)
- * floats; DECIMAL, DATE, TIME, TIMESTAMP, INT96 and UUID the strings that Python's str() gives for them;
- * lists and repeated fields lists; structs mappings in column order; maps mappings with str() of the keys.
- * Bytes that are no declared text become a string if they are UTF-8 without NUL, else Python's repr of the
- * bytes: b'\x00'. */
+ * What columns become: strings (also ENUM and JSON) strings; integers integers (those without a sign that do
+ * not fit into 63 bits the text of their digits); floats (16 to 64 bits) floats; DECIMAL, DATE, TIME,
+ * TIMESTAMP, INT96 and UUID the strings that Python's str() gives for them; lists and repeated fields lists;
+ * structs mappings in column order; maps mappings with str() of the keys. Bytes that are no declared text
+ * become a string if they are UTF-8 without NUL, else Python's repr of the bytes: b'\x00'. */
 #ifndef ZEVAL_TASKS_PARQUET_H
 #define ZEVAL_TASKS_PARQUET_H
 

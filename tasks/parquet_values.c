@@ -141,20 +141,21 @@ static int time_value(const ParquetNode *leaf, Arena *arena, int64_t integer, Va
     return 0;
 }
 
-static int unsigned_value(const ParquetNode *leaf, int64_t integer, Value *out, Error *error) {
+/* What does not fit into 63 bits is the text of its digits. */
+static Value unsigned_value(const ParquetNode *leaf, Arena *arena, int64_t integer) {
     if (leaf->type == PARQUET_INT32)
-        integer = (int64_t)(uint32_t)integer;
-    if (integer < 0)
-        return error_set(error, "the unsigned integer %llu does not fit into 63 bits",
-                         (unsigned long long)integer);
-    *out = value_int(integer);
-    return 0;
+        return value_int((int64_t)(uint32_t)integer);
+    if (integer >= 0)
+        return value_int(integer);
+    const char *digits = arena_printf(arena, "%llu", (unsigned long long)integer);
+    return value_string(digits);
 }
 
 int parquet_from_integer(const ParquetNode *leaf, Arena *arena, int64_t integer, Value *out, Error *error) {
     switch (leaf->meaning) {
     case MEANING_UNSIGNED:
-        return unsigned_value(leaf, integer, out, error);
+        *out = unsigned_value(leaf, arena, integer);
+        return 0;
     case MEANING_DECIMAL:
         *out = decimal_from_integer(leaf, arena, integer);
         return 0;

@@ -68,6 +68,8 @@ def convert(scalar):
         return str(value)
     if isinstance(value, bytes):
         return plain_bytes(value)
+    if isinstance(value, int) and value >= 2**63:
+        return str(value)
     return float(value) if pa.types.is_floating(kind) else value
 
 
@@ -179,12 +181,14 @@ def write_polars(path):
     frame.write_parquet(path, compression="lz4", row_group_size=10, data_page_size=50)
 
 
-def write_wide_decimals(path):
+def write_wide_numbers(path):
     wide = [decimal.Decimal(sign * 10**k + k).scaleb(-7, context=decimal.Context(prec=100))
             for k in range(0, 76, 3) for sign in (1, -1)]
     pq.write_table(pa.table({"n": pa.array(wide + [None, 10**69 - 1, 1 - 10**69], pa.decimal256(76, 7)),
                              "low": pa.array([decimal.Decimal(k).scaleb(-76) for k in range(55)],
-                                             pa.decimal256(76, 76))}), path, store_schema=False)
+                                             pa.decimal256(76, 76)),
+                             "unsigned": pa.array([2**64 - 1, 2**63, 2**63 - 1, None, 0] * 11, pa.uint64())}),
+                   path, store_schema=False)
 
 
 def write_no_columns(path):
@@ -192,7 +196,7 @@ def write_no_columns(path):
 
 
 OTHERS = {"fastparquet.parquet": write_fastparquet, "duckdb.parquet": write_duckdb, "polars.parquet": write_polars,
-          "wide_decimals.parquet": write_wide_decimals, "no_columns.parquet": write_no_columns}
+          "wide_numbers.parquet": write_wide_numbers, "no_columns.parquet": write_no_columns}
 
 
 def others(folder):
