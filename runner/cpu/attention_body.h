@@ -1,6 +1,9 @@
 /* Softmax over tiles of keys, queries in the lanes: no lane ever meets another one, so that maximum and sum
  * are plain vectors. Of the same vectors as the linear layers' kernels, whose packed inputs the weights
- * become. Weights are powers of two of scores times scale * log2(e). */
+ * become. Weights are powers of two of scores times scale * log2(e).
+ *
+ * A few queries, as in decoding, would leave most lanes empty: then keys are in the lanes, and only the sum,
+ * whose order is the keys', goes from one to the next. */
 
 /* 2^x for x <= 0, the value at -126 below; exactly 1 at 0, within 2e-7 elsewhere, NaN stays NaN. The integer
  * nearest to x goes into the exponent bits; for the rest, in [-1/2, 1/2], a polynomial of least relative
@@ -124,4 +127,73 @@ static void attend_weigh(const AttendTile *tile) {
 static void attend_share(const AttendTile *tile) {
     for (size_t lane = 0; lane < tile->width; lane += VEC_FLOATS)
         shrink_lanes(tile, lane, vec_set1(1.0f) / vec_load(tile->sum + lane));
+}
+
+/* ---- a few rows */
+
+/* Of the keys from `key` on: a where they count for row r, b elsewhere. */
+ALWAYS_INLINE Vec where_row_counts(const AttendRows *tile, size_t r, size_t key, Vec a, Vec b) {
+    static const uint32_t numbers[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    if (tile->first[r] <= key && key + VEC_FLOATS <= tile->end[r])
+        return a;
+    BitsVec at;
+    memcpy(&at, numbers, sizeof at);
+    at += (uint32_t)key;
+    BitsVec counts = (BitsVec)(at >= tile->first[r]) & (BitsVec)(at < tile->end[r]);
+    return (Vec)((counts & (BitsVec)a) | (~counts & (BitsVec)b));
+}
+
+ALWAYS_INLINE Vec row_scores(const AttendRows *tile, size_t r, size_t key) {
+    return vec_load(tile->scores + (key / VEC_FLOATS * tile->n_rows + r) * VEC_FLOATS);
+}
+
+/* The largest score of the row's keys, scaled, and of the tiles before. */
+static float row_largest(const AttendRows *tile, size_t r) {
+    const Vec lowest = vec_set1(ATTEND_NO_MAX);
+    Vec largest = lowest;
+    for (size_t key = 0; key < tile->n; key += VEC_FLOATS)
+        largest = vec_max(where_row_counts(tile, r, key, row_scores(tile, r, key), lowest), largest);
+    float most = largest[0];
+    for (size_t i = 1; i < VEC_FLOATS; i++)
+        most = largest[i] > most ? largest[i] : most;
+    return vec_max(vec_set1(most) * vec_set1(tile->scale), vec_set1(tile->max[r]))[0];
+}
+
+/* To tile->row; returns their sum, in the order of the keys. */
+static float row_weights(const AttendRows *tile, size_t r, float largest) {
+    const Vec scale = vec_set1(tile->scale), zero = vec_set1(0.0f);
+    float total = 0.0f;
+    for (size_t key = 0; key < tile->n; key += VEC_FLOATS) {
+        Vec a = vec_power_of_two(vec_fma(row_scores(tile, r, key), scale, -vec_set1(largest)));
+        *(UnalignedVec *)(tile->row + key) = where_row_counts(tile, r, key, a, zero);
+    }
+    for (size_t key = 0; key < tile->n; key++)
+        total += tile->row[key];
+    return total;
+}
+
+static void scale_row(const AttendRows *tile, size_t r, float factor) {
+    for (size_t i = 0; i < tile->n_sums; i += VEC_FLOATS) {
+        UnalignedVec *sum = (UnalignedVec *)(tile->sums + (i * tile->n_rows + r * VEC_FLOATS));
+        *sum *= vec_set1(factor);
+    }
+}
+
+static void attend_weigh_rows(const AttendRows *tile) {
+    for (size_t r = 0; r < tile->n_rows; r++) {
+        float largest = row_largest(tile, r), total = row_weights(tile, r, largest),
+              factor = vec_power_of_two(vec_set1(tile->max[r]) - vec_set1(largest))[0];
+        for (size_t key = 0; INPUTS_PER_WORD == 1 && tile->round && key < tile->n; key += VEC_FLOATS)
+            *(UnalignedVec *)(tile->row + key) = vec_round(vec_load(tile->row + key));
+        gemm_pack_row(tile->weights + r * tile->stride, tile->row, tile->n);
+        tile->sum[r] = vec_fma(vec_set1(tile->sum[r]), vec_set1(factor), vec_set1(total))[0];
+        tile->max[r] = largest;
+        if (factor != 1.0f)
+            scale_row(tile, r, factor);
+    }
+}
+
+static void attend_share_rows(const AttendRows *tile) {
+    for (size_t r = 0; r < tile->n_rows; r++)
+        scale_row(tile, r, (vec_set1(1.0f) / vec_set1(tile->sum[r]))[0]);
 }

@@ -540,6 +540,8 @@ const GemmKernels *GEMM_FUNCTION(void) {
                                       .gate = gemm_gate,
                                       .summarise = gemm_summarise,
                                       .attend_weigh = attend_weigh,
-                                      .attend_share = attend_share};
+                                      .attend_share = attend_share,
+                                      .attend_weigh_rows = attend_weigh_rows,
+                                      .attend_share_rows = attend_share_rows};
     return &table;
 }

@@ -55,7 +55,21 @@ typedef struct AttendTile {
     bool round;     /* weights to bfloat16 where a word is a float */
 } AttendTile;
 
-static const float ATTEND_NO_MAX = -1e30f; /* AttendTile.max before the first key */
+/* The same for n_rows <= NARROW_ROWS queries, keys in the lanes; every result has the bits that it would have
+ * in an AttendTile. */
+typedef struct AttendRows {
+    const float *scores;         /* [n / lanes][n_rows][lanes], as `narrow` leaves them */
+    float *weights;              /* out: [n_rows], stride words apart, as pack_row leaves them */
+    float *row;                  /* memory for n floats */
+    float *max, *sum;            /* [n_rows], carried from tile to tile */
+    float *sums;                 /* [n_sums / lanes, rounded up][n_rows][lanes] */
+    const uint32_t *first, *end; /* [n_rows] */
+    size_t n_rows, n, n_sums, stride;
+    float scale;
+    bool round;
+} AttendRows;
+
+static const float ATTEND_NO_MAX = -1e30f; /* the largest score before the first key */
 
 /* Linear layers. The unit of inputs and weights is a word of four bytes: a float, or with inputs_per_word 2 a
  * pair of bfloat16, first k in the lower half. Weights are rows of `depth` numbers, row_bytes apart, of the
@@ -91,6 +105,8 @@ typedef struct GemmKernels {
      * so far shrinks with them. A lane's result depends on nothing of the other lanes. */
     void (*attend_weigh)(const AttendTile *tile);
     void (*attend_share)(const AttendTile *tile); /* sums /= sum */
+    void (*attend_weigh_rows)(const AttendRows *tile);
+    void (*attend_share_rows)(const AttendRows *tile);
 } GemmKernels;
 
 /* Consecutive tokens of one state-space head; a token's numbers lie the strides behind the former one's. */

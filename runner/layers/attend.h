@@ -5,7 +5,8 @@
  *
  * Keys and values take the part of a linear layer's weights, queries and softmax weights that of its packed
  * inputs, a query in each lane: so keys are read from where the cache has them, and neither maxima nor sums
- * go across lanes. */
+ * go across lanes. Up to NARROW_ROWS queries, as in decoding, have keys and values in the lanes instead: the
+ * same sums in the same order, without the lanes that nobody would be in. */
 #ifndef ZEVAL_RUNNER_LAYERS_ATTEND_H
 #define ZEVAL_RUNNER_LAYERS_ATTEND_H
 

@@ -219,10 +219,28 @@ static void put_values(const Attention *layer, const float *block, size_t count,
                (BLOCK_TOKENS - count) * bytes);
 }
 
+static void ask_for(const float *from, size_t n) {
+    enum { LINE_FLOATS = 64 / sizeof(float) };
+    for (size_t i = 0; i < n; i += LINE_FLOATS)
+        __builtin_prefetch(from + i, 0, 3);
+}
+
+/* A head's part of a block is too short for processors to see what comes next. */
+static void ask_for_keys(const HeadCache *head, size_t first_key, size_t end) {
+    const Attention *layer = head->run->layer;
+    for (size_t key = first_key; key < end; key += BLOCK_TOKENS) {
+        const CacheBlock *block = head->state->blocks[key / BLOCK_TOKENS];
+        ask_for(keys_of(head->run, block, head->kv_head), layer->key_words * BLOCK_TOKENS);
+        ask_for(values_of(head->run, block, head->kv_head), value_words(layer));
+    }
+}
+
 static void gather_head(const void *source, size_t first_key, size_t n, KeyTile *tile, float *words) {
     const HeadCache *head = source;
     const Attention *layer = head->run->layer;
+    size_t next = first_key + ATTEND_KEYS, last = head->state->n_blocks * BLOCK_TOKENS;
     (void)words;
+    ask_for_keys(head, next, last < next + ATTEND_KEYS ? last : next + ATTEND_KEYS);
     tile->key_bytes = layer->key_words * sizeof(float);
     for (size_t t = 0; t < n; t += BLOCK_TOKENS) {
         const CacheBlock *block = head->state->blocks[(first_key + t) / BLOCK_TOKENS];

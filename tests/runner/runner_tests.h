@@ -14,6 +14,7 @@ int run_hostile_field_tests(void);
 int run_storage_tests(void);
 int run_engine_layer_tests(void);
 int run_gated_tests(void);
+int run_attend_tests(void);
 int run_engine_family_tests(void);
 int run_engine_tests(void);
 int run_profile_tests(void);
