@@ -285,8 +285,8 @@ int schema_check(Db *db, DbMode mode, Error *error) {
                          db->path, db->path);
     if (mode == DB_READ && version < DB_SCHEMA_VERSION)
         return error_set(error,
-                         "results database '%s' has schema version %lld and this build reads version %d: any "
-                         "`zeval run --db %s ...` brings it up to date",
+                         "results database '%s' has schema version %lld and this build reads version %d: "
+                         "`zeval db vacuum %s`, or any run into it, brings it up to date",
                          db->path, (long long)version, DB_SCHEMA_VERSION, db->path);
     return 0;
 }
