@@ -278,14 +278,19 @@ static void make_version(const char *path, int version) {
     buffer_free(&sql);
 }
 
-static void test_version_1_is_brought_up_to_date(void **state) {
-    Folder *folder = *state;
-    make_version(folder->database, 1);
-    assert_open_fails(folder->database, DB_READ, "brings it up to date");
-    Db *db = open_database(folder->database, DB_WRITE);
+static Db *bring_up_to_date(const char *path, int version) {
+    make_version(path, version);
+    assert_open_fails(path, DB_READ, "brings it up to date");
+    Db *db = open_database(path, DB_WRITE);
     assert_int_equal(query_integer(db, "PRAGMA user_version"), DB_SCHEMA_VERSION);
     assert_int_equal(query_integer(db, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
     assert_int_equal(query_integer(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    return db;
+}
+
+static void test_version_1_is_brought_up_to_date(void **state) {
+    Folder *folder = *state;
+    Db *db = bring_up_to_date(folder->database, 1);
     /* What was in it is in it still, also for the views. */
     assert_int_equal(query_integer(db, "SELECT count(*) FROM responses WHERE text IS NULL"), 24);
     assert_int_equal(query_integer(db, "SELECT count(*) FROM responses WHERE loglikelihood < 0"), 24);
@@ -303,12 +308,7 @@ static void test_version_1_is_brought_up_to_date(void **state) {
 /* Runs of before know nothing of what came with version 3. */
 static void test_version_2_is_brought_up_to_date(void **state) {
     Folder *folder = *state;
-    make_version(folder->database, 2);
-    assert_open_fails(folder->database, DB_READ, "brings it up to date");
-    Db *db = open_database(folder->database, DB_WRITE);
-    assert_int_equal(query_integer(db, "PRAGMA user_version"), DB_SCHEMA_VERSION);
-    assert_int_equal(query_integer(db, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
-    assert_int_equal(query_integer(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    Db *db = bring_up_to_date(folder->database, 2);
     assert_int_equal(query_integer(db, "SELECT count(*) FROM runs WHERE special_tokens IS NULL"), 1);
     assert_int_equal(query_integer(db, "SELECT count(*) FROM task_groups WHERE config IS NULL"), 1);
     assert_int_equal(query_integer(db, "SELECT n_done FROM v_runs WHERE finished_at IS NOT NULL"), 12);
