@@ -18,7 +18,7 @@
 #include "runner/tokenizer/tokenizer.h"
 
 /* Bumped whenever any score may change in its bits: stored scores of another version are not reused. */
-#define ENGINE_NUMERICS_VERSION 7
+#define ENGINE_NUMERICS_VERSION 8
 
 typedef enum Dtype { DTYPE_FLOAT32, DTYPE_BFLOAT16, DTYPE_FLOAT16 } Dtype;
 const char *dtype_name(Dtype dtype); /* "float32", "bfloat16", "float16" */

@@ -12,7 +12,9 @@
  * apart, which all fall into one set of the first-level cache, and that has 8 to 12 places.
  *
  * The narrow kernel, for a few input rows, has the weight's rows in the lanes: squares of them are turned in
- * registers, which keeps up with memory, and every number of the weight is read once.
+ * registers, which keeps up with memory, and every number of the weight is read once. Of a long row
+ * VEC_FLOATS or FEW_BLOCKS blocks of the sum are in lanes of their own, so that what is read at once lies in
+ * one row or a few: memory answers a few long runs faster than many short ones.
  *
  * Either way an output is the same chain of multiply-adds over k (or pairs of k) inside each block of
  * K_BLOCK or K_BLOCK_PAIRS, and the blocks are added in order. */
@@ -110,12 +112,33 @@ static void gemm_pack_words(void *out, const float *x, size_t x_stride, size_t r
         }
 }
 
+/* Where the words from k on are in a row that pack_row leaves, and how far apart: in a set of blocks of the
+ * sum, as many as the vector has lanes or FEW_BLOCKS, the blocks' words alternate. */
+static size_t packed_place(size_t k, size_t words, size_t *apart) {
+    enum { BLOCK = INPUTS_PER_WORD == 2 ? K_BLOCK_PAIRS / 2 : K_BLOCK };
+    size_t begin = 0;
+    for (size_t side = VEC_FLOATS; side > 1; side = side > FEW_BLOCKS ? FEW_BLOCKS : 1) {
+        size_t set = BLOCK * side, end = begin + (words - begin) / set * set, in_set = (k - begin) % set;
+        *apart = side;
+        if (k < end)
+            return k - in_set + in_set % BLOCK * side + in_set / BLOCK;
+        begin = end;
+    }
+    *apart = 1;
+    return k;
+}
+
 /* One row's words, zeros in the last one's second half if depth is odd. */
 static void gemm_pack_row(void *out, const float *x, size_t depth) {
-    for (size_t k = 0; k < depth; k += VEC_FLOATS * INPUTS_PER_WORD) {
-        Vec a = input_words(x + k, depth - k);
-        size_t words = (depth - k + INPUTS_PER_WORD - 1) / INPUTS_PER_WORD;
-        memcpy((float *)out + k / INPUTS_PER_WORD, &a, (words < VEC_FLOATS ? words : VEC_FLOATS) * 4);
+    size_t words = (depth + INPUTS_PER_WORD - 1) / INPUTS_PER_WORD, apart;
+    for (size_t k = 0; k < words; k += VEC_FLOATS) {
+        Vec a = input_words(x + k * INPUTS_PER_WORD, depth - k * INPUTS_PER_WORD);
+        float *to = (float *)out + packed_place(k, words, &apart);
+        if (apart == 1)
+            memcpy(to, &a, (words - k < VEC_FLOATS ? words - k : VEC_FLOATS) * sizeof *to);
+        else
+            for (size_t i = 0; i < VEC_FLOATS; i++)
+                to[i * apart] = a[i];
     }
 }
 
@@ -252,53 +275,64 @@ static void gemm_wide(float *out, size_t out_stride, const void *x, size_t rows,
     kernels[columns - 1](out, out_stride, x, weight, row_bytes, words, accumulate);
 }
 
-/* Asks for a square's worth of the weights that come after those at word k: of a row's next RUN bytes, row
- * after row, or, where rows are short, of the next VEC_FLOATS rows in the order in which they lie. Memory
+/* Where a square's worth of the weights lies that come after those at word k: in a row's next RUN bytes, row
+ * after row, or, where rows are short, in the next VEC_FLOATS rows in the order in which they lie. Memory
  * answers runs of lines faster than one line of each row at a time, and slower where runs are shorter or
  * further ahead. */
-ALWAYS_INLINE void narrow_ask(const uint8_t *weight, size_t row_bytes, size_t k, size_t words) {
-    enum { LINE = 64, RUN = 1024, RUN_WORDS = RUN / 4, SQUARE = VEC_FLOATS * VEC_FLOATS * 4 };
+ALWAYS_INLINE const uint8_t *narrow_next(const uint8_t *weight, size_t row_bytes, size_t k, size_t words) {
+    enum { RUN = 1024, RUN_WORDS = RUN / 4 };
     const uint8_t *from = weight + VEC_FLOATS * row_bytes;
-    if (words < 2 * RUN_WORDS) {
-        from += k * 4 * VEC_FLOATS;
-    } else {
-        size_t in_run = k % RUN_WORDS, next = k - in_run + RUN_WORDS, at = in_run * 4 * VEC_FLOATS;
-        from = (next < words ? weight + next * 4 : from) + at / RUN * row_bytes + at % RUN;
-    }
-    for (size_t at = 0; at < SQUARE; at += LINE)
-        __builtin_prefetch(from + at, 0, 0);
+    if (words < 2 * RUN_WORDS)
+        return from + k * 4 * VEC_FLOATS;
+    size_t in_run = k % RUN_WORDS, next = k - in_run + RUN_WORDS, at = in_run * 4 * VEC_FLOATS;
+    return (next < words ? weight + next * 4 : from) + at / RUN * row_bytes + at % RUN;
 }
 
-/* sum[m] += word i of VEC_FLOATS rows of the weight, for i in [0, n), times row m's input i. */
-ALWAYS_INLINE void narrow_steps(const int rows, const Operands operands, Vec sum[NARROW_ROWS],
-                                const Vec words[VEC_FLOATS], size_t n, const float *x, size_t x_stride) {
+/* A word in every lane, or `side` of them again and again. */
+ALWAYS_INLINE Vec input_lanes(const float *x, const size_t side) {
+    return side == 1 ? (Vec)bits_set1((const uint8_t *)x) : side == VEC_FLOATS ? vec_load(x) : vec_fours(x);
+}
+
+/* sum[m] += word i of VEC_FLOATS rows of the weight, or blocks of rows, for i in [0, n), times row m's input
+ * i, which is `side` of them. */
+ALWAYS_INLINE void narrow_steps(const int rows, const Operands operands, const size_t side,
+                                Vec sum[NARROW_ROWS], const Vec words[VEC_FLOATS], size_t n, const float *x,
+                                size_t x_stride) {
     const size_t inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
     for (size_t i = 0; i < n; i++) {
         BitsVec bits = (BitsVec)words[i];
         Vec first = operands == HALVES_AS_FLOATS ? (Vec)(bits << 16) : words[i],
             second = (Vec)(bits & 0xffff0000u);
         for (int m = 0; m < rows; m++) {
-            const float *input = x + (size_t)m * x_stride + i * inputs;
-            sum[m] = vec_step(sum[m], first, (Vec)bits_set1((const uint8_t *)input));
+            const float *input = x + (size_t)m * x_stride + i * inputs * side;
+            sum[m] = vec_step(sum[m], first, input_lanes(input, side));
             if (operands == HALVES_AS_FLOATS)
-                sum[m] = vec_step(sum[m], second, (Vec)bits_set1((const uint8_t *)(input + 1)));
+                sum[m] = vec_step(sum[m], second, input_lanes(input + side, side));
         }
     }
 }
 
 /* A pointer that the compiler does not know to follow from another: of many that do it would keep every one,
- * most of them in memory. */
+ * most of them in memory. What is written before is read before. */
 ALWAYS_INLINE const uint8_t *fresh(const uint8_t *p) {
-    __asm__("" : "+r"(p));
+    __asm__ volatile("" : "+r"(p));
     return p;
 }
 
-/* A vector's bytes of VEC_FLOATS rows, turned: a[i] holds the i-th word of every row. */
-ALWAYS_INLINE void narrow_load(Vec a[VEC_FLOATS], const uint8_t *weight, size_t row_bytes) {
-    for (size_t r = 0; r < VEC_FLOATS; r += 4) {
-        const uint8_t *row = fresh(weight + r * row_bytes);
-        for (size_t i = 0; i < 4; i++)
-            a[r + i] = vec_load(row + i * row_bytes);
+/* A vector's bytes of each of `side` blocks, block_bytes apart, of VEC_FLOATS / side rows, turned: a[i] holds
+ * the i-th word of every one. Rows from n on are not there. The square of weights at `next` is asked for,
+ * some lines after some loads: many at once would be in the way of what is read now. */
+ALWAYS_INLINE void narrow_load(const size_t side, Vec a[VEC_FLOATS], const uint8_t *weight, size_t row_bytes,
+                               size_t n, size_t block_bytes, const uint8_t *next) {
+    enum { LINE = 64, AT_ONCE = 4, LINES = VEC_FLOATS * AT_ONCE * 4 / LINE };
+    for (size_t r = 0; r < VEC_FLOATS; r += AT_ONCE, next += LINES * LINE) {
+        size_t row = side == 1 ? r : r / side < n ? r / side : n - 1;
+        const uint8_t *from = fresh(weight + row * row_bytes + r % side * block_bytes);
+        for (size_t i = 0; i < AT_ONCE; i++)
+            a[r + i] = vec_load(from + i * (side == 1 ? row_bytes : block_bytes));
+        next = fresh(next);
+        for (size_t i = 0; i < LINES; i++)
+            __builtin_prefetch(next + i * LINE, 0, 0);
     }
     vec_turn(a);
 }
@@ -311,23 +345,76 @@ ALWAYS_INLINE void narrow_load_part(Vec a[VEC_FLOATS], const uint8_t *weight, si
     vec_turn(a);
 }
 
-/* One vector of columns for a few rows. The weights that the next call will read are asked for meanwhile. */
-ALWAYS_INLINE void narrow_block(const int rows, const Operands operands, float *out, const float *x,
-                                size_t x_stride, const uint8_t *weight, size_t row_bytes, size_t columns,
-                                size_t words, bool accumulate) {
+/* out[row] (+)= the sums of a row's blocks, which are `side` lanes beside each other, from the first to the
+ * last. */
+ALWAYS_INLINE void narrow_join(const size_t side, float *out, Vec sum, bool accumulate) {
+    Vec total = sum;
+    if (accumulate) {
+        Vec before = vec_set1(0.0f);
+        for (size_t r = 0; r < VEC_FLOATS / side; r++)
+            before[r * side] = out[r];
+        total = before + sum;
+    }
+    for (size_t i = 1; i < side; i++) {
+        sum = vec_rotate(sum);
+        total += sum;
+    }
+    for (size_t r = 0; r < VEC_FLOATS / side; r++)
+        out[r] = total[r * side];
+}
+
+/* `side` blocks of VEC_FLOATS / side rows of the weight for a few input rows: out[row] (+)= the blocks in
+ * their order. The next such blocks are asked for meanwhile, in the order in which they lie; they and these
+ * have room in the first-level cache. */
+ALWAYS_INLINE void narrow_set(const int rows, const Operands operands, const size_t side, float *out,
+                              const float *x, size_t x_stride, const uint8_t *weight, size_t row_bytes,
+                              size_t n, const uint8_t *next, bool accumulate) {
+    const size_t block = block_words(operands), inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
+    Vec sum[NARROW_ROWS] = {0}, a[VEC_FLOATS];
+    for (size_t k = 0; k < block; k += VEC_FLOATS) {
+        size_t at = k * 4 * VEC_FLOATS, run = block * 4 * side;
+        narrow_load(side, a, weight + k * 4, row_bytes, n, block * 4, next + at / run * row_bytes + at % run);
+        narrow_steps(rows, operands, side, sum, a, VEC_FLOATS, x + k * inputs * side, x_stride);
+    }
+    for (int m = 0; m < rows; m++)
+        narrow_join(side, out + (size_t)m * VEC_FLOATS, sum[m], accumulate);
+}
+
+/* As many whole sets as `words` have; returns their words. */
+ALWAYS_INLINE size_t narrow_sets(const int rows, const Operands operands, const size_t side, float *out,
+                                 const float *x, size_t x_stride, const uint8_t *weight, size_t row_bytes,
+                                 size_t columns, size_t words, bool accumulate) {
+    const size_t set = block_words(operands) * side, inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
+    size_t in_sets = words / set * set;
+    for (size_t r = 0; r < columns; r += VEC_FLOATS / side)
+        for (size_t k = 0; k < in_sets; k += set) {
+            const uint8_t *from = weight + r * row_bytes;
+            const uint8_t *next =
+                k + set < in_sets ? from + (k + set) * 4 : from + VEC_FLOATS / side * row_bytes;
+            narrow_set(rows, operands, side, out + r, x + k * inputs, x_stride, from + k * 4, row_bytes,
+                       columns - r, next, accumulate || k > 0);
+        }
+    return in_sets;
+}
+
+/* One vector of columns for a few rows, block by block. The weights that the next call will read are asked
+ * for meanwhile. */
+ALWAYS_INLINE void narrow_blocks(const int rows, const Operands operands, float *out, const float *x,
+                                 size_t x_stride, const uint8_t *weight, size_t row_bytes, size_t columns,
+                                 size_t words, bool accumulate) {
     const size_t block = block_words(operands), inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
     for (size_t first = 0; first < words; first += block) {
         Vec sum[NARROW_ROWS] = {0}, a[VEC_FLOATS];
         size_t k = first, end = words - first < block ? words : first + block;
         for (; columns == VEC_FLOATS && k + VEC_FLOATS <= end; k += VEC_FLOATS) {
-            narrow_ask(weight, row_bytes, k, words);
-            narrow_load(a, weight + k * 4, row_bytes);
-            narrow_steps(rows, operands, sum, a, VEC_FLOATS, x + k * inputs, x_stride);
+            narrow_load(1, a, weight + k * 4, row_bytes, columns, 0,
+                        narrow_next(weight, row_bytes, k, words));
+            narrow_steps(rows, operands, 1, sum, a, VEC_FLOATS, x + k * inputs, x_stride);
         }
         for (; k < end; k += VEC_FLOATS) {
             size_t n = end - k < VEC_FLOATS ? end - k : VEC_FLOATS;
             narrow_load_part(a, weight + k * 4, row_bytes, columns, n);
-            narrow_steps(rows, operands, sum, a, n, x + k * inputs, x_stride);
+            narrow_steps(rows, operands, 1, sum, a, n, x + k * inputs, x_stride);
         }
         for (int m = 0; m < rows; m++) {
             UnalignedVec *to = (UnalignedVec *)(out + m * VEC_FLOATS);
@@ -338,9 +425,22 @@ ALWAYS_INLINE void narrow_block(const int rows, const Operands operands, float *
     }
 }
 
+ALWAYS_INLINE void narrow_columns(const int rows, const Operands operands, float *out, const float *x,
+                                  size_t x_stride, const uint8_t *weight, size_t row_bytes, size_t columns,
+                                  size_t words, bool accumulate) {
+    const size_t inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
+    size_t k = narrow_sets(rows, operands, VEC_FLOATS, out, x, x_stride, weight, row_bytes, columns, words,
+                           accumulate);
+    if ((int)VEC_FLOATS > (int)FEW_BLOCKS)
+        k += narrow_sets(rows, operands, FEW_BLOCKS, out, x + k * inputs, x_stride, weight + k * 4, row_bytes,
+                         columns, words - k, accumulate || k > 0);
+    narrow_blocks(rows, operands, out, x + k * inputs, x_stride, weight + k * 4, row_bytes, columns,
+                  words - k, accumulate || k > 0);
+}
+
 #define NARROW_CASE(n, operands)                                                                             \
     case n:                                                                                                  \
-        narrow_block(n, operands, out, x, x_stride, weight, row_bytes, columns, words, accumulate);          \
+        narrow_columns(n, operands, out, x, x_stride, weight, row_bytes, columns, words, accumulate);        \
         break;
 #define NARROW_KERNEL(operands)                                                                              \
     static void narrow_##operands(float *out, const float *x, size_t x_stride, size_t rows,                  \

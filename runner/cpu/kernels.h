@@ -16,12 +16,14 @@
 
 enum {
     LANES = 16,
-    K_BLOCK = 256,        /* a chain of multiply-adds is at most this long */
-    K_BLOCK_PAIRS = 2048, /* in bfloat16, whose results are rounded to eight bits: putting the sums away and
-                           * beginning anew takes as long as six more words */
-    BLOCK_TOKENS = LANES, /* tokens of a cache block: one lane each in the scores */
-    NARROW_ROWS = 8,      /* inputs up to so many rows take the narrow kernel */
-    VOCAB_TILE = 192      /* columns of the vocabulary whose logits exist at once */
+    K_BLOCK = 256,       /* a chain of multiply-adds is at most this long */
+    K_BLOCK_PAIRS = 512, /* in bfloat16, whose results are rounded to eight bits: putting the sums away and
+                          * beginning anew takes as long as six more words */
+    FEW_BLOCKS = 4,      /* of a sum, side by side in the narrow kernel's lanes, where there are not LANES */
+    NARROW_SET = LANES * K_BLOCK, /* words: parts of a row that it is called with begin at multiples of it */
+    BLOCK_TOKENS = LANES,         /* tokens of a cache block: one lane each in the scores */
+    NARROW_ROWS = 8,              /* inputs up to so many rows take the narrow kernel */
+    VOCAB_TILE = 192              /* columns of the vocabulary whose logits exist at once */
 };
 
 /* What one tile of the vocabulary contributes to a row's log-softmax. */
@@ -84,11 +86,13 @@ typedef struct GemmKernels {
      * there are zeros */
     void (*pack)(void *out, const float *x, size_t x_stride, size_t rows, size_t depth);
     void (*pack_words)(void *out, const float *x, size_t x_stride, size_t rows, size_t words); /* of words */
-    void (*pack_row)(void *out, const float *x, size_t depth); /* one row's words */
+    /* one row's words, in the order that suits narrow */
+    void (*pack_row)(void *out, const float *x, size_t depth);
     /* out[column][row] (+)= the products of packed inputs and weights, for whole strips of rows */
     void (*wide)(float *out, size_t out_stride, const void *packed, size_t rows, const uint8_t *weight,
                  Dtype dtype, size_t row_bytes, size_t columns, size_t depth, bool accumulate);
-    /* out[row][lanes] (+)= the same for rows <= NARROW_ROWS, x_stride words apart, and columns <= lanes */
+    /* out[row][lanes] (+)= the same for rows <= NARROW_ROWS as pack_row leaves them, x_stride words apart,
+     * and columns <= lanes */
     void (*narrow)(float *out, const void *x, size_t x_stride, size_t rows, const uint8_t *weight,
                    Dtype dtype, size_t row_bytes, size_t columns, size_t depth, bool accumulate);
     /* y[row][column] = tile[column][row] + bias[column] (none if NULL), rounded to bfloat16 if `round`; the

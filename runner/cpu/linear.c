@@ -21,9 +21,19 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
+/* A thread's memory: for many rows one tile or two small ones, and copied weights; for a few rows a vector of
+ * columns, copied weights, and a task's factors. */
+enum {
+    COPY = VOCAB_TILE * TASK_ROWS,
+    END = COPY + STAGED_ROWS * DEPTH,
+    NARROW_COPY = NARROW_ROWS * LANES,
+    NARROW_FACTORS = NARROW_COPY + LANES * NARROW_SET,
+    NARROW_END = NARROW_FACTORS + TASK_COLUMNS * TASK_ROWS
+};
+
 size_t cpu_linear_scratch(const Cpu *cpu) {
     (void)cpu;
-    return (size_t)(VOCAB_TILE + TASK_COLUMNS) * TASK_ROWS + (size_t)STAGED_ROWS * DEPTH;
+    return END > NARROW_END ? END : NARROW_END;
 }
 
 /* ---- packing */
@@ -166,8 +176,8 @@ static Rows weight_rows_at(const Cpu *cpu, const Weight *weight, size_t first, s
 static void narrow_columns(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const float *bias,
                            const Packed *packed, float *y, size_t y_stride, float *scratch) {
     const GemmKernels *gemm = cpu->gemm;
-    float *sums = scratch, *copy = scratch + (size_t)VOCAB_TILE * TASK_ROWS;
-    size_t step = is_usable(cpu, weight) ? weight->cols : DEPTH * gemm->inputs_per_word;
+    float *sums = scratch, *copy = scratch + NARROW_COPY;
+    size_t step = is_usable(cpu, weight) ? weight->cols : NARROW_SET * gemm->inputs_per_word;
     for (size_t j = 0; j < n; j += gemm->lanes) {
         size_t columns = smaller(n - j, gemm->lanes);
         for (size_t k = 0; k < weight->cols; k += step) {
@@ -188,7 +198,7 @@ static void narrow_columns(const Cpu *cpu, const Weight *weight, size_t first, s
 float *cpu_linear_tile(const Cpu *cpu, const Weight *weight, size_t first, size_t n, const Packed *packed,
                        size_t row, float *scratch) {
     const GemmKernels *gemm = cpu->gemm;
-    float *tile = scratch, *copy = scratch + (size_t)VOCAB_TILE * TASK_ROWS;
+    float *tile = scratch, *copy = scratch + COPY;
     size_t rows = smaller(packed->rows - row, TASK_ROWS);
     size_t step = DEPTH * gemm->inputs_per_word, together = gemm->columns(smaller(rows, gemm->rows));
     for (size_t k = 0; k < weight->cols; k += step) {
@@ -281,7 +291,7 @@ typedef struct Share {
 /* A few rows: both results, then their product. */
 static void multiply_by_factor(const LinearRun *run, const Share *share, float *y) {
     const Cpu *cpu = run->cpu;
-    float *factors = share->scratch + (size_t)VOCAB_TILE * TASK_ROWS + (size_t)STAGED_ROWS * DEPTH;
+    float *factors = share->scratch + NARROW_FACTORS;
     cpu_linear_columns(cpu, run->factor.weight, share->first, share->n, share->factor_bias, share->packed,
                        share->row, factors, share->n, share->scratch);
     for (size_t m = 0; m < run->rows; m++)

@@ -625,9 +625,9 @@ static void check_linear(Cpu *cpu, Random *random, Dtype dtype, bool transposed,
 
 static void test_linear_layers_of_odd_sizes(void **unused) {
     (void)unused;
-    static const size_t shapes[][3] = {{1, 1, 1},    {1, 49, 7},   {3, 16, 256}, {5, 47, 257},
-                                       {8, 48, 300}, {13, 97, 33}, {7, 100, 64}, {520, 33, 5},
-                                       {9, 7, 2049}, {2, 5, 2050}, {70, 7, 514}, {40, 200, 16}};
+    static const size_t shapes[][3] = {{1, 1, 1},    {1, 49, 7},    {3, 16, 256},  {5, 47, 257}, {8, 48, 300},
+                                       {13, 97, 33}, {7, 100, 64},  {520, 33, 5},  {9, 7, 2049}, {2, 5, 2050},
+                                       {70, 7, 514}, {40, 200, 16}, {3, 21, 9511}, {1, 18, 4100}};
     Random random;
     random_seed(&random, 1);
     for (const char *const *set = cpu_instruction_sets; *set; set++)

@@ -1,0 +1,124 @@
+/* The kernel for a few rows against the one for many: the same bits, before any rounding. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "runner/cpu/cpu.h"
+#include "tests/runner/runner_tests.h"
+
+enum { MOST_ROWS = NARROW_ROWS };
+
+typedef struct Case {
+    const GemmKernels *gemm;
+    const char *name;
+    Dtype dtype;
+    size_t columns, depth, words; /* of an input row */
+    float *x;                     /* [MOST_ROWS][depth] */
+    uint8_t *weight;              /* [columns][depth] */
+} Case;
+
+static void fill(Case *c, Random *random) {
+    size_t n = c->columns * c->depth;
+    c->words = (c->depth + c->gemm->inputs_per_word - 1) / c->gemm->inputs_per_word;
+    c->x = mem_alloc(MOST_ROWS * c->depth * sizeof *c->x);
+    c->weight = mem_alloc(n * dtype_bytes(c->dtype));
+    for (size_t i = 0; i < MOST_ROWS * c->depth; i++)
+        c->x[i] = (float)(random_double(random) * 2 - 1);
+    for (size_t i = 0; i < n; i++) {
+        float x = (float)(random_double(random) * 2 - 1);
+        uint16_t half = float_to_bfloat16(x);
+        memcpy(c->weight + i * dtype_bytes(c->dtype), c->dtype == DTYPE_FLOAT32 ? (void *)&x : &half,
+               dtype_bytes(c->dtype));
+    }
+}
+
+/* out[column][lanes]: all rows at once */
+static void multiply_many(const Case *c, float *out) {
+    const GemmKernels *gemm = c->gemm;
+    float *packed = mem_alloc((MOST_ROWS + gemm->lanes) * c->words * sizeof *packed);
+    for (size_t m = 0; m < MOST_ROWS; m += gemm->lanes) {
+        size_t rows = MOST_ROWS - m < gemm->lanes ? MOST_ROWS - m : gemm->lanes;
+        gemm->pack(packed, c->x + m * c->depth, c->depth, rows, c->depth);
+        gemm->wide(out + m, 2 * LANES, packed, rows, c->weight, c->dtype, c->depth * dtype_bytes(c->dtype),
+                   c->columns, c->depth, false);
+    }
+    free(packed);
+}
+
+/* `rows` rows from `first` on. Half of the columns' sums begin with zeros that are there already. */
+static void check_few(const Case *c, const float *many, size_t first, size_t rows) {
+    const GemmKernels *gemm = c->gemm;
+    size_t row_bytes = c->depth * dtype_bytes(c->dtype);
+    float *packed = mem_alloc(rows * c->words * sizeof *packed), out[MOST_ROWS * LANES];
+    for (size_t m = 0; m < rows; m++)
+        gemm->pack_row(packed + m * c->words, c->x + (first + m) * c->depth, c->depth);
+    for (size_t j = 0; j < c->columns; j += gemm->lanes) {
+        size_t columns = c->columns - j < gemm->lanes ? c->columns - j : gemm->lanes;
+        bool accumulate = j / gemm->lanes % 2;
+        memset(out, 0, sizeof out);
+        gemm->narrow(out, packed, c->words, rows, c->weight + j * row_bytes, c->dtype, row_bytes, columns,
+                     c->depth, accumulate);
+        for (size_t m = 0; m < rows; m++)
+            for (size_t i = 0; i < columns; i++) {
+                const float *expected = &many[(j + i) * 2 * LANES + first + m],
+                            *found = &out[m * gemm->lanes + i];
+                if (memcmp(expected, found, sizeof *found) != 0)
+                    fail_msg("%s, %s weights, depth %zu, %zu rows: row %zu, column %zu is %a, expected %a",
+                             c->name, dtype_name(c->dtype), c->depth, rows, first + m, j + i, (double)*found,
+                             (double)*expected);
+            }
+    }
+    free(packed);
+}
+
+static void check_case(Case c, Random *random) {
+    fill(&c, random);
+    float *many = mem_alloc(c.columns * 2 * LANES * sizeof *many);
+    multiply_many(&c, many);
+    for (size_t rows = 1; rows <= MOST_ROWS; rows++)
+        check_few(&c, many, MOST_ROWS - rows, rows);
+    free(many);
+    free(c.x);
+    free(c.weight);
+}
+
+/* Depths with blocks of the sum in sets as wide as the lanes, in sets of a few, alone, and cut. */
+static void test_few_rows_have_the_bits_of_many(void **unused) {
+    (void)unused;
+    static const size_t depths[] = {2, 70, 512, 1024, 2048, 2560, 3072, 4096, 5910, 8192, 11838, 16384};
+    const struct {
+        const char *name;
+        const GemmKernels *gemm;
+    } tables[] = {{"portable", gemm_portable()},
+                  {"avx2", gemm_avx2()},
+                  {"avx512", gemm_avx512()},
+                  {"avx512_bf16", gemm_avx512_bf16()}};
+    Random random;
+    random_seed(&random, 5);
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+        for (size_t d = 0; d < sizeof depths / sizeof *depths && tables[t].gemm && cpu_runs(tables[t].name);
+             d++)
+            for (Dtype dtype = DTYPE_FLOAT32; dtype <= DTYPE_BFLOAT16; dtype++)
+                if (dtype == DTYPE_BFLOAT16 || tables[t].gemm->inputs_per_word == 1)
+                    check_case((Case){.gemm = tables[t].gemm,
+                                      .name = tables[t].name,
+                                      .dtype = dtype,
+                                      .columns = 39,
+                                      .depth = depths[d]},
+                               &random);
+}
+
+int run_few_rows_tests(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_few_rows_have_the_bits_of_many),
+    };
+    return cmocka_run_group_tests_name("few rows", tests, NULL, NULL);
+}
