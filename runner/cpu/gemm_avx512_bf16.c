@@ -4,6 +4,8 @@
 #ifdef __AVX512BF16__
 #include "runner/cpu/vec_avx512.h"
 #define vec_dot(sum, a, b) _mm512_dpbf16_ps(sum, (__m512bh)(a), (__m512bh)(b))
+#define vec_fours(p) _mm512_broadcast_f32x4(_mm_loadu_ps(p))
+#define vec_rotate(a) ((Vec)_mm512_alignr_epi32((__m512i)(a), (__m512i)(a), 1))
 #define vec_pairs(low, high) ((Vec)_mm512_cvtne2ps_pbh(high, low))
 /* Lane by lane, a's bfloat16 in the lower half and b's in the upper one. */
 static inline __attribute__((always_inline)) Vec vec_pair_lanes(Vec a, Vec b) {

@@ -1,7 +1,8 @@
 /* Linear layers over weights in their files' layout. The including file defines GEMM_STRIPS, and
  * GEMM_FUNCTION, the name of the table. With vec_dot(sum, a, b), which adds the products of a's and b's pairs
- * of bfloat16, inputs and weights are such pairs; without it they are multiplied in float32, weights of
- * either type.
+ * of bfloat16, inputs and weights are such pairs, and there are vec_pairs, vec_pair_lanes, vec_fours (four
+ * floats from memory, again and again) and vec_rotate (each lane has what the next one had); without it they
+ * are multiplied in float32, weights of either type.
  *
  * The wide kernel has rows of the input in the lanes: a tile of GEMM_STRIPS vectors of input rows, packed so
  * that one load gives one column of the tile, meets GEMM_COLUMNS rows of the weight, whose numbers are
@@ -112,16 +113,17 @@ static void gemm_pack_words(void *out, const float *x, size_t x_stride, size_t r
         }
 }
 
-/* Where the words from k on are in a row that pack_row leaves, and how far apart: in a set of blocks of the
- * sum, as many as the vector has lanes or FEW_BLOCKS, the blocks' words alternate. */
+/* Where the words from k on are in a row that pack_row leaves, and how far apart: of pairs, in a set of
+ * blocks of the sum, as many as the vector has lanes or FEW_BLOCKS, the blocks' words alternate. */
 static size_t packed_place(size_t k, size_t words, size_t *apart) {
-    enum { BLOCK = INPUTS_PER_WORD == 2 ? K_BLOCK_PAIRS / 2 : K_BLOCK };
     size_t begin = 0;
-    for (size_t side = VEC_FLOATS; side > 1; side = side > FEW_BLOCKS ? FEW_BLOCKS : 1) {
-        size_t set = BLOCK * side, end = begin + (words - begin) / set * set, in_set = (k - begin) % set;
+    for (size_t side = VEC_FLOATS; side > 1 && INPUTS_PER_WORD == 2;
+         side = side > FEW_BLOCKS ? FEW_BLOCKS : 1) {
+        size_t block = K_BLOCK_PAIRS / 2, set = block * side, end = begin + (words - begin) / set * set,
+               in_set = (k - begin) % set;
         *apart = side;
         if (k < end)
-            return k - in_set + in_set % BLOCK * side + in_set / BLOCK;
+            return k - in_set + in_set % block * side + in_set / block;
         begin = end;
     }
     *apart = 1;
@@ -280,7 +282,7 @@ static void gemm_wide(float *out, size_t out_stride, const void *x, size_t rows,
  * answers runs of lines faster than one line of each row at a time, and slower where runs are shorter or
  * further ahead. */
 ALWAYS_INLINE const uint8_t *narrow_next(const uint8_t *weight, size_t row_bytes, size_t k, size_t words) {
-    enum { RUN = 1024, RUN_WORDS = RUN / 4 };
+    enum { RUN = 4096, RUN_WORDS = RUN / 4 };
     const uint8_t *from = weight + VEC_FLOATS * row_bytes;
     if (words < 2 * RUN_WORDS)
         return from + k * 4 * VEC_FLOATS;
@@ -290,7 +292,12 @@ ALWAYS_INLINE const uint8_t *narrow_next(const uint8_t *weight, size_t row_bytes
 
 /* A word in every lane, or `side` of them again and again. */
 ALWAYS_INLINE Vec input_lanes(const float *x, const size_t side) {
-    return side == 1 ? (Vec)bits_set1((const uint8_t *)x) : side == VEC_FLOATS ? vec_load(x) : vec_fours(x);
+    (void)side;
+#ifdef vec_dot
+    if (side > 1)
+        return side == VEC_FLOATS ? vec_load(x) : vec_fours(x);
+#endif
+    return (Vec)bits_set1((const uint8_t *)x);
 }
 
 /* sum[m] += word i of VEC_FLOATS rows of the weight, or blocks of rows, for i in [0, n), times row m's input
@@ -345,6 +352,7 @@ ALWAYS_INLINE void narrow_load_part(Vec a[VEC_FLOATS], const uint8_t *weight, si
     vec_turn(a);
 }
 
+#ifdef vec_dot
 /* out[row] (+)= the sums of a row's blocks, which are `side` lanes beside each other, from the first to the
  * last. */
 ALWAYS_INLINE void narrow_join(const size_t side, float *out, Vec sum, bool accumulate) {
@@ -366,36 +374,37 @@ ALWAYS_INLINE void narrow_join(const size_t side, float *out, Vec sum, bool accu
 /* `side` blocks of VEC_FLOATS / side rows of the weight for a few input rows: out[row] (+)= the blocks in
  * their order. The next such blocks are asked for meanwhile, in the order in which they lie; they and these
  * have room in the first-level cache. */
-ALWAYS_INLINE void narrow_set(const int rows, const Operands operands, const size_t side, float *out,
-                              const float *x, size_t x_stride, const uint8_t *weight, size_t row_bytes,
-                              size_t n, const uint8_t *next, bool accumulate) {
-    const size_t block = block_words(operands), inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
+ALWAYS_INLINE void narrow_set(const int rows, const size_t side, float *out, const float *x, size_t x_stride,
+                              const uint8_t *weight, size_t row_bytes, size_t n, const uint8_t *next,
+                              bool accumulate) {
+    const size_t block = block_words(PAIRS);
     Vec sum[NARROW_ROWS] = {0}, a[VEC_FLOATS];
     for (size_t k = 0; k < block; k += VEC_FLOATS) {
         size_t at = k * 4 * VEC_FLOATS, run = block * 4 * side;
         narrow_load(side, a, weight + k * 4, row_bytes, n, block * 4, next + at / run * row_bytes + at % run);
-        narrow_steps(rows, operands, side, sum, a, VEC_FLOATS, x + k * inputs * side, x_stride);
+        narrow_steps(rows, PAIRS, side, sum, a, VEC_FLOATS, x + k * side, x_stride);
     }
     for (int m = 0; m < rows; m++)
         narrow_join(side, out + (size_t)m * VEC_FLOATS, sum[m], accumulate);
 }
 
 /* As many whole sets as `words` have; returns their words. */
-ALWAYS_INLINE size_t narrow_sets(const int rows, const Operands operands, const size_t side, float *out,
-                                 const float *x, size_t x_stride, const uint8_t *weight, size_t row_bytes,
-                                 size_t columns, size_t words, bool accumulate) {
-    const size_t set = block_words(operands) * side, inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
+ALWAYS_INLINE size_t narrow_sets(const int rows, const size_t side, float *out, const float *x,
+                                 size_t x_stride, const uint8_t *weight, size_t row_bytes, size_t columns,
+                                 size_t words, bool accumulate) {
+    const size_t set = block_words(PAIRS) * side;
     size_t in_sets = words / set * set;
     for (size_t r = 0; r < columns; r += VEC_FLOATS / side)
         for (size_t k = 0; k < in_sets; k += set) {
             const uint8_t *from = weight + r * row_bytes;
             const uint8_t *next =
                 k + set < in_sets ? from + (k + set) * 4 : from + VEC_FLOATS / side * row_bytes;
-            narrow_set(rows, operands, side, out + r, x + k * inputs, x_stride, from + k * 4, row_bytes,
-                       columns - r, next, accumulate || k > 0);
+            narrow_set(rows, side, out + r, x + k, x_stride, from + k * 4, row_bytes, columns - r, next,
+                       accumulate || k > 0);
         }
     return in_sets;
 }
+#endif
 
 /* One vector of columns for a few rows, block by block. The weights that the next call will read are asked
  * for meanwhile. */
@@ -428,14 +437,14 @@ ALWAYS_INLINE void narrow_blocks(const int rows, const Operands operands, float 
 ALWAYS_INLINE void narrow_columns(const int rows, const Operands operands, float *out, const float *x,
                                   size_t x_stride, const uint8_t *weight, size_t row_bytes, size_t columns,
                                   size_t words, bool accumulate) {
-    const size_t inputs = operands == HALVES_AS_FLOATS ? 2 : 1;
-    size_t k = narrow_sets(rows, operands, VEC_FLOATS, out, x, x_stride, weight, row_bytes, columns, words,
-                           accumulate);
-    if ((int)VEC_FLOATS > (int)FEW_BLOCKS)
-        k += narrow_sets(rows, operands, FEW_BLOCKS, out, x + k * inputs, x_stride, weight + k * 4, row_bytes,
-                         columns, words - k, accumulate || k > 0);
-    narrow_blocks(rows, operands, out, x + k * inputs, x_stride, weight + k * 4, row_bytes, columns,
-                  words - k, accumulate || k > 0);
+    size_t k = 0;
+#ifdef vec_dot
+    k += narrow_sets(rows, VEC_FLOATS, out, x, x_stride, weight, row_bytes, columns, words, accumulate);
+    k += narrow_sets(rows, FEW_BLOCKS, out, x + k, x_stride, weight + k * 4, row_bytes, columns, words - k,
+                     accumulate || k > 0);
+#endif
+    narrow_blocks(rows, operands, out, x + k, x_stride, weight + k * 4, row_bytes, columns, words - k,
+                  accumulate || k > 0);
 }
 
 #define NARROW_CASE(n, operands)                                                                             \

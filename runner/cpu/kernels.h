@@ -20,10 +20,11 @@ enum {
     K_BLOCK_PAIRS = 512, /* in bfloat16, whose results are rounded to eight bits: putting the sums away and
                           * beginning anew takes as long as six more words */
     FEW_BLOCKS = 4,      /* of a sum, side by side in the narrow kernel's lanes, where there are not LANES */
-    NARROW_SET = LANES * K_BLOCK, /* words: parts of a row that it is called with begin at multiples of it */
-    BLOCK_TOKENS = LANES,         /* tokens of a cache block: one lane each in the scores */
-    NARROW_ROWS = 8,              /* inputs up to so many rows take the narrow kernel */
-    VOCAB_TILE = 192              /* columns of the vocabulary whose logits exist at once */
+    NARROW_SET =
+        LANES * K_BLOCK_PAIRS / 2, /* words: parts of a row that it is called with begin at multiples of it */
+    BLOCK_TOKENS = LANES,          /* tokens of a cache block: one lane each in the scores */
+    NARROW_ROWS = 8,               /* inputs up to so many rows take the narrow kernel */
+    VOCAB_TILE = 192               /* columns of the vocabulary whose logits exist at once */
 };
 
 /* What one tile of the vocabulary contributes to a row's log-softmax. */

@@ -7,8 +7,6 @@ enum { VEC_FLOATS = 8 };
 #define vec_fma _mm256_fmadd_ps
 #define vec_max _mm256_max_ps
 #define vec_min _mm256_min_ps
-#define vec_rotate(a) _mm256_permutevar8x32_ps(a, _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 0))
-#define vec_fours(p) _mm256_broadcast_ps((const __m128 *)(p))
 
 /* Fours of rows within lanes of 128 bits, then the lanes. */
 static inline __attribute__((always_inline)) void vec_turn(Vec a[VEC_FLOATS]) {

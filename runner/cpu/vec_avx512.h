@@ -7,8 +7,6 @@ enum { VEC_FLOATS = 16 };
 #define vec_fma _mm512_fmadd_ps
 #define vec_max _mm512_max_ps
 #define vec_min _mm512_min_ps
-#define vec_rotate(a) ((Vec)_mm512_alignr_epi32((__m512i)(a), (__m512i)(a), 1))
-#define vec_fours(p) _mm512_broadcast_f32x4(_mm_loadu_ps(p))
 
 /* As lanes.h has it, the NaNs' part under a mask. */
 static inline __attribute__((always_inline)) Vec vec_round_masked(Vec x) {

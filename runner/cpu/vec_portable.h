@@ -11,14 +11,6 @@ static inline __attribute__((always_inline)) Vec vec_set1(float x) {
     return (Vec){x, x, x, x};
 }
 
-static inline __attribute__((always_inline)) Vec vec_fours(const float *p) {
-    return (Vec){p[0], p[1], p[2], p[3]};
-}
-
-static inline __attribute__((always_inline)) Vec vec_rotate(Vec a) {
-    return __builtin_shufflevector(a, a, 1, 2, 3, 0);
-}
-
 static inline __attribute__((always_inline)) Vec vec_fma(Vec a, Vec b, Vec c) {
     return a * b + c;
 }
