@@ -5,7 +5,7 @@ all aggregates with their standard errors, key by key and in order.
     python3 tests/oracle/live_lm_eval.py --zeval build/zeval --model MODEL_FOLDER --data DATASETS_FOLDER
         --tasks TASK[,TASK...] [--num-fewshot N] [--limit N] [--samples FILE] [--max-length N] [--batch-size N]
         [--include-path DIR] [--template FILE] [--system-instruction TEXT] [--single-turn] [--made-up-answers]
-        [--share-prefixes [--prove N]] [--softmax-dtype float64] [--keep FOLDER]
+        [--share-prefixes [--prove N]] [--softmax-dtype float64] [--dtype float64] [--keep FOLDER]
 
 Run with lm-eval 0.4.9.2, datasets 3.6, transformers 4.50 (pip), or with PYTHONPATH naming a checkout of 4e7e0d4, whose results
 files zeval writes: against 0.4.9.2 only what both versions have there is compared. Nothing is fetched: load_dataset is replaced by a
@@ -16,7 +16,8 @@ lm-eval wrote: all prompts, filters, metrics and aggregates of whole tasks, quic
 template. --share-prefixes gives PyTorch only the tokens that differ from the request before, in the order of tokens, so that
 the examples in front of many questions are fed once; --prove N (100) of the requests are then asked once more as lm-eval
 asks them, and an answer that differs by more than 1e-4, or 1e-5 of its size, ends the script. --softmax-dtype float64 is
-lm-eval's own option: PyTorch's float32 log-softmax is off by about 1e-5 for each token of a large vocabulary. Task files that came after
+lm-eval's own option: PyTorch's float32 log-softmax is off by about 1e-5 for each token of a large vocabulary. --dtype float64 has
+lm-eval's model in float64, zeval's stays in float32: what both are to be judged by. Task files that came after
 0.4.9.2, or whose numbers changed since, are read from --include-path. --max-length N is the longest input of both: lm-eval
 stops where a continuation alone is longer than the model's own. --samples FILE names documents as both programs' option
 does. Prints a row for each task and the seconds that each program took, and exits 1 if anything differs: log-likelihoods by
@@ -49,6 +50,7 @@ parser.add_argument("--system-instruction")
 parser.add_argument("--single-turn", action="store_true")
 parser.add_argument("--made-up-answers", action="store_true")
 parser.add_argument("--softmax-dtype", help="lm-eval's softmax_dtype, such as float64")
+parser.add_argument("--dtype", default="float32", help="of lm-eval's model")
 parser.add_argument("--share-prefixes", action="store_true")
 parser.add_argument("--prove", type=int, default=100, help="how many answers of --share-prefixes to check")
 parser.add_argument("--keep", help="folder that keeps what both wrote")
@@ -183,14 +185,14 @@ class SharedPrefixes(HFLM):
 
 
 def run_theirs(folder):
-    model_args = f"pretrained={arguments.model},dtype=float32"
+    model_args = f"pretrained={arguments.model},dtype={arguments.dtype}"
     if arguments.max_length:
         model_args += f",max_length={arguments.max_length}"
     if arguments.softmax_dtype:
         model_args += f",softmax_dtype={arguments.softmax_dtype}"
     tracker = EvaluationTracker(output_path=folder)
     results = lm_eval.simple_evaluate(
-        model=MadeUp(pretrained=arguments.model, dtype="float32", device="cpu") if arguments.made_up_answers
+        model=MadeUp(pretrained=arguments.model, dtype=arguments.dtype, device="cpu") if arguments.made_up_answers
         else "shared-prefixes" if arguments.share_prefixes else "hf",
         model_args=model_args, tasks=arguments.tasks.split(","), limit=arguments.limit, device="cpu",
         samples=json.load(open(arguments.samples, encoding="utf-8")) if arguments.samples else None,
@@ -198,7 +200,7 @@ def run_theirs(folder):
         apply_chat_template=bool(arguments.template), fewshot_as_multiturn=bool(arguments.template) and not arguments.single_turn,
         system_instruction=arguments.system_instruction,
         # the metadata is what lm-eval's command line adds
-        task_manager=lm_eval_tasks.TaskManager(include_path=arguments.include_path, metadata={"pretrained": arguments.model, "dtype": "float32"}),
+        task_manager=lm_eval_tasks.TaskManager(include_path=arguments.include_path, metadata={"pretrained": arguments.model, "dtype": arguments.dtype}),
     )
     samples = results.pop("samples")
     tracker.save_results_aggregated(results=results, samples=samples)
