@@ -77,7 +77,7 @@ ALWAYS_INLINE void narrow_steps(const int rows, const Operands operands, const s
 }
 
 /* A pointer that the compiler does not know to follow from another: of many that do it would keep every one,
- * most of them in memory. What is written before is read before. */
+ * most of them in memory. Two of them stay in their order, and so, about, does what is read through them. */
 ALWAYS_INLINE const uint8_t *fresh(const uint8_t *p) {
     __asm__ volatile("" : "+r"(p));
     return p;
