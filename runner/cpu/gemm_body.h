@@ -21,7 +21,6 @@
 const GemmKernels *GEMM_FUNCTION(void) {
     static const GemmKernels table = {.lanes = VEC_FLOATS,
                                       .rows = GEMM_STRIPS * VEC_FLOATS,
-                                      .columns = gemm_columns,
                                       .inputs_per_word = INPUTS_PER_WORD,
                                       .pack = gemm_pack,
                                       .pack_words = gemm_pack_words,

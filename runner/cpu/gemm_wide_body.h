@@ -23,74 +23,97 @@ ALWAYS_INLINE void wide_step(const int columns, const int strips, const Operands
     }
 }
 
-ALWAYS_INLINE void wide_block(const int columns, const int strips, const Operands operands, float *out,
+/* Keeps the compiler from making each column's address beforehand, in registers that there are too few of. */
+#define COMPUTE_HERE(pointer) __asm__ volatile("" : "+r"(pointer))
+
+/* out (+)= sum, column by column. */
+ALWAYS_INLINE void wide_put(const int columns, const int strips, float *out, size_t out_stride,
+                            const Vec sum[MOST_COLUMNS][GEMM_STRIPS], const bool add) {
+    for (int c = 0; c < columns; c++, out += out_stride) {
+        COMPUTE_HERE(out);
+        for (int s = 0; s < strips; s++) {
+            Vec result = sum[c][s];
+            if (add)
+                result += vec_load(out + s * VEC_FLOATS);
+            *(UnalignedVec *)(out + s * VEC_FLOATS) = result;
+        }
+    }
+}
+
+/* The first columns of the weight, as many as the registers hold sums of, block by block. Meanwhile the next
+ * columns' lines are asked for. */
+ALWAYS_INLINE void wide_group(const int columns, const int strips, const Operands operands, float *out,
                               size_t out_stride, const float *x, const uint8_t *weight, size_t row_bytes,
                               size_t words, bool accumulate) {
     const size_t block = block_words(operands);
     const size_t inputs = (size_t)strips * VEC_FLOATS * (operands == HALVES_AS_FLOATS ? 2 : 1);
-    for (size_t k = 0; k < words; k += block) {
+    while (words > 0) {
         Vec sum[MOST_COLUMNS][GEMM_STRIPS];
-        size_t end = words - k < block ? words : k + block;
+        size_t in_block = words < block ? words : block;
+        words -= in_block;
         for (int c = 0; c < columns; c++)
             for (int s = 0; s < strips; s++)
                 sum[c][s] = vec_set1(0.0f);
-        for (size_t i = k; i < end; i += WORDS_A_LINE) {
-            size_t line_end = end - i < WORDS_A_LINE ? end : i + WORDS_A_LINE;
-            for (int c = 0; c < columns; c++)
-                __builtin_prefetch(weight + ((size_t)c + (size_t)columns) * row_bytes + i * 4, 0, 2);
-            for (size_t at = i; at < line_end; at++)
-                wide_step(columns, strips, operands, sum, x + at * inputs, weight + at * 4, row_bytes);
-        }
-        for (int c = 0; c < columns; c++)
-            for (int s = 0; s < strips; s++) {
-                UnalignedVec *to = (UnalignedVec *)(out + (size_t)c * out_stride + s * VEC_FLOATS);
-                if (accumulate || k > 0)
-                    sum[c][s] += *to;
-                *to = sum[c][s];
+        while (in_block > 0) {
+            size_t in_line = in_block < WORDS_A_LINE ? in_block : WORDS_A_LINE;
+            in_block -= in_line;
+            const uint8_t *next = weight + (size_t)columns * row_bytes;
+            for (int c = 0; c < columns; c++, next += row_bytes) {
+                COMPUTE_HERE(next);
+                __builtin_prefetch(next, 0, 3);
             }
+            for (; in_line > 0; in_line--, x += inputs, weight += 4)
+                wide_step(columns, strips, operands, sum, x, weight, row_bytes);
+        }
+        if (accumulate)
+            wide_put(columns, strips, out, out_stride, sum, true);
+        else
+            wide_put(columns, strips, out, out_stride, sum, false);
+        accumulate = true;
     }
 }
 
 #define WIDE_ARGUMENTS                                                                                       \
-    float *out, size_t out_stride, const void *x, const uint8_t *weight, size_t row_bytes, size_t words,     \
-        bool accumulate
-#define WIDE_KERNEL(columns, strips, operands)                                                               \
-    static void wide_##operands##_##columns##_##strips(WIDE_ARGUMENTS) {                                     \
-        wide_block(columns, strips, operands, out, out_stride, x, weight, row_bytes, words, accumulate);     \
-    }
-#define WIDE_KERNELS(strips, operands)                                                                       \
-    WIDE_KERNEL(1, strips, operands)                                                                         \
-    WIDE_KERNEL(2, strips, operands)                                                                         \
-    WIDE_KERNEL(3, strips, operands)                                                                         \
-    WIDE_KERNEL(4, strips, operands)                                                                         \
-    WIDE_KERNEL(5, strips, operands)                                                                         \
-    WIDE_KERNEL(6, strips, operands)
-#define WIDE_ROW(strips, operands)                                                                           \
-    {                                                                                                        \
-        wide_##operands##_1_##strips, wide_##operands##_2_##strips, wide_##operands##_3_##strips,            \
-            wide_##operands##_4_##strips, wide_##operands##_5_##strips, wide_##operands##_6_##strips         \
+    float *out, size_t out_stride, const float *x, const uint8_t *weight, size_t row_bytes, size_t columns,  \
+        size_t words, bool accumulate
+#define WIDE_GROUP(columns, strips, operands)                                                                \
+    wide_group(columns, strips, operands, out, out_stride, x, weight, row_bytes, words, accumulate)
+#define WIDE_REST(columns, strips, operands)                                                                 \
+    case columns:                                                                                            \
+        WIDE_GROUP(columns, strips, operands);                                                               \
+        break
+/* All columns in one function: what a call costs, saving registers and clearing the vectors' upper halves, is
+ * as much as 4 steps. */
+#define WIDE_KERNEL(most, strips, operands)                                                                  \
+    static void wide_##operands##_##strips(WIDE_ARGUMENTS) {                                                 \
+        for (; columns >= (most); columns -= (most)) {                                                       \
+            WIDE_GROUP(most, strips, operands);                                                              \
+            out += (most)*out_stride;                                                                        \
+            weight += (most)*row_bytes;                                                                      \
+        }                                                                                                    \
+        switch (columns) {                                                                                   \
+            WIDE_REST(1, strips, operands);                                                                  \
+            WIDE_REST(2, strips, operands);                                                                  \
+            WIDE_REST(3, strips, operands);                                                                  \
+            WIDE_REST(4, strips, operands);                                                                  \
+            WIDE_REST(5, strips, operands);                                                                  \
+            WIDE_REST(6, strips, operands);                                                                  \
+            WIDE_REST(7, strips, operands);                                                                  \
+        }                                                                                                    \
     }
 #if GEMM_STRIPS == 4
 #define WIDE_TABLE(operands)                                                                                 \
-    WIDE_KERNELS(1, operands)                                                                                \
-    WIDE_KERNELS(2, operands)                                                                                \
-    WIDE_KERNELS(3, operands)                                                                                \
-    WIDE_KERNELS(4, operands)                                                                                \
-    WIDE_KERNEL(8, 1, operands)                                                                              \
-    WIDE_KERNEL(8, 2, operands)                                                                              \
-    WIDE_KERNEL(8, 3, operands)                                                                              \
-    static Wide *const wide_##operands[GEMM_STRIPS][GEMM_COLUMNS] = {                                        \
-        WIDE_ROW(1, operands), WIDE_ROW(2, operands), WIDE_ROW(3, operands), WIDE_ROW(4, operands)};         \
-    static Wide *const widest_##operands[GEMM_STRIPS] = {wide_##operands##_8_1, wide_##operands##_8_2,       \
-                                                         wide_##operands##_8_3, wide_##operands##_6_4};
+    WIDE_KERNEL(MOST_COLUMNS, 1, operands)                                                                   \
+    WIDE_KERNEL(MOST_COLUMNS, 2, operands)                                                                   \
+    WIDE_KERNEL(MOST_COLUMNS, 3, operands)                                                                   \
+    WIDE_KERNEL(GEMM_COLUMNS, 4, operands)                                                                   \
+    static Wide *const wide_##operands[GEMM_STRIPS] = {wide_##operands##_1, wide_##operands##_2,             \
+                                                       wide_##operands##_3, wide_##operands##_4};
 #else
 #define WIDE_TABLE(operands)                                                                                 \
-    WIDE_KERNELS(1, operands)                                                                                \
-    WIDE_KERNELS(2, operands)                                                                                \
-    WIDE_KERNEL(8, 1, operands)                                                                              \
-    static Wide *const wide_##operands[GEMM_STRIPS][GEMM_COLUMNS] = {WIDE_ROW(1, operands),                  \
-                                                                     WIDE_ROW(2, operands)};                 \
-    static Wide *const widest_##operands[GEMM_STRIPS] = {wide_##operands##_8_1, wide_##operands##_6_2};
+    WIDE_KERNEL(MOST_COLUMNS, 1, operands)                                                                   \
+    WIDE_KERNEL(GEMM_COLUMNS, 2, operands)                                                                   \
+    static Wide *const wide_##operands[GEMM_STRIPS] = {wide_##operands##_1, wide_##operands##_2};
 #endif
 
 typedef void Wide(WIDE_ARGUMENTS);
@@ -101,36 +124,17 @@ WIDE_TABLE(FLOATS)
 WIDE_TABLE(HALVES_AS_FLOATS)
 #endif
 
-static size_t gemm_columns(size_t rows) {
-#if GEMM_STRIPS == 4
-    static const uint8_t most[] = {MOST_COLUMNS, MOST_COLUMNS, MOST_COLUMNS, GEMM_COLUMNS};
-#else
-    static const uint8_t most[] = {MOST_COLUMNS, GEMM_COLUMNS};
-#endif
-    return most[(rows - 1) / VEC_FLOATS];
-}
-
 static void gemm_wide(float *out, size_t out_stride, const void *x, size_t rows, const uint8_t *weight,
                       Dtype dtype, size_t row_bytes, size_t columns, size_t depth, bool accumulate) {
-    size_t more_strips = (rows - 1) / VEC_FLOATS, most = gemm_columns(rows);
+    size_t more_strips = (rows - 1) / VEC_FLOATS;
 #ifdef vec_dot
     (void)dtype;
-    Wide *const *kernels = wide_PAIRS[more_strips], *widest = widest_PAIRS[more_strips];
-    size_t words = (depth + 1) / 2;
+    wide_PAIRS[more_strips](out, out_stride, x, weight, row_bytes, columns, (depth + 1) / 2, accumulate);
 #else
-    bool halves = dtype == DTYPE_BFLOAT16;
-    Wide *const *kernels = (halves ? wide_HALVES_AS_FLOATS : wide_FLOATS)[more_strips];
-    Wide *widest = (halves ? widest_HALVES_AS_FLOATS : widest_FLOATS)[more_strips];
-    size_t words = halves ? depth / 2 : depth;
+    if (dtype == DTYPE_BFLOAT16)
+        wide_HALVES_AS_FLOATS[more_strips](out, out_stride, x, weight, row_bytes, columns, depth / 2,
+                                           accumulate);
+    else
+        wide_FLOATS[more_strips](out, out_stride, x, weight, row_bytes, columns, depth, accumulate);
 #endif
-    if (columns == most) {
-        widest(out, out_stride, x, weight, row_bytes, words, accumulate);
-        return;
-    }
-    for (; columns > GEMM_COLUMNS; columns -= GEMM_COLUMNS) {
-        kernels[GEMM_COLUMNS - 1](out, out_stride, x, weight, row_bytes, words, accumulate);
-        out += GEMM_COLUMNS * out_stride;
-        weight += GEMM_COLUMNS * row_bytes;
-    }
-    kernels[columns - 1](out, out_stride, x, weight, row_bytes, words, accumulate);
 }

@@ -79,9 +79,8 @@ static const float ATTEND_NO_MAX = -1e30f; /* the largest score before the first
  * given dtype: float32 or bfloat16 with an even depth; with inputs_per_word 2, bfloat16, zeros behind an odd
  * depth. All work on columns = rows of the weight. */
 typedef struct GemmKernels {
-    size_t lanes;                   /* rows are packed in strips of so many */
-    size_t rows;                    /* the most that wide takes at once */
-    size_t (*columns)(size_t rows); /* the most that it takes with so many rows */
+    size_t lanes; /* rows are packed in strips of so many */
+    size_t rows;  /* the most that wide takes at once */
     size_t inputs_per_word;
     /* out[word][row] for up to `rows` rows of x, their number rounded up to the lanes; rows that are not
      * there are zeros */

@@ -11,7 +11,7 @@ enum {
     TASK_ROWS = CPU_LINEAR_ROWS,
     TASK_COLUMNS = 96,
     DEPTH = 1024, /* in words */
-    STAGED_ROWS = 16,
+    STAGED_ROWS = 24,
     PARTS = 4,      /* of a tile's columns, packed by several threads when there are few tiles */
     PACK_WORK = 16, /* a word takes as long as so many multiply-adds */
     NARROW_TASK_BYTES = 256 * 1024 /* of weights: shorter runs slow the reading of memory down */
@@ -200,7 +200,7 @@ float *cpu_linear_tile(const Cpu *cpu, const Weight *weight, size_t first, size_
     const GemmKernels *gemm = cpu->gemm;
     float *tile = scratch, *copy = scratch + COPY;
     size_t rows = smaller(packed->rows - row, TASK_ROWS);
-    size_t step = DEPTH * gemm->inputs_per_word, together = gemm->columns(smaller(rows, gemm->rows));
+    size_t step = DEPTH * gemm->inputs_per_word, together = is_usable(cpu, weight) ? n : STAGED_ROWS;
     for (size_t k = 0; k < weight->cols; k += step) {
         size_t depth = smaller(weight->cols - k, step);
         for (size_t j = 0; j < n; j += together) {

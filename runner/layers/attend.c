@@ -99,14 +99,10 @@ static void begin(Run *run, float *memory) {
 static void score_tile(const Run *run, const Group *group, const KeyTile *tile, size_t n) {
     const Attend *attend = run->attend;
     const GemmKernels *gemm = attend->cpu->gemm;
-    size_t together = gemm->columns(group->n), parts = (BLOCK_TOKENS + together - 1) / together;
     for (size_t block = 0; block < n / BLOCK_TOKENS; block++)
-        for (size_t part = 0; part < parts; part++) {
-            size_t key = part * BLOCK_TOKENS / parts, end = (part + 1) * BLOCK_TOKENS / parts;
-            gemm->wide(run->scores + (block * BLOCK_TOKENS + key) * group->width, group->width,
-                       group->queries, group->n, tile->keys[block] + key * tile->key_bytes, attend->dtype,
-                       tile->key_bytes, end - key, even(attend->key_width), false);
-        }
+        gemm->wide(run->scores + block * BLOCK_TOKENS * group->width, group->width, group->queries, group->n,
+                   tile->keys[block], attend->dtype, tile->key_bytes, BLOCK_TOKENS, even(attend->key_width),
+                   false);
 }
 
 /* Which of a tile's n keys count for a row. */
@@ -153,12 +149,9 @@ static void weigh_tile(const Run *run, Group *group, size_t first_key, size_t n)
 /* sums += values times weights */
 static void sum_tile(const Run *run, const Group *group, const KeyTile *tile, size_t n) {
     const Attend *attend = run->attend;
-    const GemmKernels *gemm = attend->cpu->gemm;
-    size_t row_bytes = ATTEND_KEYS * dtype_bytes(attend->dtype), together = gemm->columns(group->n);
-    for (size_t d = 0; d < attend->value_width; d += together)
-        gemm->wide(group->sums + d * group->width, group->width, run->weights, group->n,
-                   (const uint8_t *)tile->values + d * row_bytes, attend->dtype, row_bytes,
-                   smaller(attend->value_width - d, together), n, true);
+    attend->cpu->gemm->wide(group->sums, group->width, run->weights, group->n, (const uint8_t *)tile->values,
+                            attend->dtype, ATTEND_KEYS * dtype_bytes(attend->dtype), attend->value_width, n,
+                            true);
 }
 
 static void finish_group(const Run *run, Group *group) {
