@@ -5,16 +5,19 @@
 ALWAYS_INLINE void unpack_square(float *y, size_t y_stride, const float *tile, size_t tile_stride,
                                  size_t rows, size_t columns, const float *bias, const bool round) {
     Vec a[VEC_FLOATS], add = bias ? vec_load_part(bias, columns) : vec_set1(0.0f);
-    for (size_t c = 0; c < VEC_FLOATS; c++)
-        a[c] = c < columns ? vec_load(tile + c * tile_stride) : vec_set1(0.0f);
+    for (size_t c = 0; c < VEC_FLOATS; c++, tile += tile_stride) {
+        COMPUTE_HERE(tile);
+        a[c] = c < columns ? vec_load(tile) : vec_set1(0.0f);
+    }
     vec_turn(a);
-    for (size_t r = 0; r < VEC_FLOATS && r < rows; r++) {
+    for (size_t r = 0; r < VEC_FLOATS && r < rows; r++, y += y_stride) {
         Vec sum = a[r];
         if (bias)
             sum += add;
         if (round)
             sum = vec_round(sum);
-        memcpy(y + r * y_stride, &sum, columns * sizeof *y);
+        COMPUTE_HERE(y);
+        memcpy(y, &sum, columns * sizeof *y);
     }
 }
 

@@ -23,9 +23,6 @@ ALWAYS_INLINE void wide_step(const int columns, const int strips, const Operands
     }
 }
 
-/* Keeps the compiler from making each column's address beforehand, in registers that there are too few of. */
-#define COMPUTE_HERE(pointer) __asm__ volatile("" : "+r"(pointer))
-
 /* out (+)= sum, column by column. */
 ALWAYS_INLINE void wide_put(const int columns, const int strips, float *out, size_t out_stride,
                             const Vec sum[MOST_COLUMNS][GEMM_STRIPS], const bool add) {
@@ -40,14 +37,15 @@ ALWAYS_INLINE void wide_put(const int columns, const int strips, float *out, siz
     }
 }
 
-/* The first columns of the weight, as many as the registers hold sums of, block by block. Meanwhile the next
+/* So many columns from `first` on, as many as the registers hold sums of, block by block. Meanwhile the next
  * columns' lines are asked for. */
-ALWAYS_INLINE void wide_group(const int columns, const int strips, const Operands operands, float *out,
-                              size_t out_stride, const float *x, const uint8_t *weight, size_t row_bytes,
-                              size_t words, bool accumulate) {
-    const size_t block = block_words(operands);
+ALWAYS_INLINE void wide_group(const int columns, const int strips, const Operands operands,
+                              const WideTile *tile, size_t first, size_t words) {
+    const size_t block = block_words(operands), row_bytes = tile->row_bytes;
     const size_t inputs = (size_t)strips * VEC_FLOATS * (operands == HALVES_AS_FLOATS ? 2 : 1);
-    while (words > 0) {
+    const float *x = tile->x;
+    const uint8_t *weight = tile->weight + first * row_bytes;
+    for (bool add = tile->accumulate; words > 0; add = true) {
         Vec sum[MOST_COLUMNS][GEMM_STRIPS];
         size_t in_block = words < block ? words : block;
         words -= in_block;
@@ -65,33 +63,28 @@ ALWAYS_INLINE void wide_group(const int columns, const int strips, const Operand
             for (; in_line > 0; in_line--, x += inputs, weight += 4)
                 wide_step(columns, strips, operands, sum, x, weight, row_bytes);
         }
-        if (accumulate)
-            wide_put(columns, strips, out, out_stride, sum, true);
+        float *out = tile->out + first * tile->out_stride;
+        if (add)
+            wide_put(columns, strips, out, tile->out_stride, sum, true);
         else
-            wide_put(columns, strips, out, out_stride, sum, false);
-        accumulate = true;
+            wide_put(columns, strips, out, tile->out_stride, sum, false);
     }
 }
 
-#define WIDE_ARGUMENTS                                                                                       \
-    float *out, size_t out_stride, const float *x, const uint8_t *weight, size_t row_bytes, size_t columns,  \
-        size_t words, bool accumulate
-#define WIDE_GROUP(columns, strips, operands)                                                                \
-    wide_group(columns, strips, operands, out, out_stride, x, weight, row_bytes, words, accumulate)
+typedef void Wide(const WideTile *tile, size_t words);
+
 #define WIDE_REST(columns, strips, operands)                                                                 \
     case columns:                                                                                            \
-        WIDE_GROUP(columns, strips, operands);                                                               \
+        wide_group(columns, strips, operands, tile, first, words);                                           \
         break
 /* All columns in one function: what a call costs, saving registers and clearing the vectors' upper halves, is
  * as much as 4 steps. */
 #define WIDE_KERNEL(most, strips, operands)                                                                  \
-    static void wide_##operands##_##strips(WIDE_ARGUMENTS) {                                                 \
-        for (; columns >= (most); columns -= (most)) {                                                       \
-            WIDE_GROUP(most, strips, operands);                                                              \
-            out += (most)*out_stride;                                                                        \
-            weight += (most)*row_bytes;                                                                      \
-        }                                                                                                    \
-        switch (columns) {                                                                                   \
+    static void wide_##operands##_##strips(const WideTile *tile, size_t words) {                             \
+        size_t first = 0;                                                                                    \
+        for (; tile->columns - first >= (most); first += (most))                                             \
+            wide_group(most, strips, operands, tile, first, words);                                          \
+        switch (tile->columns - first) {                                                                     \
             WIDE_REST(1, strips, operands);                                                                  \
             WIDE_REST(2, strips, operands);                                                                  \
             WIDE_REST(3, strips, operands);                                                                  \
@@ -116,7 +109,6 @@ ALWAYS_INLINE void wide_group(const int columns, const int strips, const Operand
     static Wide *const wide_##operands[GEMM_STRIPS] = {wide_##operands##_1, wide_##operands##_2};
 #endif
 
-typedef void Wide(WIDE_ARGUMENTS);
 #ifdef vec_dot
 WIDE_TABLE(PAIRS)
 #else
@@ -124,17 +116,14 @@ WIDE_TABLE(FLOATS)
 WIDE_TABLE(HALVES_AS_FLOATS)
 #endif
 
-static void gemm_wide(float *out, size_t out_stride, const void *x, size_t rows, const uint8_t *weight,
-                      Dtype dtype, size_t row_bytes, size_t columns, size_t depth, bool accumulate) {
-    size_t more_strips = (rows - 1) / VEC_FLOATS;
+static void gemm_wide(const WideTile *tile) {
+    size_t more_strips = (tile->rows - 1) / VEC_FLOATS;
 #ifdef vec_dot
-    (void)dtype;
-    wide_PAIRS[more_strips](out, out_stride, x, weight, row_bytes, columns, (depth + 1) / 2, accumulate);
+    wide_PAIRS[more_strips](tile, (tile->depth + 1) / 2);
 #else
-    if (dtype == DTYPE_BFLOAT16)
-        wide_HALVES_AS_FLOATS[more_strips](out, out_stride, x, weight, row_bytes, columns, depth / 2,
-                                           accumulate);
+    if (tile->dtype == DTYPE_BFLOAT16)
+        wide_HALVES_AS_FLOATS[more_strips](tile, tile->depth / 2);
     else
-        wide_FLOATS[more_strips](out, out_stride, x, weight, row_bytes, columns, depth, accumulate);
+        wide_FLOATS[more_strips](tile, tile->depth);
 #endif
 }

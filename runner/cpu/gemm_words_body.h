@@ -48,15 +48,22 @@ enum { INPUTS_PER_WORD = 1 };
 #define vec_step(sum, a, b) vec_fma(a, b, sum)
 #endif
 
+/* Keeps the compiler from computing many addresses beforehand, for which there are too few registers. */
+#define COMPUTE_HERE(pointer) __asm__ volatile("" : "+r"(pointer))
+
 /* A square of packed inputs, or the part of it that is there. */
 ALWAYS_INLINE void pack_square(float *out, size_t width, const float *x, size_t x_stride, size_t rows,
                                size_t depth, size_t words) {
     Vec a[VEC_FLOATS];
-    for (size_t r = 0; r < VEC_FLOATS; r++)
-        a[r] = r < rows ? input_words(x + r * x_stride, depth) : vec_set1(0.0f);
+    for (size_t r = 0; r < VEC_FLOATS; r++, x += x_stride) {
+        COMPUTE_HERE(x);
+        a[r] = r < rows ? input_words(x, depth) : vec_set1(0.0f);
+    }
     vec_turn(a);
-    for (size_t i = 0; i < VEC_FLOATS && i < words; i++)
-        *(UnalignedVec *)(out + i * width) = a[i];
+    for (size_t i = 0; i < VEC_FLOATS && i < words; i++, out += width) {
+        COMPUTE_HERE(out);
+        *(UnalignedVec *)out = a[i];
+    }
 }
 
 /* out[k][row] = x[row][k], k counting words; rows that are not there are zeros. */

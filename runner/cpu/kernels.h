@@ -34,6 +34,19 @@ typedef struct TileSummary {
     double sum;     /* of exp(logit - max) */
 } TileSummary;
 
+/* Packed inputs to multiply by columns of a weight: out[column][row] (+)= their products, for whole strips of
+ * rows. */
+typedef struct WideTile {
+    float *out;
+    size_t out_stride;
+    const void *x; /* packed */
+    size_t rows;   /* at most GemmKernels.rows */
+    const uint8_t *weight;
+    Dtype dtype; /* of the weight */
+    size_t row_bytes, columns, depth;
+    bool accumulate;
+} WideTile;
+
 /* Two tiles of a gated MLP's inner columns as `wide` leaves them. */
 typedef struct GateTile {
     float *gate;                          /* [columns][stride]; afterwards anything */
@@ -88,11 +101,9 @@ typedef struct GemmKernels {
     void (*pack_words)(void *out, const float *x, size_t x_stride, size_t rows, size_t words); /* of words */
     /* one row's words, in the order that suits narrow */
     void (*pack_row)(void *out, const float *x, size_t depth);
-    /* out[column][row] (+)= the products of packed inputs and weights, for whole strips of rows */
-    void (*wide)(float *out, size_t out_stride, const void *packed, size_t rows, const uint8_t *weight,
-                 Dtype dtype, size_t row_bytes, size_t columns, size_t depth, bool accumulate);
-    /* out[row][lanes] (+)= the same for rows <= NARROW_ROWS as pack_row leaves them, x_stride words apart,
-     * and columns <= lanes */
+    void (*wide)(const WideTile *tile);
+    /* out[row][lanes] (+)= the products of weights and rows <= NARROW_ROWS as pack_row leaves them, x_stride
+     * words apart, and columns <= lanes */
     void (*narrow)(float *out, const void *x, size_t x_stride, size_t rows, const uint8_t *weight,
                    Dtype dtype, size_t row_bytes, size_t columns, size_t depth, bool accumulate);
     /* y[row][column] = tile[column][row] + bias[column] (none if NULL), rounded to bfloat16 if `round`; the

@@ -208,9 +208,18 @@ float *cpu_linear_tile(const Cpu *cpu, const Weight *weight, size_t first, size_
             Rows w = weight_rows_at(cpu, weight, first + j, columns, k, depth, copy);
             for (size_t m = 0; m < rows; m += gemm->rows) {
                 size_t some = smaller(rows - m, gemm->rows), width = round_up(some, gemm->lanes);
-                const float *x = packed_row(cpu, packed, row + m) + k / gemm->inputs_per_word * width;
-                gemm->wide(tile + j * TASK_ROWS + m, TASK_ROWS, x, some, w.data, w.dtype, w.row_bytes,
-                           columns, depth, k > 0);
+                gemm->wide(&(WideTile){
+                    .out = tile + j * TASK_ROWS + m,
+                    .out_stride = TASK_ROWS,
+                    .x = packed_row(cpu, packed, row + m) + k / gemm->inputs_per_word * width,
+                    .rows = some,
+                    .weight = w.data,
+                    .dtype = w.dtype,
+                    .row_bytes = w.row_bytes,
+                    .columns = columns,
+                    .depth = depth,
+                    .accumulate = k > 0,
+                });
             }
         }
     }

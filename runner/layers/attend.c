@@ -98,11 +98,18 @@ static void begin(Run *run, float *memory) {
 /* scores = keys times queries, for n keys. */
 static void score_tile(const Run *run, const Group *group, const KeyTile *tile, size_t n) {
     const Attend *attend = run->attend;
-    const GemmKernels *gemm = attend->cpu->gemm;
     for (size_t block = 0; block < n / BLOCK_TOKENS; block++)
-        gemm->wide(run->scores + block * BLOCK_TOKENS * group->width, group->width, group->queries, group->n,
-                   tile->keys[block], attend->dtype, tile->key_bytes, BLOCK_TOKENS, even(attend->key_width),
-                   false);
+        attend->cpu->gemm->wide(&(WideTile){
+            .out = run->scores + block * BLOCK_TOKENS * group->width,
+            .out_stride = group->width,
+            .x = group->queries,
+            .rows = group->n,
+            .weight = tile->keys[block],
+            .dtype = attend->dtype,
+            .row_bytes = tile->key_bytes,
+            .columns = BLOCK_TOKENS,
+            .depth = even(attend->key_width),
+        });
 }
 
 /* Which of a tile's n keys count for a row. */
@@ -149,9 +156,18 @@ static void weigh_tile(const Run *run, Group *group, size_t first_key, size_t n)
 /* sums += values times weights */
 static void sum_tile(const Run *run, const Group *group, const KeyTile *tile, size_t n) {
     const Attend *attend = run->attend;
-    attend->cpu->gemm->wide(group->sums, group->width, run->weights, group->n, (const uint8_t *)tile->values,
-                            attend->dtype, ATTEND_KEYS * dtype_bytes(attend->dtype), attend->value_width, n,
-                            true);
+    attend->cpu->gemm->wide(&(WideTile){
+        .out = group->sums,
+        .out_stride = group->width,
+        .x = run->weights,
+        .rows = group->n,
+        .weight = (const uint8_t *)tile->values,
+        .dtype = attend->dtype,
+        .row_bytes = ATTEND_KEYS * dtype_bytes(attend->dtype),
+        .columns = attend->value_width,
+        .depth = n,
+        .accumulate = true,
+    });
 }
 
 static void finish_group(const Run *run, Group *group) {

@@ -47,8 +47,17 @@ static void multiply_many(const Case *c, float *out) {
     for (size_t m = 0; m < MOST_ROWS; m += gemm->lanes) {
         size_t rows = MOST_ROWS - m < gemm->lanes ? MOST_ROWS - m : gemm->lanes;
         gemm->pack(packed, c->x + m * c->depth, c->depth, rows, c->depth);
-        gemm->wide(out + m, 2 * LANES, packed, rows, c->weight, c->dtype, c->depth * dtype_bytes(c->dtype),
-                   c->columns, c->depth, false);
+        gemm->wide(&(WideTile){
+            .out = out + m,
+            .out_stride = 2 * LANES,
+            .x = packed,
+            .rows = rows,
+            .weight = c->weight,
+            .dtype = c->dtype,
+            .row_bytes = c->depth * dtype_bytes(c->dtype),
+            .columns = c->columns,
+            .depth = c->depth,
+        });
     }
     free(packed);
 }
