@@ -1,12 +1,12 @@
 /* Linear layers of many rows. Rows of the input are in the lanes: a tile of GEMM_STRIPS vectors of input
- * rows, packed so that one load gives one column of the tile, meets GEMM_COLUMNS rows of the weight, whose
+ * rows, packed so that one load gives one column of the tile, meets 6 rows of the weight, whose
  * numbers are broadcast from where they lie: weights are never packed, so a tile costs the same whether there
  * are many of them or one. The sums fill the registers: 6 x 4 of 32 with AVX-512, which needs 10 loads for 24
  * multiply-adds. Fewer strips meet 8 columns, or their few sums would wait for themselves (an instruction
  * takes up to six cycles, and two begin in each); more would be worse where rows are 4 KiB apart, which all
  * fall into one set of the first-level cache, and that has 8 to 12 places. */
 
-enum { GEMM_COLUMNS = 6, MOST_COLUMNS = 8, WORDS_A_LINE = 16 };
+enum { MOST_COLUMNS = 8, WORDS_A_LINE = 16 };
 
 /* sum[c][s] += the weight's words (column c, all k) times the inputs' (strip s). */
 ALWAYS_INLINE void wide_step(const int columns, const int strips, const Operands operands,
@@ -73,7 +73,15 @@ ALWAYS_INLINE void wide_group(const int columns, const int strips, const Operand
 
 typedef void Wide(const WideTile *tile, size_t words);
 
-#define WIDE_REST(columns, strips, operands)                                                                 \
+/* How many of the columns that are left come next: the most, or what is left, but no one or two alone, whose
+ * sums would wait for themselves. */
+ALWAYS_INLINE size_t wide_columns(size_t left, size_t most) {
+    if (left == most || left > most + 2)
+        return most;
+    return left > most ? (left + 1) / 2 : left;
+}
+
+#define WIDE_CASE(columns, strips, operands)                                                                 \
     case columns:                                                                                            \
         wide_group(columns, strips, operands, tile, first, words);                                           \
         break
@@ -81,31 +89,30 @@ typedef void Wide(const WideTile *tile, size_t words);
  * as much as 4 steps. */
 #define WIDE_KERNEL(most, strips, operands)                                                                  \
     static void wide_##operands##_##strips(const WideTile *tile, size_t words) {                             \
-        size_t first = 0;                                                                                    \
-        for (; tile->columns - first >= (most); first += (most))                                             \
-            wide_group(most, strips, operands, tile, first, words);                                          \
-        switch (tile->columns - first) {                                                                     \
-            WIDE_REST(1, strips, operands);                                                                  \
-            WIDE_REST(2, strips, operands);                                                                  \
-            WIDE_REST(3, strips, operands);                                                                  \
-            WIDE_REST(4, strips, operands);                                                                  \
-            WIDE_REST(5, strips, operands);                                                                  \
-            WIDE_REST(6, strips, operands);                                                                  \
-            WIDE_REST(7, strips, operands);                                                                  \
-        }                                                                                                    \
+        for (size_t first = 0, n; first < tile->columns; first += n)                                         \
+            switch (n = wide_columns(tile->columns - first, most)) {                                         \
+                WIDE_CASE(1, strips, operands);                                                              \
+                WIDE_CASE(2, strips, operands);                                                              \
+                WIDE_CASE(3, strips, operands);                                                              \
+                WIDE_CASE(4, strips, operands);                                                              \
+                WIDE_CASE(5, strips, operands);                                                              \
+                WIDE_CASE(6, strips, operands);                                                              \
+                WIDE_CASE(7, strips, operands);                                                              \
+                WIDE_CASE(8, strips, operands);                                                              \
+            }                                                                                                \
     }
 #if GEMM_STRIPS == 4
 #define WIDE_TABLE(operands)                                                                                 \
-    WIDE_KERNEL(MOST_COLUMNS, 1, operands)                                                                   \
-    WIDE_KERNEL(MOST_COLUMNS, 2, operands)                                                                   \
-    WIDE_KERNEL(MOST_COLUMNS, 3, operands)                                                                   \
-    WIDE_KERNEL(GEMM_COLUMNS, 4, operands)                                                                   \
+    WIDE_KERNEL(8, 1, operands)                                                                              \
+    WIDE_KERNEL(8, 2, operands)                                                                              \
+    WIDE_KERNEL(8, 3, operands)                                                                              \
+    WIDE_KERNEL(6, 4, operands)                                                                              \
     static Wide *const wide_##operands[GEMM_STRIPS] = {wide_##operands##_1, wide_##operands##_2,             \
                                                        wide_##operands##_3, wide_##operands##_4};
 #else
 #define WIDE_TABLE(operands)                                                                                 \
-    WIDE_KERNEL(MOST_COLUMNS, 1, operands)                                                                   \
-    WIDE_KERNEL(GEMM_COLUMNS, 2, operands)                                                                   \
+    WIDE_KERNEL(8, 1, operands)                                                                              \
+    WIDE_KERNEL(6, 2, operands)                                                                              \
     static Wide *const wide_##operands[GEMM_STRIPS] = {wide_##operands##_1, wide_##operands##_2};
 #endif
 
