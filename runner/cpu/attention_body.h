@@ -37,13 +37,14 @@ ALWAYS_INLINE Vec where_counting(const AttendTile *tile, size_t lane, size_t key
 ALWAYS_INLINE void find_largest(Vec largest[], const AttendTile *tile, size_t lane, const size_t vecs,
                                 const bool masked) {
     const Vec scale = vec_set1(tile->scale), lowest = vec_set1(ATTEND_NO_MAX);
+    const float *scores = tile->scores + lane;
     for (size_t v = 0; v < vecs; v++)
         largest[v] = lowest;
-    for (size_t i = 0; i < tile->n; i++)
+    for (size_t i = 0; i < tile->n; i++, scores += tile->width)
         for (size_t v = 0; v < vecs; v++) {
-            size_t at = lane + v * VEC_FLOATS;
-            Vec a = vec_load(tile->scores + i * tile->width + at);
-            largest[v] = vec_max(masked ? where_counting(tile, at, i, a, lowest) : a, largest[v]);
+            Vec a = vec_load(scores + v * VEC_FLOATS);
+            largest[v] =
+                vec_max(masked ? where_counting(tile, lane + v * VEC_FLOATS, i, a, lowest) : a, largest[v]);
         }
     for (size_t v = 0; v < vecs; v++)
         largest[v] = vec_max(largest[v] * scale, vec_load(tile->max + lane + v * VEC_FLOATS));
@@ -54,23 +55,25 @@ ALWAYS_INLINE void find_largest(Vec largest[], const AttendTile *tile, size_t la
 ALWAYS_INLINE void weigh_lanes(Vec factors[], const AttendTile *tile, size_t lane, const size_t vecs,
                                const bool masked) {
     const Vec scale = vec_set1(tile->scale);
+    const size_t n = tile->n, width = tile->width; /* read once: what is stored below might be the tile */
+    const float *scores = tile->scores + lane;
+    float *weights = tile->weights + lane;
+    const bool round = tile->round;
     Vec largest[WEIGH_VECS], total[WEIGH_VECS];
     find_largest(largest, tile, lane, vecs, masked);
     for (size_t v = 0; v < vecs; v++)
         total[v] = vec_set1(0.0f);
-    for (size_t i = 0; i < tile->n; i += INPUTS_PER_WORD)
+    for (size_t i = 0; i < n; i += INPUTS_PER_WORD, scores += INPUTS_PER_WORD * width, weights += width)
         for (size_t v = 0; v < vecs; v++) {
             Vec a[INPUTS_PER_WORD];
-            size_t at = lane + v * VEC_FLOATS;
             for (size_t j = 0; j < INPUTS_PER_WORD; j++) {
-                Vec score = vec_load(tile->scores + (i + j) * tile->width + at);
+                Vec score = vec_load(scores + j * width + v * VEC_FLOATS);
                 a[j] = vec_power_of_two(vec_fma(score, scale, -largest[v]));
                 if (masked)
-                    a[j] = where_counting(tile, at, i + j, a[j], vec_set1(0.0f));
+                    a[j] = where_counting(tile, lane + v * VEC_FLOATS, i + j, a[j], vec_set1(0.0f));
                 total[v] += a[j];
             }
-            *(UnalignedVec *)(tile->weights + i / INPUTS_PER_WORD * tile->width + at) =
-                weight_word(a, tile->round);
+            *(UnalignedVec *)(weights + v * VEC_FLOATS) = weight_word(a, round);
         }
     for (size_t v = 0; v < vecs; v++) {
         float *max = tile->max + lane + v * VEC_FLOATS, *sum = tile->sum + lane + v * VEC_FLOATS;
@@ -82,10 +85,10 @@ ALWAYS_INLINE void weigh_lanes(Vec factors[], const AttendTile *tile, size_t lan
 
 /* sums[i][lane] *= factor */
 static void shrink_lanes(const AttendTile *tile, size_t lane, Vec factor) {
-    for (size_t i = 0; i < tile->n_sums; i++) {
-        UnalignedVec *sum = (UnalignedVec *)(tile->sums + i * tile->width + lane);
-        *sum *= factor;
-    }
+    float *sums = tile->sums + lane;
+    const size_t n = tile->n_sums, width = tile->width;
+    for (size_t i = 0; i < n; i++, sums += width)
+        *(UnalignedVec *)sums *= factor;
 }
 
 /* As many vectors as there are from `lane` on, but for WEIGH_VECS at most; returns how many. */
@@ -112,14 +115,9 @@ static void attend_weigh(const AttendTile *tile) {
         Vec factors[WEIGH_VECS];
         size_t n =
             tile->all_count ? weigh_some(factors, tile, lane, false) : weigh_some(factors, tile, lane, true);
-        for (size_t v = 0; v < n; v++, lane += VEC_FLOATS) {
-            BitsVec changed = (BitsVec)(factors[v] != vec_set1(1.0f));
-            uint32_t any = 0;
-            for (size_t i = 0; i < VEC_FLOATS; i++)
-                any |= changed[i];
-            if (any)
+        for (size_t v = 0; v < n; v++, lane += VEC_FLOATS)
+            if (!vec_equal(factors[v], vec_set1(1.0f)))
                 shrink_lanes(tile, lane, factors[v]);
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 /* Vectors, for kernels that are written once. The including file defines
  *   Vec, VEC_FLOATS (divides LANES), vec_set1, vec_fma(a, b, c) = a*b + c, vec_max(a, b) = a > b ? a : b,
- *   vec_min(a, b) = a < b ? a : b, vec_turn (VEC_FLOATS vectors: rows become columns), and vec_round if it
- * has a shorter way than the one below. Lanes is the unit of every reduction: LANES floats, whatever the
- * width of Vec, so that the order of a sum does not depend on the instruction set. */
+ *   vec_min(a, b) = a < b ? a : b, vec_turn (VEC_FLOATS vectors: rows become columns), and vec_round and
+ * vec_equal if it has shorter ways than those below. Lanes is the unit of every reduction: LANES floats,
+ * whatever the width of Vec, so that the order of a sum does not depend on the instruction set. */
 #include <math.h>
 #include <string.h>
 
@@ -152,6 +152,17 @@ ALWAYS_INLINE Lanes lanes_silu(Lanes a) {
     FOR_VECS a.v[i] = vec_silu(a.v[i]);
     return a;
 }
+
+/* Whether all lanes are equal. */
+#ifndef vec_equal
+ALWAYS_INLINE bool vec_equal(Vec a, Vec b) {
+    BitsVec differs = (BitsVec)(a != b);
+    uint32_t any = 0;
+    for (size_t i = 0; i < VEC_FLOATS; i++)
+        any |= differs[i];
+    return any == 0;
+}
+#endif
 
 /* The nearest bfloat16, ties to even. The carry of a NaN's rounding could run into its sign, so NaNs keep
  * their upper bits and become quiet ones. */

@@ -7,6 +7,7 @@ enum { VEC_FLOATS = 8 };
 #define vec_fma _mm256_fmadd_ps
 #define vec_max _mm256_max_ps
 #define vec_min _mm256_min_ps
+#define vec_equal(a, b) (_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NEQ_UQ)) == 0)
 
 /* Fours of rows within lanes of 128 bits, then the lanes. */
 static inline __attribute__((always_inline)) void vec_turn(Vec a[VEC_FLOATS]) {

@@ -7,6 +7,7 @@ enum { VEC_FLOATS = 16 };
 #define vec_fma _mm512_fmadd_ps
 #define vec_max _mm512_max_ps
 #define vec_min _mm512_min_ps
+#define vec_equal(a, b) (_mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ) == 0)
 
 /* As lanes.h has it, the NaNs' part under a mask. */
 static inline __attribute__((always_inline)) Vec vec_round_masked(Vec x) {
