@@ -5,9 +5,10 @@
  *
  * Shapes are those of Llama-3.2-1B and SmolLM2-135M; weights are stored in bfloat16. The ceiling of the dtype
  * is measured between the runs of each shape; ratios are medians over the rounds. Packing the inputs and
- * rounding the outputs count as the linear layer's time; a second line, for more rows than a few, leaves out
- * the packing, measured alone in the same round. One row is judged by the rate at which weights are read.
- * Each call takes other weights, as a model's layers do; with --warm all take the same.
+ * rounding the outputs count as the linear layer's time; for more rows than a few, a second line leaves out
+ * the packing, measured alone in the same round, and a third one has the product alone, whose results stay in
+ * tiles, as gated MLPs and the output head take them. One row is judged by the rate at which weights are
+ * read. Each call takes other weights, as a model's layers do; with --warm all take the same.
  *
  * Built with ONEDNN=1, oneDNN's product takes turns with ours, with weights in an order of its own (packed
  * beforehand, which is not in its time) and with weights as they are in files. Its inputs are bfloat16
@@ -79,6 +80,41 @@ static double run_seconds(Product *p, int times) {
     return (clock_seconds() - start) / times;
 }
 
+/* A product whose inputs are packed. */
+typedef struct Tiles {
+    const Cpu *cpu;
+    const Weight *weight;
+    const Packed *packed;
+    size_t row_chunks;
+} Tiles;
+
+enum { TILE_COLUMNS = 96 };
+
+static void multiply_tile(void *context, size_t i, int thread) {
+    const Tiles *tiles = context;
+    size_t first = i / tiles->row_chunks * TILE_COLUMNS, left = tiles->weight->rows - first;
+    cpu_linear_tile(tiles->cpu, tiles->weight, first, left < TILE_COLUMNS ? left : TILE_COLUMNS,
+                    tiles->packed, i % tiles->row_chunks * CPU_LINEAR_ROWS, tiles->cpu->scratch[thread]);
+}
+
+static double product_seconds(Product *p, int times) {
+    Bench *bench = p->bench;
+    Weight weight = {bench->weights, DTYPE_BFLOAT16, p->outputs, p->inputs, p->inputs, 1};
+    Linear job = {.weight = &weight, .x = p->x, .x_stride = p->inputs};
+    Packed packed;
+    Tiles tiles = {&bench->cpu, &weight, &packed, (p->rows + CPU_LINEAR_ROWS - 1) / CPU_LINEAR_ROWS};
+    cpu_reserve(&bench->cpu, cpu_linear_scratch(&bench->cpu));
+    cpu_pack(&bench->cpu, &packed, &job, 1, p->rows);
+    double start = clock_seconds();
+    for (int i = 0; i < times; i++) {
+        weight.data =
+            bench->weights + (bench->warm ? 0 : (size_t)i % p->n_places) * p->outputs * p->inputs * 2;
+        cpu_parallel(&bench->cpu, (p->outputs + TILE_COLUMNS - 1) / TILE_COLUMNS * tiles.row_chunks,
+                     p->rows * p->outputs * p->inputs, multiply_tile, &tiles);
+    }
+    return (clock_seconds() - start) / times;
+}
+
 static double ceiling(Bench *bench, size_t rows) {
     if (rows == 1)
         return ceiling_read(bench->memory, 1);
@@ -90,7 +126,7 @@ static double ceiling(Bench *bench, size_t rows) {
  */
 static void compare(Bench *bench, Product *products, size_t n) {
     enum { MOST = 3 };
-    double rates[MOST][ROUNDS], ratios[MOST][ROUNDS], unpacked[2][ROUNDS];
+    double rates[MOST][ROUNDS], ratios[MOST][ROUNDS], parts[2][2][ROUNDS];
     int times[MOST];
     bool reads = products->rows == 1, packs = products->rows > NARROW_ROWS;
     double work =
@@ -109,8 +145,10 @@ static void compare(Bench *bench, Product *products, size_t n) {
             rates[i][round] = work / seconds;
             ratios[i][round] = rates[i][round] / top;
             if (i == 0 && packs) {
-                unpacked[0][round] = work / (seconds - packing_seconds(products, times[0]));
-                unpacked[1][round] = unpacked[0][round] / top;
+                parts[0][0][round] = work / (seconds - packing_seconds(products, times[0]));
+                parts[1][0][round] = work / product_seconds(products, times[0]);
+                for (int part = 0; part < 2; part++)
+                    parts[part][1][round] = parts[part][0][round] / top;
             }
         }
     }
@@ -121,10 +159,11 @@ static void compare(Bench *bench, Product *products, size_t n) {
                  p->name ? p->name : dtype_name(bench->cpu.dtype));
         double rate = bench_median(rates[i], ROUNDS), ratio = bench_median(ratios[i], ROUNDS);
         bench_print(bench->json, what, rate, rate / ratio, 1e9, reads ? "GB/s" : "Gop/s");
-        if (i == 0 && packs) {
-            rate = bench_median(unpacked[0], ROUNDS);
-            ratio = bench_median(unpacked[1], ROUNDS);
-            bench_print(bench->json, "  without packing the inputs", rate, rate / ratio, 1e9, "Gop/s");
+        static const char *const names[] = {"  without packing the inputs", "  the product alone"};
+        for (int part = 0; i == 0 && packs && part < 2; part++) {
+            rate = bench_median(parts[part][0], ROUNDS);
+            ratio = bench_median(parts[part][1], ROUNDS);
+            bench_print(bench->json, names[part], rate, rate / ratio, 1e9, "Gop/s");
         }
     }
 }
