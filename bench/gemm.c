@@ -80,21 +80,24 @@ static double run_seconds(Product *p, int times) {
     return (clock_seconds() - start) / times;
 }
 
-/* A product whose inputs are packed. */
+/* A product whose inputs are packed. As in linear layers, groups of chunks of rows follow each other, one for
+ * each thread if they share evenly, and a group's chunks take turns at the same columns. */
 typedef struct Tiles {
     const Cpu *cpu;
     const Weight *weight;
     const Packed *packed;
-    size_t row_chunks;
+    size_t n_columns, group; /* tiles in a row; chunks of a group */
 } Tiles;
 
 enum { TILE_COLUMNS = 96 };
 
 static void multiply_tile(void *context, size_t i, int thread) {
     const Tiles *tiles = context;
-    size_t first = i / tiles->row_chunks * TILE_COLUMNS, left = tiles->weight->rows - first;
+    size_t in_group = i % (tiles->n_columns * tiles->group), chunk = i / tiles->n_columns / tiles->group;
+    size_t first = in_group / tiles->group * TILE_COLUMNS, left = tiles->weight->rows - first;
     cpu_linear_tile(tiles->cpu, tiles->weight, first, left < TILE_COLUMNS ? left : TILE_COLUMNS,
-                    tiles->packed, i % tiles->row_chunks * CPU_LINEAR_ROWS, tiles->cpu->scratch[thread]);
+                    tiles->packed, (chunk * tiles->group + i % tiles->group) * CPU_LINEAR_ROWS,
+                    tiles->cpu->scratch[thread]);
 }
 
 static double product_seconds(Product *p, int times) {
@@ -102,15 +105,18 @@ static double product_seconds(Product *p, int times) {
     Weight weight = {bench->weights, DTYPE_BFLOAT16, p->outputs, p->inputs, p->inputs, 1};
     Linear job = {.weight = &weight, .x = p->x, .x_stride = p->inputs};
     Packed packed;
-    Tiles tiles = {&bench->cpu, &weight, &packed, (p->rows + CPU_LINEAR_ROWS - 1) / CPU_LINEAR_ROWS};
+    size_t chunks = (p->rows + CPU_LINEAR_ROWS - 1) / CPU_LINEAR_ROWS,
+           n_threads = (size_t)bench->cpu.n_threads;
+    Tiles tiles = {&bench->cpu, &weight, &packed, (p->outputs + TILE_COLUMNS - 1) / TILE_COLUMNS,
+                   chunks % n_threads == 0 ? chunks / n_threads : chunks};
     cpu_reserve(&bench->cpu, cpu_linear_scratch(&bench->cpu));
     cpu_pack(&bench->cpu, &packed, &job, 1, p->rows);
     double start = clock_seconds();
     for (int i = 0; i < times; i++) {
         weight.data =
             bench->weights + (bench->warm ? 0 : (size_t)i % p->n_places) * p->outputs * p->inputs * 2;
-        cpu_parallel(&bench->cpu, (p->outputs + TILE_COLUMNS - 1) / TILE_COLUMNS * tiles.row_chunks,
-                     p->rows * p->outputs * p->inputs, multiply_tile, &tiles);
+        cpu_parallel(&bench->cpu, tiles.n_columns * chunks, p->rows * p->outputs * p->inputs, multiply_tile,
+                     &tiles);
     }
     return (clock_seconds() - start) / times;
 }

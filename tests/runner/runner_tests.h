@@ -14,6 +14,7 @@ int run_hostile_field_tests(void);
 int run_storage_tests(void);
 int run_engine_layer_tests(void);
 int run_few_rows_tests(void);
+int run_wide_tests(void);
 int run_gated_tests(void);
 int run_attend_tests(void);
 int run_engine_family_tests(void);
