@@ -10,8 +10,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "base/random.h"
-#include "runner/cpu/cpu.h"
+#include "tests/runner/gemm_tables.h"
 #include "tests/runner/runner_tests.h"
 
 enum { MOST_ROWS = NARROW_ROWS };
@@ -32,12 +31,7 @@ static void fill(Case *c, Random *random) {
     c->weight = mem_alloc(n * dtype_bytes(c->dtype));
     for (size_t i = 0; i < MOST_ROWS * c->depth; i++)
         c->x[i] = (float)(random_double(random) * 2 - 1);
-    for (size_t i = 0; i < n; i++) {
-        float x = (float)(random_double(random) * 2 - 1);
-        uint16_t half = float_to_bfloat16(x);
-        memcpy(c->weight + i * dtype_bytes(c->dtype), c->dtype == DTYPE_FLOAT32 ? (void *)&x : &half,
-               dtype_bytes(c->dtype));
-    }
+    random_weight(c->weight, c->dtype, n, random);
 }
 
 /* out[column][lanes]: all rows at once */
@@ -100,29 +94,18 @@ static void check_case(Case c, Random *random) {
 }
 
 /* Depths with blocks of the sum in sets as wide as the lanes, in sets of a few, alone, and cut. */
+static void check_kernels(const GemmKernels *gemm, const char *name, Dtype dtype, void *random) {
+    static const size_t depths[] = {2, 70, 512, 1024, 2048, 2560, 3072, 4096, 5910, 8192, 11838, 16384};
+    for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
+        check_case((Case){.gemm = gemm, .name = name, .dtype = dtype, .columns = 39, .depth = depths[d]},
+                   random);
+}
+
 static void test_few_rows_have_the_bits_of_many(void **unused) {
     (void)unused;
-    static const size_t depths[] = {2, 70, 512, 1024, 2048, 2560, 3072, 4096, 5910, 8192, 11838, 16384};
-    const struct {
-        const char *name;
-        const GemmKernels *gemm;
-    } tables[] = {{"portable", gemm_portable()},
-                  {"avx2", gemm_avx2()},
-                  {"avx512", gemm_avx512()},
-                  {"avx512_bf16", gemm_avx512_bf16()}};
     Random random;
     random_seed(&random, 5);
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
-        for (size_t d = 0; d < sizeof depths / sizeof *depths && tables[t].gemm && cpu_runs(tables[t].name);
-             d++)
-            for (Dtype dtype = DTYPE_FLOAT32; dtype <= DTYPE_BFLOAT16; dtype++)
-                if (dtype == DTYPE_BFLOAT16 || tables[t].gemm->inputs_per_word == 1)
-                    check_case((Case){.gemm = tables[t].gemm,
-                                      .name = tables[t].name,
-                                      .dtype = dtype,
-                                      .columns = 39,
-                                      .depth = depths[d]},
-                               &random);
+    for_each_gemm(check_kernels, &random);
 }
 
 int run_few_rows_tests(void) {

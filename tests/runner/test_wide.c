@@ -11,8 +11,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "base/random.h"
-#include "runner/cpu/cpu.h"
+#include "tests/runner/gemm_tables.h"
 #include "tests/runner/runner_tests.h"
 
 enum { MOST_COLUMNS = 27, MOST_ROWS = 64, MOST_DEPTH = 1400 };
@@ -35,12 +34,7 @@ static void fill(Case *c, Random *random) {
     c->weight = mem_alloc(MOST_COLUMNS * c->row_bytes);
     for (size_t i = 0; i < MOST_ROWS * c->depth; i++)
         c->x[i] = (float)(random_double(random) * 2 - 1);
-    for (size_t i = 0; i < MOST_COLUMNS * c->depth; i++) {
-        float x = (float)(random_double(random) * 2 - 1);
-        uint16_t half = float_to_bfloat16(x);
-        memcpy(c->weight + i * dtype_bytes(c->dtype), c->dtype == DTYPE_FLOAT32 ? (void *)&x : &half,
-               dtype_bytes(c->dtype));
-    }
+    random_weight(c->weight, c->dtype, MOST_COLUMNS * c->depth, random);
     c->gemm->pack(c->packed, c->x, c->depth, c->rows, c->depth);
 }
 
@@ -121,33 +115,19 @@ static void check_case(Case c, Random *random) {
     free(c.weight);
 }
 
+static void check_kernels(const GemmKernels *gemm, const char *name, Dtype dtype, void *random) {
+    static const size_t depths[] = {2, 30, 70, MOST_DEPTH};
+    for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
+        for (size_t rows = gemm->lanes - 1; rows <= gemm->rows; rows += gemm->lanes / 2)
+            check_case((Case){.gemm = gemm, .name = name, .dtype = dtype, .rows = rows, .depth = depths[d]},
+                       random);
+}
+
 static void test_any_columns_of_any_rows_are_their_chains(void **unused) {
     (void)unused;
-    static const size_t depths[] = {2, 30, 70, MOST_DEPTH};
-    const struct {
-        const char *name;
-        const GemmKernels *gemm;
-    } tables[] = {{"portable", gemm_portable()},
-                  {"avx2", gemm_avx2()},
-                  {"avx512", gemm_avx512()},
-                  {"avx512_bf16", gemm_avx512_bf16()}};
     Random random;
     random_seed(&random, 6);
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
-        const GemmKernels *gemm = tables[t].gemm;
-        if (!gemm || !cpu_runs(tables[t].name))
-            continue;
-        for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
-            for (size_t rows = gemm->lanes - 1; rows <= gemm->rows; rows += gemm->lanes / 2)
-                for (Dtype dtype = DTYPE_FLOAT32; dtype <= DTYPE_BFLOAT16; dtype++)
-                    if (dtype == DTYPE_BFLOAT16 || gemm->inputs_per_word == 1)
-                        check_case((Case){.gemm = gemm,
-                                          .name = tables[t].name,
-                                          .dtype = dtype,
-                                          .rows = rows,
-                                          .depth = depths[d]},
-                                   &random);
-    }
+    for_each_gemm(check_kernels, &random);
 }
 
 int run_wide_tests(void) {
