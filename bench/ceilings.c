@@ -108,7 +108,8 @@ int main(int argc, char **argv) {
     measure(1, json);
     if (all > 1) {
         measure(all, json);
-        measure_handover(all, json);
+        if (thread_processors() > 1)
+            measure_handover(all, json);
     }
     return 0;
 }

@@ -1,7 +1,7 @@
 /* Linear layers of many rows. Rows of the input are in the lanes: a tile of GEMM_STRIPS vectors of input
- * rows, packed so that one load gives one column of the tile, meets 6 rows of the weight, whose
- * numbers are broadcast from where they lie: weights are never packed, so a tile costs the same whether there
- * are many of them or one. The sums fill the registers: 6 x 4 of 32 with AVX-512, which needs 10 loads for 24
+ * rows, packed so that one load gives one column of the tile, meets 6 rows of the weight, whose numbers are
+ * broadcast from where they lie: weights are never packed, so a tile costs the same whether there are many of
+ * them or one. The sums fill the registers: 6 x 4 of 32 with AVX-512, which needs 10 loads for 24
  * multiply-adds. Fewer strips meet 8 columns, or their few sums would wait for themselves (an instruction
  * takes up to six cycles, and two begin in each); more would be worse where rows are 4 KiB apart, which all
  * fall into one set of the first-level cache, and that has 8 to 12 places. */
@@ -86,7 +86,7 @@ ALWAYS_INLINE size_t wide_columns(size_t left, size_t most) {
         wide_group(columns, strips, operands, tile, first, words);                                           \
         break
 /* All columns in one function: what a call costs, saving registers and clearing the vectors' upper halves, is
- * as much as 4 steps. */
+ * worth several steps. */
 #define WIDE_KERNEL(most, strips, operands)                                                                  \
     static void wide_##operands##_##strips(const WideTile *tile, size_t words) {                             \
         for (size_t first = 0, n; first < tile->columns; first += n)                                         \

@@ -101,7 +101,7 @@ typedef struct GemmKernels {
     void (*pack_words)(void *out, const float *x, size_t x_stride, size_t rows, size_t words); /* of words */
     /* one row's words, in the order that suits narrow */
     void (*pack_row)(void *out, const float *x, size_t depth);
-    void (*wide)(const WideTile *tile);
+    void (*wide)(const WideTile *tile); /* see there */
     /* out[row][lanes] (+)= the products of weights and rows <= NARROW_ROWS as pack_row leaves them, x_stride
      * words apart, and columns <= lanes */
     void (*narrow)(float *out, const void *x, size_t x_stride, size_t rows, const uint8_t *weight,

@@ -10,10 +10,10 @@
 enum {
     TASK_ROWS = CPU_LINEAR_ROWS,
     TASK_COLUMNS = 96,
-    DEPTH = 1024, /* in words */
-    STAGED_ROWS = 24,
-    PARTS = 4,      /* of a tile's columns, packed by several threads when there are few tiles */
-    PACK_WORK = 16, /* a word takes as long as so many multiply-adds */
+    DEPTH = 1024,     /* in words */
+    STAGED_ROWS = 24, /* of weights copied at once: whole groups of the kernel */
+    PARTS = 4,        /* of a tile's columns, packed by several threads when there are few tiles */
+    PACK_WORK = 16,   /* a word takes as long as so many multiply-adds */
     NARROW_TASK_BYTES = 256 * 1024 /* of weights: shorter runs slow the reading of memory down */
 };
 

@@ -20,14 +20,13 @@ typedef struct Case {
     const GemmKernels *gemm;
     const char *name;
     Dtype dtype;
-    size_t rows, depth, width, row_bytes; /* width: rows, rounded up to the lanes */
-    float *x;                             /* [MOST_ROWS][depth] */
+    size_t rows, depth, row_bytes;
+    float *x; /* [MOST_ROWS][depth] */
     float *packed;
     uint8_t *weight; /* [MOST_COLUMNS][depth] */
 } Case;
 
 static void fill(Case *c, Random *random) {
-    c->width = (c->rows + c->gemm->lanes - 1) / c->gemm->lanes * c->gemm->lanes;
     c->row_bytes = c->depth * dtype_bytes(c->dtype);
     c->x = mem_alloc(MOST_ROWS * c->depth * sizeof *c->x);
     c->packed = mem_alloc(MOST_ROWS * c->depth * sizeof *c->packed);
